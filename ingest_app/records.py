@@ -1,0 +1,182 @@
+"""What stands in a spool record: an Exchange's facts as JSON, its bodies beside them; or a late fact.
+
+The only place that knows the spelling. A reader of tomorrow must still read what today's version spooled, so names
+are never reused and unknown ones are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+
+from ingest_app.spool import Entry, Kind, Record
+from lib.clock import from_microseconds, microseconds
+from llm.exchange import STATUS_INTERRUPTED, Attribution, Body, Exchange, Problem, Reading, Usage
+
+VERSION = 1
+T = TypeVar("T")
+
+
+def begin(exchange: Exchange) -> Record:
+    """An exchange as its request is sent: what is known of it, and as much of the request body as is there."""
+    return Record(Kind.BEGIN, exchange.id.bytes, _facts(exchange), exchange.request.data or None)
+
+
+def piece(exchange_id: UUID, *, request: bytes | None = None, response: bytes | None = None) -> Record:
+    """More bytes of a body, in order, while the exchange goes on."""
+    return Record(Kind.PIECE, exchange_id.bytes, b"{}", request, response)
+
+
+def end(exchange: Exchange) -> Record:
+    """The finished exchange. Its bodies hold what BEGIN and the PIECEs did not."""
+    return Record(
+        Kind.END, exchange.id.bytes, _facts(exchange), exchange.request.data or None, exchange.response.data or None
+    )
+
+
+def whole(exchange: Exchange) -> Record:
+    """A finished exchange nobody began: a log door's."""
+    return end(exchange)._replace(kind=Kind.WHOLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """Late facts about one request. They set, never add; of two on the same field the later `at` wins.
+
+    `request_id` is our id or one the client chose. Properties and scores are set key by key; None removes a key.
+    """
+
+    organization_id: int
+    request_id: UUID
+    at: datetime
+    properties: Mapping[str, str | None] | None = None
+    scores: Mapping[str, float | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Erase these requests, bodies and counts."""
+
+    organization_id: int
+    request_ids: tuple[UUID, ...]
+    at: datetime
+
+
+def amendment(fact: Amendment) -> Record:
+    return Record(Kind.AMENDMENT, None, orjson.dumps({
+        "v": VERSION, "organization_id": fact.organization_id, "request_id": str(fact.request_id),
+        "at": microseconds(fact.at), "properties": fact.properties, "scores": fact.scores,
+    }))
+
+
+def forget(fact: Forget) -> Record:
+    return Record(Kind.FORGET, None, orjson.dumps({
+        "v": VERSION, "organization_id": fact.organization_id, "at": microseconds(fact.at),
+        "request_ids": [str(request_id) for request_id in fact.request_ids],
+    }))
+
+
+def read(entry: Entry) -> Exchange | Amendment | Forget:
+    """What the entry says. Raises ValueError, KeyError or TypeError for a record nobody can read."""
+    facts = orjson.loads(entry.facts)
+    if entry.kind is Kind.AMENDMENT:
+        return Amendment(
+            organization_id=facts["organization_id"], request_id=UUID(facts["request_id"]),
+            at=from_microseconds(facts["at"]), properties=facts.get("properties"), scores=facts.get("scores"),
+        )
+    if entry.kind is Kind.FORGET:
+        return Forget(
+            organization_id=facts["organization_id"], at=from_microseconds(facts["at"]),
+            request_ids=tuple(UUID(text) for text in facts["request_ids"]),
+        )
+    exchange = _exchange(facts, entry.request, entry.response)
+    return _interrupted(exchange) if entry.is_interrupted else exchange
+
+
+def _interrupted(exchange: Exchange) -> Exchange:
+    return replace(
+        exchange,
+        status=STATUS_INTERRUPTED,
+        request=replace(exchange.request, size=max(exchange.request.size, len(exchange.request.data))),
+        response=replace(exchange.response, size=len(exchange.response.data)),
+        problems=(*exchange.problems, Problem("interrupted", "the gateway process ended before the reply did")),
+    )
+
+
+_PLAIN = (
+    "organization_id", "door", "provider", "status", "method", "url", "duration_ms", "time_to_first_token_ms",
+    "api_key_id", "country_code", "trace_id", "span_id", "parent_span_id",
+)  # fmt: skip
+
+
+def _facts(exchange: Exchange) -> bytes:
+    """Every field that says something; what is empty is left out."""
+    facts: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(exchange, name)) is not None}
+    facts["v"] = VERSION
+    facts["id"] = str(exchange.id)
+    facts["requested_at"] = microseconds(exchange.requested_at)
+    facts["request"] = _body_facts(exchange.request)
+    facts["response"] = _body_facts(exchange.response)
+    facts["request_headers"] = exchange.request_headers
+    facts["response_headers"] = exchange.response_headers
+    facts["attribution"] = {
+        f.name: value for f in fields(Attribution) if (value := getattr(exchange.attribution, f.name))
+    }
+    if exchange.reading is not None:
+        facts["reading"] = _reading_facts(exchange.reading)
+    if exchange.problems:
+        facts["problems"] = [(problem.code, problem.detail) for problem in exchange.problems]
+    return orjson.dumps(facts)
+
+
+def _body_facts(body: Body) -> tuple[str, str, int, str]:
+    return (body.content_type, body.content_encoding, body.size, body.state)
+
+
+def _reading_facts(reading: Reading) -> dict[str, Any]:
+    facts = {f.name: getattr(reading, f.name) for f in fields(Reading)}
+    folded = facts.pop("folded_response")
+    if folded is not None:
+        facts["folded_response"] = folded.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode()
+    return facts
+
+
+def _exchange(facts: Mapping[str, Any], request: bytes, response: bytes) -> Exchange:
+    return Exchange(
+        **{name: facts[name] for name in _PLAIN if name in facts},
+        id=UUID(facts["id"]),
+        requested_at=from_microseconds(facts["requested_at"]),
+        request=_body(facts["request"], request),
+        response=_body(facts["response"], response),
+        request_headers=facts["request_headers"],
+        response_headers=facts["response_headers"],
+        attribution=_known(Attribution, facts["attribution"]),
+        reading=_reading(facts["reading"]) if "reading" in facts else None,
+        problems=tuple(Problem(code, detail) for code, detail in facts.get("problems", ())),
+    )
+
+
+def _body(facts: tuple[str, str, int, str], data: bytes) -> Body:
+    content_type, content_encoding, size, state = facts
+    return Body(data, content_type, content_encoding, size, state)  # type: ignore[arg-type]
+
+
+def _reading(facts: Mapping[str, Any]) -> Reading:
+    folded = facts.get("folded_response")
+    return _known(Reading, {
+        **facts,
+        "usage": _known(Usage, facts["usage"]),
+        "tool_calls": tuple(facts["tool_calls"]),
+        "folded_response": None if folded is None else folded.encode(),
+        "problems": tuple(Problem(**problem) for problem in facts["problems"]),
+    })
+
+
+def _known(kind: type[T], facts: Mapping[str, Any]) -> T:
+    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in facts.items() if name in names})

@@ -1,0 +1,84 @@
+"""What crosses rooms about a stored request: frozen rows, never models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """One row of `llm_request`, field for column. Money in nano-USD, lengths in ms, None for "not told"."""
+
+    organization_id: int
+    requested_at: datetime
+    id: UUID
+    client_request_id: str | None
+    kind: str
+    door: str
+    provider: str
+    model: str | None
+    """The name a reader sees: override, else response_model, else request_model."""
+    request_model: str | None
+    response_model: str | None
+    status: int
+    error_type: str | None
+    error_message: str | None
+    finish_reason: str | None
+    is_stream: bool
+    cached: bool
+    duration_ms: int | None
+    time_to_first_token_ms: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    cache_write_1h_tokens: int | None
+    reasoning_tokens: int | None
+    input_audio_tokens: int | None
+    output_audio_tokens: int | None
+    web_searches: int | None
+    usage: Mapping[str, Any] | None
+    cost_nano_usd: int | None
+    cost_reason: str
+    price_id: int | None
+    end_user_id: str | None
+    session_id: str | None
+    session_path: str | None
+    session_name: str | None
+    properties: Mapping[str, str]
+    scores: Mapping[str, float] | None
+    prompt_id: str | None
+    prompt_version: str | None
+    api_key_id: int | None
+    country_code: str | None
+    threat: bool | None
+    method: str
+    target_url: str
+    dialect: str
+    provider_response_id: str | None
+    service_tier: str | None
+    trace_id: str | None
+    span_id: str | None
+    parent_span_id: str | None
+    name: str | None
+    request_preview: str
+    response_preview: str
+    tool_calls: tuple[str, ...]
+    request_bytes: int
+    response_bytes: int
+    request_state: str
+    response_state: str
+    problems: tuple[str, ...]
+    """`code` or `code: detail`, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a stored batch did to one row: `before` is taken away from the sums, `after` is added."""
+
+    before: RequestRow | None
+    after: RequestRow | None
