@@ -1,11 +1,33 @@
-"""What a client tells us about its call, in headers or a log's `meta`. The only file that knows `Helicone-*` names."""
+"""What a client tells us about its call, in headers or a log's `meta`. Only this file knows `Helicone-*` names.
+
+One entry of ENTRIES a header: its name, the field it sets, how its value is read. docs/headers.md has a heading
+for each. A value that cannot be read sets nothing and is named in `problems`; other names are ignored.
+
+What has a column of its own (session, prompt id) is not stored a second time as a property, as Helicone does;
+the Helicone API adds those names back on the way out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal, InvalidOperation
+from uuid import UUID
 
 from llm.exchange import Attribution, Problem
+
+MAX_ID = 512
+"""Characters. In UTF-8 at most 2 KB, so that ids fit in an index (Postgres: 2.7 KB)."""
+MAX_URL = 2048
+MAX_PATH = 2048
+MAX_PROPERTY_KEY = 200
+MAX_PROPERTY_VALUE = 8192
+MAX_PROPERTIES = 200
+MAX_USD_PER_TOKEN = Decimal("0.01")
+"""No model costs $10,000 a million tokens: such a number is a price per million, sent by mistake."""
+
+_NOT_IN_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +43,171 @@ class Directives:
     problems: tuple[Problem, ...] = ()
 
 
+def _url(value: str) -> str:
+    """A URL whole or not at all: cut, it would name another place."""
+    if len(value) > MAX_URL:
+        raise ValueError(f"longer than {MAX_URL} characters")
+    return value
+
+
+def _session_path(value: str) -> str:
+    """A path starts with `/`; clients often leave it out."""
+    return value if value.startswith("/") else f"/{value}"
+
+
+def _uuid(value: str) -> str:
+    """Any UUID but nil and max, which only stand for a forgotten value; written as RFC 9562 does."""
+    try:
+        identifier = UUID(value)
+    except ValueError:
+        raise ValueError("not a UUID, so a fresh one was made") from None
+    if identifier.int in (0, (1 << 128) - 1):
+        raise ValueError("the nil and max UUIDs name nothing, so a fresh one was made")
+    return str(identifier)
+
+
+def _is_true(value: str) -> bool:
+    """Only the word `true`, as Helicone reads it; what is no boolean is named, since privacy may hang on it."""
+    if value in {"true", "false"}:
+        return value == "true"
+    raise ValueError(f"must be true or false in lower case, not {value[:20]!r}")
+
+
+def _nano_usd_per_token(value: str) -> float:
+    """USD per token, 0 for free. A number that can only be a price per million tokens is refused."""
+    try:
+        price = Decimal(value)
+    except InvalidOperation:
+        raise ValueError("must be a number: USD per token") from None
+    if not price.is_finite() or not 0 <= price < MAX_USD_PER_TOKEN:
+        raise ValueError(f"must be USD per token (not per million), from 0 up to {MAX_USD_PER_TOKEN}")
+    return float(price * 10**9)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A header we read. `sets` names a field of Attribution or Directives; `read` raises ValueError, saying why."""
+
+    header: str
+    sets: str
+    read: Callable[[str], object]
+    longest: int = MAX_ID
+    """Characters; what is beyond is cut."""
+
+    @property
+    def name(self) -> str:
+        return self.header.lower()
+
+
+ENTRIES = (
+    Entry("Helicone-Request-Id", "client_request_id", _uuid),
+    Entry("Helicone-User-Id", "end_user_id", str),
+    Entry("Helicone-Session-Id", "session_id", str),
+    Entry("Helicone-Session-Path", "session_path", _session_path, MAX_PATH),
+    Entry("Helicone-Session-Name", "session_name", str),
+    Entry("Helicone-Prompt-Id", "prompt_id", str),
+    Entry("Helicone-Prompt-Version", "prompt_version", str),
+    Entry("Helicone-Model-Override", "model_override", str),
+    Entry("Helicone-Input-Token-Cost", "input_nano_usd_per_token", _nano_usd_per_token),
+    Entry("Helicone-Output-Token-Cost", "output_nano_usd_per_token", _nano_usd_per_token),
+    Entry("Helicone-Omit-Request", "omit_request", _is_true),
+    Entry("Helicone-Omit-Response", "omit_response", _is_true),
+    Entry("Helicone-Target-URL", "target_url", _url, MAX_URL + 1),
+    Entry("Helicone-OpenAI-Api-Base", "openai_api_base", _url, MAX_URL + 1),
+    Entry("Helicone-Fallbacks", "has_fallbacks", bool),
+)
+PROPERTY_HEADER = "Helicone-Property-"
+"""The rest of the name is the property's key.
+
+Lower-case, wherever it comes from: HTTP header names have no case, Helicone stores what its proxy sees in lower
+case and sends `meta` through the same headers, and one property must not become two by the door it came in at.
+"""
+STRIPE_CUSTOMER_HEADER = "x-stripe-customer-id"
+PROPERTY_OF_HEADER = {STRIPE_CUSTOMER_HEADER: "stripe_customer_id"}
+"""Headers with a name of their own that become a property."""
+
+_PROPERTY_PREFIX = PROPERTY_HEADER.lower()
+_UNDERSCORED_PREFIX = _PROPERTY_PREFIX.replace("-", "_")
+_BY_NAME = {entry.name: entry for entry in ENTRIES}
+_ATTRIBUTION_FIELDS = frozenset(f.name for f in fields(Attribution))
+
+
 def read(headers: Mapping[str, str]) -> Directives:
-    """Directives from lower-case names and values; never raises."""
-    raise NotImplementedError
+    """Directives from lower-case names and values; never raises.
+
+    litellm's underscores (`helicone_session_id`) mean the same; where both are sent, the dashes win.
+    """
+    properties: dict[str, str] = {}
+    found: dict[str, object] = {}
+    problems: list[Problem] = []
+    for name, value in _ours(headers):
+        if (key := _property_key(name)) is not None:
+            _keep_property(properties, key, value, problems)
+        elif entry := _BY_NAME.get(name):
+            _keep(found, entry, value, problems)
+    return _directives(found, properties, problems)
+
+
+def header_text(value: bytes) -> str:
+    """A header's value as text: UTF-8, as clients send it, or else Latin-1, as HTTP says."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _ours(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """Names of ours in their dashed spelling, underscored ones first so that dashed ones overwrite them."""
+    dashed = []
+    for name, value in headers.items():
+        if name.startswith(_UNDERSCORED_PREFIX):
+            yield _PROPERTY_PREFIX + name[len(_UNDERSCORED_PREFIX) :], value
+        elif name.startswith("helicone_"):
+            yield name.replace("_", "-"), value
+        elif name.startswith("helicone-") or name in PROPERTY_OF_HEADER:
+            dashed.append((name, value))
+    yield from dashed
+
+
+def _property_key(name: str) -> str | None:
+    if name.startswith(_PROPERTY_PREFIX):
+        return name[len(_PROPERTY_PREFIX) :]
+    return PROPERTY_OF_HEADER.get(name)
+
+
+def _clean(value: str) -> str:
+    """Without what Postgres cannot keep as text."""
+    return _NOT_IN_TEXT.sub("", value).strip()
+
+
+def _keep_property(properties: dict[str, str], key: str, value: str, problems: list[Problem]) -> None:
+    key, value = _clean(key), _clean(value)
+    if not key:
+        return
+    if len(key) > MAX_PROPERTY_KEY or len(value) > MAX_PROPERTY_VALUE:
+        problems.append(Problem("property_cut", key[:MAX_PROPERTY_KEY]))
+    key = key[:MAX_PROPERTY_KEY]
+    if len(properties) < MAX_PROPERTIES or key in properties:
+        properties[key] = value[:MAX_PROPERTY_VALUE]
+    elif not any(problem.code == "too_many_properties" for problem in problems):
+        problems.append(Problem("too_many_properties", f"the first {MAX_PROPERTIES} were kept"))
+
+
+def _keep(found: dict[str, object], entry: Entry, value: str, problems: list[Problem]) -> None:
+    value = _clean(value)
+    if not value:
+        return
+    try:
+        found[entry.sets] = entry.read(value[: entry.longest])
+    except ValueError as reason:
+        problems.append(Problem("directive_unreadable", f"{entry.header}: {reason}"))
+        return
+    if len(value) > entry.longest:
+        problems.append(Problem("directive_cut", entry.header))
+
+
+def _directives(found: dict[str, object], properties: dict[str, str], problems: list[Problem]) -> Directives:
+    attributed = {name: value for name, value in found.items() if name in _ATTRIBUTION_FIELDS}
+    steering = {name: value for name, value in found.items() if name not in _ATTRIBUTION_FIELDS}
+    attribution = Attribution(**attributed, properties=properties)  # type: ignore[arg-type]
+    return Directives(attribution, **steering, problems=tuple(problems))  # type: ignore[arg-type]
