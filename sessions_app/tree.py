@@ -1,0 +1,353 @@
+"""A session as a tree: its steps hung under their paths (or, for spans, their parents) and summed upwards.
+
+    steps ──from_paths──┐
+                        ├─▶ places ──_grow──▶ Tree: nodes in reading order, each with its own and total sums
+    steps ──from_spans──┘
+
+A path names a node, as in Helicone: `/plan/search` is `search` under `plan`, whether or not anything was sent
+from `/plan` itself. One request at a path *is* that node; of several, each becomes a node under it. Steps without
+a path hang under the root, which is the session itself and always node 0.
+
+Pure and iterative: ten thousand nodes, a path five hundred deep, spans that are their own ancestors are all fine.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import add
+from uuid import UUID
+
+PATH_BUDGET = 200_000
+"""Most nodes all paths together may ask for; where they would be more, the deep end of a path is one node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stored request or span as the tree needs it; money in nano-USD, None for "not told"."""
+
+    id: UUID
+    started_at: datetime
+    duration_ms: int | None = None
+    path: str | None = None
+    kind: str = "llm"
+    calls_model: bool = True
+    name: str | None = None
+    provider: str = ""
+    model: str | None = None
+    status: int = 200
+    is_error: bool = False
+    cached: bool = False
+    end_user_id: str | None = None
+    cost_nano_usd: int | None = None
+    cost_reason: str = "price"
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    time_to_first_token_ms: int | None = None
+    error: str = ""
+    request_preview: str = ""
+    response_preview: str = ""
+    span_id: str | None = None
+    parent_span_id: str | None = None
+
+    @property
+    def ended_at(self) -> datetime:
+        return self.started_at + timedelta(milliseconds=max(self.duration_ms or 0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What adds up along a tree. Tokens, cost and model time count only steps that call a model."""
+
+    steps: int = 0
+    requests: int = 0
+    """Steps that call a model."""
+    errors: int = 0
+    cost_nano_usd: int = 0
+    """Of the calls whose cost is known."""
+    unpriced: int = 0
+    """Answered calls whose cost is unknown; a failed call without a charge is not among them."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    untold_tokens: int = 0
+    """Answered calls that told no token count."""
+    model_ms: int = 0
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*map(add, _numbers(self), _numbers(other)))
+
+
+NOTHING = Sums()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """`size` nodes from this one on (itself included) are its subtree. Times span the whole subtree."""
+
+    index: int
+    parent: int
+    """-1 for the root."""
+    depth: int
+    size: int
+    label: str
+    path: str
+    step: Step | None
+    own: Sums
+    total: Sums
+    started_at: datetime
+    ended_at: datetime
+
+    @property
+    def wall_ms(self) -> int:
+        return (self.ended_at - self.started_at) // timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    nodes: tuple[Node, ...]
+    slowest: frozenset[int]
+    """Nodes on the way from the root along whatever lasted longest."""
+    costliest: frozenset[int]
+
+    @property
+    def root(self) -> Node:
+        return self.nodes[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What all steps of one label cost together, however the tree spreads them."""
+
+    label: str
+    sums: Sums
+
+
+@dataclass(slots=True)
+class _Place:
+    """A node before its children are known: parents are indexes, in no order."""
+
+    parent: int
+    label: str
+    path: str
+    step: Step | None = None
+
+
+def from_paths(steps: Sequence[Step]) -> Tree:
+    """The tree of the steps' paths. Raises ValueError when there are no steps."""
+    ordered = sorted(steps, key=lambda step: (step.started_at, step.id))
+    segments = {step.path: split_path(step.path) for step in ordered}
+    depth = max(PATH_BUDGET // max(len(segments), 1), 4)
+    places = [_Place(-1, "", "/")]
+    at: dict[tuple[int, str], int] = {}
+    homes = [_home(places, at, _shorten(segments[step.path], depth)) for step in ordered]
+    crowd: dict[int, list[Step]] = defaultdict(list)
+    for home, step in zip(homes, ordered, strict=True):
+        crowd[home].append(step)
+    for home, living in crowd.items():
+        _settle(places, home, living)
+    return _grow(places)
+
+
+def from_spans(steps: Sequence[Step]) -> Tree:
+    """The tree of the steps' parent span ids; a step whose parent is not here hangs under the root."""
+    ordered = sorted(steps, key=lambda step: (step.started_at, step.id))
+    if not ordered:
+        raise ValueError("a tree needs at least one step")
+    by_span = {step.span_id: index for index, step in enumerate(ordered, 1) if step.span_id}
+    parents = [-1, *(by_span.get(step.parent_span_id or "", 0) for step in ordered)]
+    _cut_cycles(parents)
+    places = [_Place(-1, "", "/")]
+    for parent, step in zip(parents[1:], ordered, strict=True):
+        places.append(_Place(parent, label_of(step), step.path or "/", step))
+    return _grow(places)
+
+
+def split_path(path: str | None) -> tuple[str, ...]:
+    """`//a/ b /` → ("a", "b"); None and "/" → ()."""
+    return tuple(part for raw in (path or "").split("/") if (part := raw.strip()))
+
+
+def label_of(step: Step) -> str:
+    """What to call a step that its path does not name."""
+    return step.name or step.model or step.kind
+
+
+def shares(steps: Iterable[Step], key: Callable[[Step], str]) -> list[Share]:
+    """Steps summed by `key`, costliest first, then by model time."""
+    sums: dict[str, Sums] = defaultdict(Sums)
+    for step in steps:
+        sums[key(step)] += measure(step)
+    found = [Share(label, total) for label, total in sums.items()]
+    return sorted(found, key=lambda share: (-share.sums.cost_nano_usd, -share.sums.model_ms, share.label))
+
+
+def place_label(step: Step) -> str:
+    """The last segment of a step's path: the same action, whichever branch or round it ran in."""
+    segments = split_path(step.path)
+    return segments[-1] if segments else label_of(step)
+
+
+def measure(step: Step) -> Sums:
+    """One step's own sums."""
+    if not step.calls_model:
+        return Sums(steps=1, errors=int(step.is_error))
+    answered = not step.is_error
+    is_told = step.input_tokens is not None or step.output_tokens is not None
+    return Sums(
+        steps=1,
+        requests=1,
+        errors=int(step.is_error),
+        cost_nano_usd=step.cost_nano_usd or 0,
+        unpriced=int(step.cost_nano_usd is None and (answered or is_told)),
+        input_tokens=step.input_tokens or 0,
+        output_tokens=step.output_tokens or 0,
+        untold_tokens=int(answered and not is_told),
+        model_ms=max(step.duration_ms or 0, 0),
+    )
+
+
+def _shorten(segments: tuple[str, ...], depth: int) -> tuple[str, ...]:
+    if len(segments) <= depth:
+        return segments
+    return (*segments[: depth - 1], "/".join(segments[depth - 1 :]))
+
+
+def _home(places: list[_Place], at: dict[tuple[int, str], int], segments: tuple[str, ...]) -> int:
+    """The place a path names, made with its ancestors where it is not yet there."""
+    here = 0
+    for segment in segments:
+        found = at.get((here, segment))
+        if found is None:
+            found = at[here, segment] = len(places)
+            above = places[here].path.rstrip("/")
+            # Kept whole, the paths along a monstrous one would take its square in memory.
+            places.append(_Place(here, segment, f"{above}/{segment}" if len(above) < 2_000 else above))
+        here = found
+    return here
+
+
+def _settle(places: list[_Place], home: int, living: list[Step]) -> None:
+    """One step alone is the place it lives in; several, or any at the root, live under it."""
+    if len(living) == 1 and home != 0:
+        places[home].step = living[0]
+        return
+    for step in living:
+        places.append(_Place(home, label_of(step), places[home].path, step))
+
+
+def _cut_cycles(parents: list[int]) -> None:
+    """Hang one member of every cycle under the root, in place."""
+    clean = [False] * len(parents)
+    clean[0] = True
+    for start in range(1, len(parents)):
+        trail: dict[int, None] = {}
+        here = start
+        while not clean[here] and here not in trail:
+            trail[here] = None
+            here = parents[here]
+        if not clean[here]:
+            parents[here] = 0
+        for member in trail:
+            clean[member] = True
+
+
+def _numbers(sums: Sums) -> tuple[int, ...]:
+    return (
+        sums.steps, sums.requests, sums.errors, sums.cost_nano_usd, sums.unpriced,
+        sums.input_tokens, sums.output_tokens, sums.untold_tokens, sums.model_ms,
+    )  # fmt: skip
+
+
+def _grow(places: list[_Place]) -> Tree:
+    """Sums and times upwards, children by their first start, then everything in reading order."""
+    if len(places) < 2:
+        raise ValueError("a tree needs at least one step")
+    children: list[list[int]] = [[] for _ in places]
+    for index, place in enumerate(places[1:], 1):
+        children[place.parent].append(index)
+    downwards = _downwards(children)
+    totals = [measure(place.step) if place.step else NOTHING for place in places]
+    starts = [place.step.started_at if place.step else None for place in places]
+    ends = [place.step.ended_at if place.step else None for place in places]
+    for index in reversed(downwards[1:]):
+        parent = places[index].parent
+        totals[parent] += totals[index]
+        starts[parent] = min(filter(None, (starts[parent], starts[index])))
+        ends[parent] = max(filter(None, (ends[parent], ends[index])))
+    for siblings in children:
+        siblings.sort(key=lambda child: (starts[child], child))
+    return _read(places, children, totals=totals, spans=list(zip(starts, ends, strict=True)))  # type: ignore[arg-type]
+
+
+def _downwards(children: list[list[int]]) -> list[int]:
+    """Every place after its parent."""
+    order = [0]
+    for index in order:
+        order.extend(children[index])
+    return order
+
+
+def _read(
+    places: list[_Place],
+    children: list[list[int]],
+    *,
+    totals: list[Sums],
+    spans: list[tuple[datetime, datetime]],
+) -> Tree:
+    """Places in reading order as nodes, renumbered."""
+    order: list[tuple[int, int, int]] = []
+    waiting = [(0, -1, 0)]
+    while waiting:
+        place, parent, depth = waiting.pop()
+        order.append((place, parent, depth))
+        here = len(order) - 1
+        waiting.extend((child, here, depth + 1) for child in reversed(children[place]))
+    sizes = [1] * len(order)
+    for here in range(len(order) - 1, 0, -1):
+        sizes[order[here][1]] += sizes[here]
+    nodes = tuple(
+        _node((here, parent, depth), size=sizes[here], place=places[place], total=totals[place], span=spans[place])
+        for here, (place, parent, depth) in enumerate(order)
+    )
+    return Tree(
+        nodes,
+        slowest=_heaviest_way(nodes, lambda node: node.wall_ms, _own_ms),
+        costliest=_heaviest_way(nodes, lambda n: n.total.cost_nano_usd, lambda n: n.own.cost_nano_usd),
+    )
+
+
+def _node(
+    where: tuple[int, int, int], *, size: int, place: _Place, total: Sums, span: tuple[datetime, datetime]
+) -> Node:
+    own = measure(place.step) if place.step else NOTHING
+    return Node(
+        *where, size=size, label=place.label, path=place.path, step=place.step,
+        own=own, total=total, started_at=span[0], ended_at=span[1],
+    )  # fmt: skip
+
+
+def _own_ms(node: Node) -> int:
+    return (node.step.duration_ms or 0) if node.step else 0
+
+
+def children_of(nodes: Sequence[Node], node: Node) -> Iterable[Node]:
+    """A node's children in reading order."""
+    here = node.index + 1
+    while here < node.index + node.size:
+        yield nodes[here]
+        here += nodes[here].size
+
+
+def _heaviest_way(
+    nodes: tuple[Node, ...], total: Callable[[Node], int], own: Callable[[Node], int]
+) -> frozenset[int]:
+    """From the root to the heaviest child, on until a node outweighs its heaviest child by itself."""
+    here, way = nodes[0], [0]
+    while heaviest := max(children_of(nodes, here), key=total, default=None):
+        if total(heaviest) <= 0 or (here.index and own(here) > total(heaviest)):
+            break
+        here = heaviest
+        way.append(here.index)
+    return frozenset(way)
