@@ -39,6 +39,9 @@ def _secret_key() -> str:
 
 SECRET_KEY = _secret_key()
 
+HEALTH_DIR = places.RUN_DIR / "health"
+"""Where each process says how it is."""
+
 # --- Postgres and Redis -------------------------------------------------------------------------------------------
 
 DATABASE_URL = env.text("DATABASE_URL")

@@ -7,7 +7,7 @@ are never reused and unknown ones are ignored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -131,7 +131,27 @@ def _facts(exchange: Exchange) -> bytes:
         facts["reading"] = _reading_facts(exchange.reading)
     if exchange.problems:
         facts["problems"] = [(problem.code, problem.detail) for problem in exchange.problems]
-    return orjson.dumps(facts)
+    return _dumped(facts)
+
+
+def _dumped(facts: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(facts)
+    except TypeError:
+        return orjson.dumps(_without_surrogates(facts), default=str)
+
+
+def _without_surrogates(value: Any) -> Any:
+    """JSON may escape half a character; UTF-8 cannot hold it."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_without_surrogates(str(key)): _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _without_surrogates(getattr(value, f.name)) for f in fields(value)}
+    return value
 
 
 def _body_facts(body: Body) -> tuple[str, str, int, str]:
@@ -142,7 +162,7 @@ def _reading_facts(reading: Reading) -> dict[str, Any]:
     facts = {f.name: getattr(reading, f.name) for f in fields(Reading)}
     folded = facts.pop("folded_response")
     if folded is not None:
-        facts["folded_response"] = folded.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode()
+        facts["folded_response"] = folded.decode("utf-8", "replace")
     return facts
 
 

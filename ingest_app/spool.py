@@ -331,7 +331,8 @@ class Reader:
         """Keep apart, with its reason, what can never be stored, so that it stops nothing behind it."""
         row = (entry.seqs[-1], int(entry.kind), time.time(), reason, entry.facts, entry.request, entry.response)
         self._in_one_commit([
-            ("INSERT OR REPLACE INTO dead (seq, kind, at, reason, facts, request, response) VALUES (?,?,?,?,?,?,?)", [row]),
+            ("INSERT OR REPLACE INTO dead (seq, kind, at, reason, facts, request, response) "
+             "VALUES (?,?,?,?,?,?,?)", [row]),
             ("DELETE FROM record WHERE seq = ?", [(s,) for s in entry.seqs]),
         ])
 

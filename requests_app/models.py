@@ -71,6 +71,7 @@ class LLMRequest(models.Model):
     request_state = models.TextField()
     response_state = models.TextField()
     problems = ArrayField(models.TextField())
+    amended = models.JSONField(null=True)
 
     class Meta:
         managed = False

@@ -74,6 +74,25 @@ class RequestRow:
     response_state: str
     problems: tuple[str, ...]
     """`code` or `code: detail`, oldest first."""
+    amended: Mapping[str, int] | None = None
+    """When each late fact was said, in microseconds since 1970, by `properties.<key>` or `scores.<key>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRow:
+    """One row of `llm_request_body`; zstd frames, None for a side that was omitted or never came."""
+
+    organization_id: int
+    requested_at: datetime
+    id: UUID
+    dict_version: int
+    key_version: int
+    request: bytes | None
+    response: bytes | None
+    response_raw: bytes | None
+    headers: bytes | None
+    request_type: str
+    response_type: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class Migration(migrations.Migration):
                 ('request_state', models.TextField()),
                 ('response_state', models.TextField()),
                 ('problems', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
+                ('amended', models.JSONField(null=True)),
             ],
             options={
                 'db_table': 'llm_request',

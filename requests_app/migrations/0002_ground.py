@@ -21,7 +21,7 @@ CREATE TABLE llm_request (
     trace_id text, span_id text, parent_span_id text, name text,
     request_preview text NOT NULL, response_preview text NOT NULL, tool_calls text[] NOT NULL,
     request_bytes integer NOT NULL, response_bytes integer NOT NULL,
-    request_state text NOT NULL, response_state text NOT NULL, problems text[] NOT NULL,
+    request_state text NOT NULL, response_state text NOT NULL, problems text[] NOT NULL, amended jsonb,
     PRIMARY KEY (organization_id, requested_at, id)
 ) PARTITION BY RANGE (requested_at);
 CREATE INDEX llm_request_id ON llm_request (organization_id, id);

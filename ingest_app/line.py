@@ -1,0 +1,107 @@
+"""The line: what a batch goes through between spool and tables, step by step.
+
+Each step takes a batch and gives one; it is timed and counted under its own name. Nothing here waits for a client.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from llm.parse import parse
+from llm.pricing import PriceBook
+
+from ingest_app import amendments, forget
+from ingest_app.records import Amendment, Forget
+from llm.exchange import Exchange, ParsedExchange, PricedExchange
+from requests_app import store
+from requests_app.rows import Change
+from sessions_app import rollup as sessions
+
+DropReason = Literal["duplicate", "unreadable_record", "unstorable"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Seconds and items by step, drops by reason, since the process started."""
+
+    seconds: Counter[str] = field(default_factory=Counter)
+    items: Counter[str] = field(default_factory=Counter)
+    drops: Counter[DropReason] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the steps work with."""
+
+    connection: store.Db
+    prices: PriceBook
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A batch as read from the spool, by kind; each kind in the order it was spooled."""
+
+    exchanges: Sequence[Exchange] = ()
+    amendments: Sequence[Amendment] = ()
+    forgets: Sequence[Forget] = ()
+
+    def moments(self) -> set[datetime]:
+        return {exchange.requested_at for exchange in self.exchanges}
+
+
+def parse_all(batch: Sequence[Exchange], bench: Bench) -> list[ParsedExchange]:
+    """What the door read already, because it kept no bytes, is not read again."""
+    return [ParsedExchange(exchange, exchange.reading or parse(exchange)) for exchange in batch]
+
+
+def price_all(batch: Sequence[ParsedExchange], bench: Bench) -> list[PricedExchange]:
+    charge = bench.prices.charge
+    return [PricedExchange(p.exchange, p.reading, charge(p.exchange, p.reading)) for p in batch]
+
+
+def store_all(batch: Sequence[PricedExchange], bench: Bench) -> list[Change]:
+    stored = store.store(bench.connection, batch)
+    bench.tally.drops["duplicate"] += stored.duplicates
+    return amendments.apply_pending(bench.connection, stored.changes)
+
+
+def roll_up(changes: Sequence[Change], bench: Bench) -> Sequence[Change]:
+    sessions.apply(bench.connection, changes)
+    return changes
+
+
+Step = Callable[[Any, Bench], Sequence[Any]]
+READING: tuple[tuple[str, Step], ...] = (("parse", parse_all), ("price", price_all))
+"""Before the transaction."""
+STORING: tuple[tuple[str, Step], ...] = (("store", store_all), ("roll_up", roll_up))
+"""In one transaction."""
+STEPS = (*READING, *STORING)
+
+
+def run(work: Work, bench: Bench) -> Sequence[Change]:
+    """The batch, stored and counted in one transaction. Running it twice changes nothing the second time."""
+    priced = _through(READING, work.exchanges, bench)
+    with bench.connection.transaction():
+        changes = _through(STORING, priced, bench)
+        late = [
+            *amendments.apply(bench.connection, work.amendments),
+            *forget.apply(bench.connection, work.forgets),
+        ]
+        if late:
+            _through(STORING[1:], late, bench)
+    return (*changes, *late)
+
+
+def _through(steps: Sequence[tuple[str, Step]], batch: Sequence[Any], bench: Bench) -> Sequence[Any]:
+    for name, step in steps:
+        bench.tally.items[name] += len(batch)
+        started = time.perf_counter()
+        batch = step(batch, bench)
+        bench.tally.seconds[name] += time.perf_counter() - started
+    return batch

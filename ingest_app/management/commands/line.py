@@ -1,0 +1,69 @@
+"""`manage.py line`: moves this machine's spool into Postgres until told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from ingest_app.run import Line, Settings
+from ingest_app.spool import Reader
+from lib import heartbeat
+from lib.postgres import conninfo
+from requests_app import prices, store
+
+BEAT_SECONDS = 1.0
+
+
+class Command(BaseCommand):
+    help = "Stores what the spool folder holds, batch by batch, until SIGTERM."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stopping = threading.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: stopping.set())
+        reader = Reader(settings.SPOOL_DIR)
+        line = Line(
+            reader,
+            connect=_connect,
+            load_prices=prices.load_book,
+            settings=Settings(partition_days=settings.PARTITION_DAYS),
+        )
+        line.run(is_stopping=stopping.is_set, beat=_Beat(line, reader))
+
+
+def _connect() -> store.Db:
+    return psycopg.connect(conninfo(settings.DATABASES["default"], application="line"), autocommit=True)
+
+
+class _Beat:
+    """Tells the health page how the line is, once a second."""
+
+    def __init__(self, line: Line, reader: Reader) -> None:
+        self._line = line
+        self._reader = reader
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + BEAT_SECONDS
+        ready, under_way, buried = self._reader.depth()
+        tally = self._line.tally
+        heartbeat.write(
+            settings.HEALTH_DIR,
+            "line",
+            is_ready=self._line.is_at_work,
+            detail={
+                "waits_for": self._line.waits_for,
+                "spool": {"ready": ready, "under_way": under_way, "buried": buried},
+                "items": dict(tally.items),
+                "seconds": {name: round(spent, 3) for name, spent in tally.seconds.items()},
+                "drops": dict(tally.drops),
+            },
+        )

@@ -1,0 +1,186 @@
+"""The line's process: takes batches from one spool folder for as long as it lives, whatever Postgres does meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import psycopg
+from llm.pricing import PriceBook
+
+from ingest_app import line, records
+from ingest_app.records import Amendment, Forget
+from ingest_app.spool import Entry, Reader
+from lib.clock import now
+from llm.exchange import Exchange, Problem, Reading
+from requests_app import store
+
+log = logging.getLogger("ingest.line")
+
+BATCH = 500
+IDLE_SECONDS = 0.05
+INTERRUPTED_EVERY_SECONDS = 2.0
+PRICES_EVERY_SECONDS = 30.0
+VACUUM_EVERY_SECONDS = 20.0
+SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
+
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
+"""Postgres is not there, or gave up on us: the batch waits and is tried again whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    partition_days: int
+
+
+class Line:
+    """One spool folder's line. `connect` opens an autocommit connection, `load_prices` reads the price book."""
+
+    def __init__(
+        self, reader: Reader, *, connect: Callable[[], store.Db], load_prices: Callable[[store.Db], PriceBook],
+        settings: Settings,
+    ) -> None:
+        self.tally = line.Tally()
+        self.waits_for = ""
+        """Why nothing moves, for the health page; empty when it does."""
+        self._reader = reader
+        self._connect = connect
+        self._load_prices = load_prices
+        self._settings = settings
+        self._bench: line.Bench | None = None
+        self._partitions: set[object] = set()
+        self._due = {"interrupted": 0.0, "prices": 0.0, "vacuum": 0.0}
+
+    @property
+    def is_at_work(self) -> bool:
+        return self._bench is not None and not self.waits_for
+
+    def run(self, *, is_stopping: Callable[[], bool], beat: Callable[[], None]) -> None:
+        """Until told to stop; then what is ready is still stored, if Postgres is there."""
+        wait = SHORTEST_WAIT_SECONDS
+        while True:
+            beat()
+            try:
+                moved = self.step()
+                self.waits_for, wait = "", SHORTEST_WAIT_SECONDS
+            except AWAY as error:
+                self._hang_up(error)
+                if is_stopping():
+                    return
+                time.sleep(wait)
+                wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+                continue
+            if not moved:
+                if is_stopping():
+                    return
+                time.sleep(IDLE_SECONDS)
+
+    def step(self) -> int:
+        """One batch; answers how many entries it took. Raises psycopg's OperationalError while Postgres is away."""
+        bench = self._at_work()
+        entries = self._reader.take(limit=BATCH) or self._interrupted()
+        if entries:
+            self._store(entries, bench)
+        if self._is_due("vacuum", VACUUM_EVERY_SECONDS):
+            self._reader.vacuum()
+        return len(entries)
+
+    def _interrupted(self) -> list[Entry]:
+        return self._reader.interrupted() if self._is_due("interrupted", INTERRUPTED_EVERY_SECONDS) else []
+
+    def _is_due(self, what: str, every: float) -> bool:
+        if time.monotonic() < self._due[what]:
+            return False
+        self._due[what] = time.monotonic() + every
+        return True
+
+    def _at_work(self) -> line.Bench:
+        """The connection and prices to work with, made or renewed where needed."""
+        if self._bench is None:
+            connection = self._connect()
+            store.prepare(connection)
+            self._partitions = set(store.existing_partitions(connection))
+            self._ensure_partitions(connection, {now() + timedelta(weeks=n) for n in range(store.WEEKS_AHEAD)})
+            self._due["prices"] = 0.0
+            self._bench = line.Bench(connection, PriceBook(()), self.tally)
+        if self._is_due("prices", PRICES_EVERY_SECONDS):
+            self._bench = replace(self._bench, prices=self._load_prices(self._bench.connection))
+        return self._bench
+
+    def _hang_up(self, error: Exception) -> None:
+        if not self.waits_for:
+            log.warning("line waits reason=%s", str(error).strip().partition("\n")[0])
+        self.waits_for = "Postgres"
+        if self._bench is not None:
+            self._bench.connection.close()
+            self._bench = None
+
+    def _ensure_partitions(self, connection: store.Db, moments: set[object]) -> None:
+        days = self._settings.partition_days
+        starts = {store.partition_start(moment, days) for moment in moments}  # type: ignore[arg-type]
+        if missing := starts - self._partitions:
+            store.ensure_partitions(connection, missing, days=days)  # type: ignore[arg-type]
+            self._partitions |= missing
+
+    def _store(self, entries: Sequence[Entry], bench: line.Bench) -> None:
+        """All of it in one transaction; where that cannot be, its halves, down to the one entry at fault."""
+        read = [(entry, said) for entry in entries if (said := self._read(entry)) is not None]
+        if not read:
+            return
+        work = _work([said for _, said in read])
+        try:
+            self._ensure_partitions(bench.connection, set(work.moments()))
+            line.run(work, bench)
+        except AWAY:
+            raise
+        except Exception as error:
+            if len(read) > 1:
+                middle = len(read) // 2
+                self._store([entry for entry, _ in read[:middle]], bench)
+                self._store([entry for entry, _ in read[middle:]], bench)
+                return
+            self._store_bare(read[0][0], read[0][1], error, bench)
+            return
+        self._reader.remove([entry for entry, _ in read])
+
+    def _read(self, entry: Entry) -> Exchange | Amendment | Forget | None:
+        try:
+            return records.read(entry)
+        except (ValueError, KeyError, TypeError) as error:
+            self._bury(entry, "unreadable_record", error)
+            return None
+
+    def _store_bare(
+        self, entry: Entry, said: Exchange | Amendment | Forget, error: Exception, bench: line.Bench
+    ) -> None:
+        """An exchange whose reading cannot be stored is kept without it, its bytes and the reason beside it."""
+        if isinstance(said, Exchange):
+            problem = Problem("unstorable", f"{type(error).__name__}: {error}"[:300])
+            bare = replace(said, reading=Reading(problems=(problem,)))
+            try:
+                line.run(line.Work(exchanges=[bare]), bench)
+            except AWAY:
+                raise
+            except Exception as second:
+                self._bury(entry, "unstorable", second)
+            else:
+                log.error("stored bare id=%s error=%s", said.id, type(error).__name__)
+                self._reader.remove([entry])
+            return
+        self._bury(entry, "unstorable", error)
+
+    def _bury(self, entry: Entry, reason: line.DropReason, error: Exception) -> None:
+        log.error("buried seq=%s reason=%s error=%s", entry.seqs[-1], reason, type(error).__name__)
+        self.tally.drops[reason] += 1
+        self._reader.bury(entry, f"{reason}: {type(error).__name__}: {error}")
+
+
+def _work(said: Sequence[Exchange | Amendment | Forget]) -> line.Work:
+    return line.Work(
+        exchanges=[one for one in said if isinstance(one, Exchange)],
+        amendments=[one for one in said if isinstance(one, Amendment)],
+        forgets=[one for one in said if isinstance(one, Forget)],
+    )

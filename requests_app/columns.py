@@ -1,0 +1,155 @@
+"""From a priced exchange to the rows that are stored: what Postgres can hold, bounded and clean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from lib import zstd
+from llm.exchange import Body, PricedExchange, Problem
+from llm.frames import decoded
+from requests_app.rows import BodyRow, RequestRow
+
+LONGEST_TEXT = 2_000
+"""Longest free text of a row, in characters; bodies have their own table."""
+LONGEST_NAME = 500
+LARGEST_INTEGER = 2**31 - 1
+LARGEST_BIGINT = 2**63 - 1
+LARGEST_SMALLINT = 2**15 - 1
+
+
+def text(value: str | None, longest: int = LONGEST_NAME) -> str | None:
+    """What Postgres takes as text: no NUL, no lone surrogate, bounded. Empty is None."""
+    if not value:
+        return None
+    if "\x00" in value:
+        value = value.replace("\x00", "")
+    value = value[:longest]
+    if not value.isascii():
+        value = value.encode("utf-8", "replace").decode()
+    return value or None
+
+
+def integer(value: int | float | None, largest: int = LARGEST_INTEGER) -> int | None:
+    return None if value is None else max(-largest, min(largest, int(value)))
+
+
+def row_of(priced: PricedExchange) -> RequestRow:
+    exchange, reading, charge = priced.exchange, priced.reading, priced.charge
+    said, usage = exchange.attribution, reading.usage
+    end_user_id = said.end_user_id or (reading.end_user_id if exchange.door == "gateway" else None)
+    return RequestRow(
+        organization_id=exchange.organization_id,
+        requested_at=exchange.requested_at,
+        id=exchange.id,
+        client_request_id=text(said.client_request_id),
+        kind=text(reading.kind) or "llm",
+        door=exchange.door,
+        provider=text(exchange.provider) or "unknown",
+        model=text(said.model_override or reading.response_model or reading.request_model),
+        request_model=text(reading.request_model),
+        response_model=text(reading.response_model),
+        status=integer(exchange.status, LARGEST_SMALLINT) or 0,
+        error_type=text(reading.error_type),
+        error_message=text(reading.error_message, LONGEST_TEXT),
+        finish_reason=text(reading.finish_reason),
+        is_stream=reading.is_stream,
+        cached=False,
+        duration_ms=integer(exchange.duration_ms),
+        time_to_first_token_ms=integer(exchange.time_to_first_token_ms),
+        input_tokens=integer(usage.input_tokens),
+        output_tokens=integer(usage.output_tokens),
+        cache_read_tokens=integer(usage.cache_read_tokens),
+        cache_write_tokens=integer(usage.cache_write_tokens),
+        cache_write_1h_tokens=integer(usage.cache_write_1h_tokens),
+        reasoning_tokens=integer(usage.reasoning_tokens),
+        input_audio_tokens=integer(usage.input_audio_tokens),
+        output_audio_tokens=integer(usage.output_audio_tokens),
+        web_searches=integer(usage.web_searches),
+        usage=usage.sent,
+        cost_nano_usd=integer(charge.nano_usd, LARGEST_BIGINT),
+        cost_reason=charge.reason,
+        price_id=charge.price_id,
+        end_user_id=text(end_user_id),
+        session_id=text(said.session_id),
+        session_path=text(said.session_path, LONGEST_TEXT),
+        session_name=text(said.session_name),
+        properties={text(key) or "": text(value, LONGEST_TEXT) or "" for key, value in said.properties.items()},
+        scores=None,
+        prompt_id=text(said.prompt_id),
+        prompt_version=text(said.prompt_version),
+        api_key_id=exchange.api_key_id,
+        country_code=text(exchange.country_code),
+        threat=None,
+        method=text(exchange.method) or "POST",
+        target_url=text(exchange.url, LONGEST_TEXT) or "",
+        dialect=reading.dialect,
+        provider_response_id=text(reading.provider_response_id),
+        service_tier=text(reading.service_tier),
+        trace_id=text(exchange.trace_id),
+        span_id=text(exchange.span_id),
+        parent_span_id=text(exchange.parent_span_id),
+        name=None,
+        request_preview=text(reading.request_preview) or "",
+        response_preview=text(reading.response_preview) or "",
+        tool_calls=tuple(name for tool in reading.tool_calls if (name := text(tool))),
+        request_bytes=integer(exchange.request.size) or 0,
+        response_bytes=integer(exchange.response.size) or 0,
+        request_state=exchange.request.state,
+        response_state=exchange.response.state,
+        problems=tuple(_named(problem) for problem in (*exchange.problems, *reading.problems)),
+    )
+
+
+def body_row_of(priced: PricedExchange) -> BodyRow:
+    exchange, folded = priced.exchange, priced.reading.folded_response
+    raw = _plain(exchange.response)
+    is_clean = folded is not None and not priced.reading.problems
+    return BodyRow(
+        organization_id=exchange.organization_id,
+        requested_at=exchange.requested_at,
+        id=exchange.id,
+        dict_version=0,
+        key_version=0,
+        request=_frame(_plain(exchange.request)),
+        response=_frame(folded if folded is not None else raw),
+        response_raw=None if folded is None or is_clean else _frame(raw),
+        headers=_frame(_headers(exchange.request_headers, exchange.response_headers)),
+        request_type=text(exchange.request.content_type) or "",
+        response_type="application/json" if folded is not None else text(exchange.response.content_type) or "",
+    )
+
+
+def _plain(body: Body) -> bytes:
+    """The body without its content encoding; as captured where that cannot be undone."""
+    if not body.content_encoding or not body.data:
+        return body.data
+    return decoded(body.data, body.content_encoding)
+
+
+def _frame(data: bytes) -> bytes | None:
+    return zstd.compress(data) if data else None
+
+
+def _headers(request: Mapping[str, str], response: Mapping[str, str]) -> bytes:
+    if not request and not response:
+        return b""
+    return orjson.dumps({"request": dict(request), "response": dict(response)})
+
+
+def _named(problem: Problem) -> str:
+    full = f"{problem.code}: {problem.detail}" if problem.detail else problem.code
+    return text(full) or ""
+
+
+def json_safe(value: Any) -> Any:
+    """The same JSON value without what jsonb refuses: NUL in strings, lone surrogates, numbers beyond float."""
+    if isinstance(value, str):
+        return text(value, LONGEST_TEXT) or ""
+    if isinstance(value, Mapping):
+        return {text(str(key)) or "": json_safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(item) for item in value]
+    return value

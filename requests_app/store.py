@@ -1,0 +1,310 @@
+"""The only writer of the ground. Takes batches inside the caller's transaction, answers what changed.
+
+Running a batch twice changes nothing the second time: rows are keyed by (organization_id, requested_at, id), all three
+fixed before the spool. Everything is written in key order, so that two lines never wait for each other in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg import Connection, sql
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+
+from lib.clock import time_of
+from llm.exchange import PricedExchange
+from requests_app.columns import body_row_of, json_safe, row_of
+from requests_app.rows import BodyRow, Change, RequestRow
+
+PARTITIONED = ("llm_request", "llm_request_body")
+PARTITION_LOCK = 7702
+FIRST_MONDAY = datetime(2000, 1, 3, tzinfo=UTC)
+WEEKS_AHEAD = 4
+
+COLUMNS = tuple(f.name for f in fields(RequestRow))
+JSON_COLUMNS = ("usage", "properties", "scores", "amended")
+TYPES = {
+    "organization_id": "int8", "requested_at": "timestamptz", "id": "uuid", "status": "int2", "is_stream": "bool",
+    "cached": "bool", "duration_ms": "int4", "time_to_first_token_ms": "int4", "input_tokens": "int4",
+    "output_tokens": "int4", "cache_read_tokens": "int4", "cache_write_tokens": "int4",
+    "cache_write_1h_tokens": "int4", "reasoning_tokens": "int4", "input_audio_tokens": "int4",
+    "output_audio_tokens": "int4", "web_searches": "int4", "cost_nano_usd": "int8", "price_id": "int8",
+    "api_key_id": "int8", "threat": "bool", "request_bytes": "int4", "response_bytes": "int4",
+    "tool_calls": "text[]", "problems": "text[]", **dict.fromkeys(JSON_COLUMNS, "jsonb"),
+}  # fmt: skip
+"""Of every column that is not text."""
+BODY_COLUMNS = tuple(f.name for f in fields(BodyRow))
+BODY_TYPES = ("int8", "timestamptz", "uuid", "int4", "int4", "bytea", "bytea", "bytea", "bytea", "text", "text")
+
+_NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+_INBOX = "CREATE TEMP TABLE IF NOT EXISTS inbox (LIKE llm_request INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+_COPY = sql.SQL("COPY inbox ({}) FROM STDIN (FORMAT BINARY)").format(_NAMES)
+_INSERT = sql.SQL(
+    "INSERT INTO llm_request ({0}) SELECT {0} FROM inbox ORDER BY organization_id, requested_at, id "
+    "ON CONFLICT DO NOTHING RETURNING organization_id, requested_at, id"
+).format(_NAMES)
+_COPY_BODIES = sql.SQL("COPY llm_request_body ({}) FROM STDIN (FORMAT BINARY)").format(
+    sql.SQL(", ").join(map(sql.Identifier, BODY_COLUMNS))
+)
+_SELECT = sql.SQL("SELECT {} FROM llm_request").format(_NAMES)
+
+Key = tuple[int, datetime, UUID]
+Db = Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    changes: tuple[Change, ...]
+    duplicates: int
+    """Exchanges of the batch that were there already, or whose client-chosen id was."""
+
+
+def prepare(connection: Db) -> None:
+    """Once a connection, outside a transaction: the temporary table batches go through."""
+    connection.execute(_INBOX)
+
+
+# --- partitions -------------------------------------------------------------------------------------------------
+
+
+def partition_start(moment: datetime, days: int) -> datetime:
+    """The first moment of the partition `moment` falls into; boundaries are counted from Monday 2000-01-03 UTC."""
+    width = timedelta(days=days)
+    return FIRST_MONDAY + ((moment - FIRST_MONDAY) // width) * width
+
+
+def existing_partitions(connection: Db) -> set[datetime]:
+    """Starts of the partitions both tables have."""
+    rows = connection.execute(
+        "SELECT right(c.relname, 8) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = ANY(%s::regclass[]) GROUP BY 1 HAVING count(*) = %s",
+        (list(PARTITIONED), len(PARTITIONED)),
+    ).fetchall()
+    return {datetime.strptime(row[0], "%Y%m%d").replace(tzinfo=UTC) for row in rows}
+
+
+def ensure_partitions(connection: Db, starts: Iterable[datetime], *, days: int) -> None:
+    """Creates and attaches what is missing, each in a short transaction of its own, one process at a time.
+
+    ATTACH takes a weaker lock on the parent than CREATE … PARTITION OF would: readers and writers go on.
+    """
+    for start in sorted(starts):
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (PARTITION_LOCK,))
+            for table in PARTITIONED:
+                _attach(connection, table, start, start + timedelta(days=days))
+
+
+def _attach(connection: Db, table: str, start: datetime, end: datetime) -> None:
+    name = f"{table}_p{start:%Y%m%d}"
+    if connection.execute("SELECT to_regclass(%s)", (name,)).fetchone() != (None,):
+        return
+    parent, child = sql.Identifier(table), sql.Identifier(name)
+    connection.execute(
+        sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING STORAGE)").format(child, parent)
+    )
+    connection.execute(
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+            parent, child, sql.Literal(start), sql.Literal(end)
+        )
+    )
+
+
+# --- new rows ---------------------------------------------------------------------------------------------------
+
+
+def store(connection: Db, batch: Sequence[PricedExchange]) -> Stored:
+    """Inserts what is new of the batch, with bodies and aliases. Partitions must be there."""
+    unique = {_key(priced): priced for priced in batch}
+    rows = {key: row_of(unique[key]) for key in sorted(unique)}
+    refused = _claim_aliases(connection, rows.values())
+    rows = {key: row for key, row in rows.items() if key not in refused}
+    new = _insert_rows(connection, list(rows.values()))
+    _insert_bodies(connection, [body_row_of(unique[key]) for key in rows if key in new])
+    changes = tuple(Change(None, row) for key, row in rows.items() if key in new)
+    return Stored(changes, len(batch) - len(changes))
+
+
+def _key(priced: PricedExchange) -> Key:
+    exchange = priced.exchange
+    return (exchange.organization_id, exchange.requested_at, exchange.id)
+
+
+def _insert_rows(connection: Db, rows: Sequence[RequestRow]) -> set[Key]:
+    if not rows:
+        return set()
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        with cursor.copy(_COPY) as copy:
+            copy.set_types([TYPES.get(name, "text") for name in COLUMNS])
+            for row in rows:
+                copy.write_row(_values(row))
+        return set(cursor.execute(_INSERT).fetchall())
+
+
+def _values(row: RequestRow) -> list[Any]:
+    values = [getattr(row, name) for name in COLUMNS]
+    for index in _JSON_INDEXES:
+        if values[index] is not None:
+            values[index] = Jsonb(values[index], _dumps)
+    for index in _ARRAY_INDEXES:
+        values[index] = list(values[index])
+    return values
+
+
+_JSON_INDEXES = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
+_ARRAY_INDEXES = (COLUMNS.index("tool_calls"), COLUMNS.index("problems"))
+
+
+def _dumps(value: Any) -> bytes:
+    try:
+        dumped = orjson.dumps(value)
+    except TypeError:
+        return orjson.dumps(json_safe(value), default=str)
+    return orjson.dumps(json_safe(value)) if b"\\u0000" in dumped else dumped
+
+
+def _insert_bodies(connection: Db, bodies: Sequence[BodyRow]) -> None:
+    kept = [body for body in bodies if body.request or body.response or body.headers]
+    if not kept:
+        return
+    with connection.cursor() as cursor, cursor.copy(_COPY_BODIES) as copy:
+        copy.set_types(BODY_TYPES)
+        for body in kept:
+            copy.write_row([getattr(body, name) for name in BODY_COLUMNS])
+
+
+def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> set[Key]:
+    """Writes down the ids clients chose; answers the keys of log-door rows whose id another row has already.
+
+    At the gateway the same id again is an SDK's retry: a call of its own, which the alias does not name.
+    """
+    wanted = {}
+    for row in rows:
+        if row.client_request_id:
+            wanted.setdefault((row.organization_id, row.client_request_id), row)
+    chosen = [row for row in rows if row.client_request_id]
+    if not chosen:
+        return set()
+    ordered = sorted(wanted.items(), key=lambda item: (item[0][0], item[0][1].encode()))
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.executemany(
+            "INSERT INTO request_alias (organization_id, client_id, requested_at, id) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT DO NOTHING",
+            [(org, client_id, row.requested_at, row.id) for (org, client_id), row in ordered],
+        )
+        cursor.execute(
+            "SELECT a.organization_id, a.client_id, a.requested_at, a.id FROM request_alias a "
+            "JOIN unnest(%s::bigint[], %s::text[]) AS w (organization_id, client_id) "
+            "USING (organization_id, client_id)",
+            ([key[0] for key in wanted], [key[1] for key in wanted]),
+        )
+        owners = {(org, client_id): (org, at, identifier) for org, client_id, at, identifier in cursor}
+    return {
+        key
+        for row in chosen
+        if row.door != "gateway"
+        and (key := (row.organization_id, row.requested_at, row.id))
+        != owners[row.organization_id, row.client_request_id or ""]
+    }
+
+
+# --- reading rows back, to change them ----------------------------------------------------------------------------
+
+
+_BY_ALIAS = """ UNION ALL SELECT requested_at, id FROM request_alias
+WHERE organization_id = %(org)s AND client_id = %(text)s LIMIT 1"""
+_BY_ID = "SELECT requested_at, id FROM llm_request WHERE organization_id = %(org)s AND id = %(id)s"
+_LOCATE = _BY_ID + _BY_ALIAS
+_LOCATE_BY_TIME = _BY_ID + " AND requested_at BETWEEN %(low)s AND %(high)s" + _BY_ALIAS
+
+
+def locate(connection: Db, organization_id: int, request_id: UUID) -> Key | None:
+    """Where the row with this id is, ours or client-chosen; None where there is none."""
+    at = time_of(request_id)
+    values = {
+        "org": organization_id, "id": request_id, "text": str(request_id),
+        "low": at - timedelta(seconds=1) if at else None, "high": at + timedelta(seconds=1) if at else None,
+    }  # fmt: skip
+    found = connection.execute(_LOCATE_BY_TIME if at else _LOCATE, values).fetchone()
+    return (organization_id, found[0], found[1]) if found else None
+
+
+def lock_row(connection: Db, key: Key) -> RequestRow | None:
+    """The row as it is, held until the transaction ends."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        found = cursor.execute(
+            _SELECT + sql.SQL(" WHERE organization_id = %s AND requested_at = %s AND id = %s FOR UPDATE"), key
+        ).fetchone()
+    return row_from(dict(zip(COLUMNS, found, strict=True))) if found else None
+
+
+def row_from(values: Mapping[str, Any]) -> RequestRow:
+    """A RequestRow from column values as Postgres gives them."""
+    return RequestRow(**{
+        **values, "tool_calls": tuple(values["tool_calls"]), "problems": tuple(values["problems"]),
+    })
+
+
+def update_late_facts(connection: Db, after: RequestRow) -> None:
+    """Writes the columns a late fact may set."""
+    connection.execute(
+        "UPDATE llm_request SET properties = %s, scores = %s, amended = %s "
+        "WHERE organization_id = %s AND requested_at = %s AND id = %s",
+        (
+            Jsonb(after.properties, _dumps), Jsonb(after.scores, _dumps) if after.scores else None,
+            Jsonb(after.amended, _dumps), after.organization_id, after.requested_at, after.id,
+        ),
+    )
+
+
+def delete_row(connection: Db, key: Key) -> None:
+    """The row, its bodies, and the id a client gave it."""
+    for table in ("llm_request", "llm_request_body", "request_alias"):
+        connection.execute(
+            sql.SQL("DELETE FROM {} WHERE organization_id = %s AND requested_at = %s AND id = %s").format(
+                sql.Identifier(table)
+            ),
+            key,
+        )
+
+
+# --- facts that came first ------------------------------------------------------------------------------------------
+
+
+def keep_pending(connection: Db, facts: Sequence[tuple[int, UUID, datetime, Mapping[str, Any]]]) -> None:
+    """(organization_id, request_id, at, facts): waits for its request, which may never come."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO pending_amendment (organization_id, request_id, at, facts) VALUES (%s, %s, %s, %s)",
+            [(org, request_id, at, Jsonb(dict(said), _dumps)) for org, request_id, at, said in facts],
+        )
+
+
+def take_pending(connection: Db, rows: Iterable[RequestRow]) -> list[tuple[int, UUID, datetime, dict[str, Any]]]:
+    """Removes and answers what waited for these rows, by our id or the client's."""
+    ids: list[tuple[int, UUID]] = []
+    for row in rows:
+        ids.append((row.organization_id, row.id))
+        if row.client_request_id and (chosen := _uuid(row.client_request_id)):
+            ids.append((row.organization_id, chosen))
+    if not ids or connection.execute("SELECT EXISTS (SELECT 1 FROM pending_amendment)").fetchone() == (False,):
+        return []
+    return connection.execute(
+        "DELETE FROM pending_amendment p USING unnest(%s::bigint[], %s::uuid[]) AS w (organization_id, request_id) "
+        "WHERE p.organization_id = w.organization_id AND p.request_id = w.request_id "
+        "RETURNING p.organization_id, p.request_id, p.at, p.facts",
+        ([org for org, _ in ids], [request_id for _, request_id in ids]),
+    ).fetchall()
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
