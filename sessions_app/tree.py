@@ -4,11 +4,11 @@
                         ├─▶ places ──_grow──▶ Tree: nodes in reading order, each with its own and total sums
     steps ──from_spans──┘
 
-A path names a node, as in Helicone: `/plan/search` is `search` under `plan`, whether or not anything was sent
-from `/plan` itself. One request at a path *is* that node; of several, each becomes a node under it. Steps without
-a path hang under the root, which is the session itself and always node 0.
+A path names a node, as in Helicone: `/plan/search` is `search` under `plan`, whether or not anything was
+sent from `/plan` itself. One request at a path *is* that node; of several, each becomes a node under it.
+Steps without a path hang under the root, which is the session itself and always node 0.
 
-Pure and iterative: ten thousand nodes, a path five hundred deep, spans that are their own ancestors are all fine.
+Pure and iterative: ten thousand nodes, paths five hundred deep, spans that are their own ancestors: fine.
 """
 
 from __future__ import annotations
@@ -308,8 +308,9 @@ def _read(
     for here in range(len(order) - 1, 0, -1):
         sizes[order[here][1]] += sizes[here]
     nodes = tuple(
-        _node((here, parent, depth), size=sizes[here], place=places[place], total=totals[place], span=spans[place])
-        for here, (place, parent, depth) in enumerate(order)
+        _node(where, size=sizes[index], place=places[place], total=totals[place], span=spans[place])
+        for index, (place, parent, depth) in enumerate(order)
+        for where in [(index, parent, depth)]
     )
     return Tree(
         nodes,

@@ -1,0 +1,234 @@
+"""What the pages and the API ask about sessions. The organisation comes first in every question.
+
+The list is answered by `session` (one row each, kept by the line), one session's steps by the ground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from llm.exchange import MODEL_KINDS
+from requests_app.filters import escaped
+from sessions_app.tree import Step
+
+MOST_STEPS = 20_000
+"""Steps one session page reads; of a longer session it shows the first and says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One session as counted: sums over all it ever held, also what retention has since removed."""
+
+    session_id: str
+    name: str | None
+    requests: int
+    steps: int
+    errors: int
+    priced: int
+    cost_nano_usd: int
+    input_tokens: int
+    output_tokens: int
+    first_at: datetime
+    last_at: datetime
+    end_users: tuple[str, ...]
+    model_names: tuple[str, ...]
+
+    @property
+    def wall_ms(self) -> int:
+        """From the first request to the last answer."""
+        return (self.last_at - self.first_at) // timedelta(milliseconds=1)
+
+    @property
+    def known_cost(self) -> int | None:
+        """Nano-USD of what is priced; None where nothing is."""
+        return self.cost_nano_usd if self.priced or not self.requests else None
+
+    @property
+    def unpriced(self) -> int:
+        """Calls without a cost beyond those that failed, which usually are not charged."""
+        return max(self.requests - self.priced - self.errors, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One way to order the list: the expression, its type, and how its value is read from a row."""
+
+    expression: str
+    cast: str
+    attribute: str
+    label: str
+
+
+SORTS: Mapping[str, Sort] = {
+    "newest": Sort("last_at", "timestamptz", "last_at", "newest"),
+    "cost": Sort("cost_nano_usd", "bigint", "cost_nano_usd", "costliest"),
+    "requests": Sort("requests", "bigint", "requests", "most requests"),
+    "duration": Sort("last_at - first_at", "interval", "duration", "longest"),
+    "errors": Sort("errors", "bigint", "errors", "most errors"),
+}
+"""Newest and costliest are read from an index; the others sort what the time range holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which sessions: those active in [start, end), None for no bound; `after` is the last row already seen."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    search: str = ""
+    name: str | None = None
+    end_user_id: str | None = None
+    errors_only: bool = False
+    sort: str = "newest"
+    is_ascending: bool = False
+    after: tuple[str, str] | None = None
+    """(value of the sort as text, session id)."""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: tuple[SessionRow, ...]
+    next: tuple[str, str] | None
+    """What `after` is on the next page; None on the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over every session a question selects."""
+
+    sessions: int
+    requests: int
+    errors: int
+    priced: int
+    cost_nano_usd: int
+    with_errors: int
+
+
+_COLUMNS = (
+    "session_id, name, requests, steps, errors, priced, cost_nano_usd, input_tokens, output_tokens, "
+    "first_at, last_at, end_users, model_names"
+)
+
+
+def session_page(organization_id: int, question: Question) -> Page:
+    """One page of sessions in the question's order."""
+    sort = SORTS[question.sort]
+    where, values = _where(organization_id, question)
+    operator, direction = (">", "ASC") if question.is_ascending else ("<", "DESC")
+    if question.after:
+        where += f" AND ({sort.expression}, session_id) {operator} (%(after)s::{sort.cast}, %(after_id)s)"
+        values |= {"after": question.after[0], "after_id": question.after[1]}
+    rows = _rows(
+        f"SELECT {_COLUMNS}, ({sort.expression})::text FROM session WHERE {where} "  # noqa: S608
+        f"ORDER BY {sort.expression} {direction}, session_id {direction} LIMIT %(limit)s",
+        {**values, "limit": question.limit + 1},
+    )
+    shown = rows[: question.limit]
+    following = (shown[-1][-1], shown[-1][0]) if len(rows) > question.limit else None
+    return Page(tuple(_session(row) for row in shown), following)
+
+
+def totals(organization_id: int, question: Question) -> Totals:
+    """What all the question's sessions add up to, whichever page is shown."""
+    where, values = _where(organization_id, question)
+    ((*sums,),) = _rows(
+        "SELECT count(*), coalesce(sum(requests), 0)::bigint, coalesce(sum(errors), 0)::bigint, "  # noqa: S608
+        "coalesce(sum(priced), 0)::bigint, coalesce(sum(cost_nano_usd), 0)::bigint, "
+        f"count(*) FILTER (WHERE errors > 0) FROM session WHERE {where}",
+        values,
+    )
+    return Totals(*sums)
+
+
+def has_any(organization_id: int) -> bool:
+    """Whether the organisation ever had a session."""
+    ((found,),) = _rows(
+        "SELECT EXISTS (SELECT 1 FROM session WHERE organization_id = %(org)s)", {"org": organization_id}
+    )
+    return bool(found)
+
+
+def names(organization_id: int, contains: str = "", limit: int = 50) -> tuple[str, ...]:
+    """Session names, latest used first, for suggestions."""
+    rows = _rows(
+        "SELECT name FROM session WHERE organization_id = %(org)s AND name ILIKE %(like)s "
+        "GROUP BY name ORDER BY max(last_at) DESC LIMIT %(limit)s",
+        {"org": organization_id, "like": f"%{escaped(contains)}%", "limit": limit},
+    )
+    return tuple(name for (name,) in rows)
+
+
+def session(organization_id: int, session_id: str) -> SessionRow | None:
+    rows = _rows(
+        f"SELECT {_COLUMNS} FROM session WHERE organization_id = %(org)s AND session_id = %(id)s",  # noqa: S608
+        {"org": organization_id, "id": session_id},
+    )
+    return _session(rows[0]) if rows else None
+
+
+_STEPS = """
+SELECT id, requested_at, duration_ms, session_path, kind, kind = ANY(%(kinds)s), name, provider, model,
+    status, status NOT BETWEEN 200 AND 399, cached, end_user_id, cost_nano_usd, cost_reason,
+    input_tokens, output_tokens, time_to_first_token_ms,
+    CASE WHEN status NOT BETWEEN 200 AND 399 THEN left(coalesce(error_message, error_type, ''), 300) ELSE '' END,
+    '', '', span_id, parent_span_id
+FROM llm_request
+WHERE organization_id = %(org)s AND session_id = %(id)s
+    AND requested_at >= %(first)s AND requested_at <= %(last)s
+ORDER BY requested_at, id LIMIT %(limit)s
+"""
+_SPOKEN_STEPS = _STEPS.replace("'', '', span_id", "request_preview, response_preview, span_id")
+
+
+def steps(organization_id: int, of: SessionRow, *, limit: int = MOST_STEPS) -> list[Step]:
+    """The first `limit` steps of a session in time order, without previews."""
+    return _steps(_STEPS, organization_id, of, limit=limit, since=of.first_at)
+
+
+def spoken_steps(organization_id: int, of: SessionRow, *, since: datetime, limit: int) -> list[Step]:
+    """Steps from `since` on with one line of what was asked and answered."""
+    return _steps(_SPOKEN_STEPS, organization_id, of, limit=limit, since=since)
+
+
+def _steps(query: str, organization_id: int, of: SessionRow, *, limit: int, since: datetime) -> list[Step]:
+    values = {
+        "org": organization_id, "id": of.session_id, "first": since, "last": of.last_at,
+        "kinds": sorted(MODEL_KINDS), "limit": limit,
+    }  # fmt: skip
+    return [Step(*row) for row in _rows(query, values)]
+
+
+def _where(organization_id: int, question: Question) -> tuple[str, dict[str, Any]]:
+    """The condition on `session` and its values. Every value is bound."""
+    conditions = [
+        ("organization_id = %(org)s", True),
+        ("last_at >= %(start)s", question.start is not None),
+        ("first_at < %(end)s", question.end is not None),
+        ("(session_id ILIKE %(like)s OR name ILIKE %(like)s)", bool(question.search)),
+        ("coalesce(name, '') = %(name)s", question.name is not None),
+        ("end_users @> ARRAY[%(user)s]", bool(question.end_user_id)),
+        ("errors > 0", question.errors_only),
+    ]
+    values = {
+        "org": organization_id, "start": question.start, "end": question.end, "like": f"%{escaped(question.search)}%",
+        "name": question.name, "user": question.end_user_id,
+    }  # fmt: skip
+    return " AND ".join(text for text, applies in conditions if applies), values
+
+
+def _session(row: Sequence[Any]) -> SessionRow:
+    """`row` begins with _COLUMNS; its two arrays come as lists."""
+    return SessionRow(*(tuple(value) if isinstance(value, list) else value for value in row[:13]))
+
+
+def _rows(query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, dict(values))
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
