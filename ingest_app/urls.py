@@ -1,5 +1,11 @@
+"""Every URL that writes late facts."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from ingest_app import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("requests/<uuid:request_id>/delete", views.delete_request, name="request-delete"),
+]
