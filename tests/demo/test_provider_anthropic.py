@@ -24,6 +24,10 @@ def streamed(client, **options):
         return text, stream.get_final_message()
 
 
+def folded_stream(client, **options):
+    return streamed(client, **options)[1]
+
+
 def test_a_message_and_its_stream_have_the_same_shape(anthropic_client):
     whole = ask(anthropic_client)
     text, folded = streamed(anthropic_client)
@@ -35,7 +39,7 @@ def test_a_message_and_its_stream_have_the_same_shape(anthropic_client):
     assert folded.usage.output_tokens > 0
 
 
-@pytest.mark.parametrize("speak", [ask, lambda *a, **k: streamed(*a, **k)[1]])
+@pytest.mark.parametrize("speak", [ask, folded_stream])
 def test_a_tool_on_offer_is_used(anthropic_client, speak):
     message = speak(anthropic_client, tools=[TOOL])
     [use] = [block for block in message.content if block.type == "tool_use"]
