@@ -23,11 +23,11 @@ Number = int | float | Decimal
 
 
 def _span(text: str, exact: str) -> SafeString:
-    return format_html('<span class="figure" title="{}">{}</span>', exact, text)
+    return format_html('<span class="num" title="{}">{}</span>', exact, text)
 
 
 def _unknown(reason: str) -> SafeString:
-    return format_html('<span class="figure unknown" title="{}">{}</span>', reason or "not known", UNKNOWN)
+    return format_html('<span class="unknown" title="{}">{}</span>', reason or "not known", UNKNOWN)
 
 
 def _plain(value: Decimal) -> str:
