@@ -1,0 +1,58 @@
+"""What a dialect is given and what it must have: the walls around `llm/dialects/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from llm.conversation import Conversation
+from llm.exchange import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One exchange with its bodies as JSON values; `response` of a stream is the folded body."""
+
+    provider: str = ""
+    method: str = "POST"
+    path: str = ""
+    """Lower case, without query."""
+    status: int = 200
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """{} where the request is no JSON object."""
+    response: Any = None
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    events: Sequence[Any] = ()
+    """The stream's events while `response` is not folded yet."""
+
+    @property
+    def sample(self) -> Mapping[str, Any]:
+        """An object that shows what the reply looks like: itself, or the stream's first object."""
+        if isinstance(self.response, dict):
+            return self.response
+        for event in self.events:
+            if isinstance(event, dict):
+                return event
+        return {}
+
+
+class Dialect(Protocol):
+    """The functions a module in `llm/dialects/` has; its own name is the dialect's."""
+
+    __name__: str
+
+    def score(self, call: Call) -> int:
+        """How sure it is to be the one: 0 not at all, 100 told by the reply itself, below 60 a guess."""
+
+    def fold(self, events: Sequence[Any]) -> dict[str, Any]:
+        """The body a stream would have been."""
+
+    def is_complete(self, events: Sequence[Any], body: Mapping[str, Any]) -> bool:
+        """Whether the stream came to its own end ([DONE] is looked for elsewhere)."""
+
+    def read(self, call: Call) -> Reading:
+        """The facts; `dialect`, errors, stream flags and problems of the frames are added by `llm.parse`."""
+
+    def converse(self, request: Mapping[str, Any], response: Any) -> Conversation:
+        """The same for people to read."""

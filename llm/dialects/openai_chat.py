@@ -1,0 +1,197 @@
+"""OpenAI chat completions and the older completions, and everybody who speaks like them.
+
+https://platform.openai.com/docs/api-reference/chat — what vendors add (reasoning under three names, content as
+parts, citations, `x_groq`, cumulative `message` beside `delta`) is kept where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from llm import loose, openai_parts, preview, usage
+from llm.call import Call
+from llm.conversation import Conversation, Message, Part
+from llm.exchange import Reading, Usage
+
+_OBJECTS: Final = frozenset({"chat.completion", "chat.completion.chunk", "text_completion"})
+_SETTINGS: Final = (
+    "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "stop", "seed", "presence_penalty",
+    "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format", "tool_choice",
+    "parallel_tool_calls", "reasoning_effort", "reasoning", "service_tier", "stream", "modalities", "verbosity",
+    "store",
+)
+
+
+def score(call: Call) -> int:
+    sample = call.sample
+    if sample.get("object") in _OBJECTS:
+        return 100
+    if isinstance(sample.get("choices"), list):
+        return 90
+    if call.path.endswith(("/chat/completions", "/completions")):
+        return 70
+    if "messages" in call.request and "model" in call.request:
+        return 20
+    return 0
+
+
+# --- folding ----------------------------------------------------------------------------------------------------------
+
+
+def fold(events: Sequence[Any]) -> dict[str, Any]:
+    """The completion a stream of chunks would have been: all choices, usage overlaid and never added."""
+    body: dict[str, Any] = {}
+    choices: dict[int, _Choice] = {}
+    for chunk in events:
+        if isinstance(chunk, dict):
+            _take_top(body, chunk)
+            for delta in loose.mappings(chunk.get("choices")):
+                index = loose.count(delta.get("index")) or 0
+                if index not in choices:
+                    choices[index] = _Choice(index)
+                choices[index].take(delta)
+    if body.get("object") == "chat.completion.chunk":
+        body["object"] = "chat.completion"
+    body["choices"] = [choices[index].whole() for index in sorted(choices)]
+    return body
+
+
+def _take_top(body: dict[str, Any], chunk: Mapping[str, Any]) -> None:
+    """Everything of a chunk but its choices: the latest that says something stands."""
+    for key, value in chunk.items():
+        if key == "choices" or value is None or value == "":
+            continue
+        if key == "usage":
+            body[key] = {**loose.mapping(body.get(key)), **loose.mapping(value)}
+        elif key == "x_groq" and isinstance(value, dict):
+            body[key] = {**loose.mapping(body.get(key)), **value}
+        elif key != "obfuscation":
+            body[key] = value
+
+
+class _Choice:
+    """One choice while its deltas come in."""
+
+    def __init__(self, index: int) -> None:
+        self.fields: dict[str, Any] = {"index": index}
+        self.message = openai_parts.Growing()
+        self.text: list[str] = []
+        self.final: Mapping[str, Any] = {}
+        self.logprobs: dict[str, Any] = {}
+
+    def take(self, delta: Mapping[str, Any]) -> None:
+        for key, value in delta.items():
+            if key == "delta":
+                if isinstance(value, dict):
+                    self.message.take(value)
+            elif value is None or key == "index":
+                continue
+            elif key == "text":
+                self.text.append(loose.text(value))
+            elif key == "message":
+                self.final = loose.mapping(value)
+            elif key == "logprobs":
+                openai_parts.extend_lists(self.logprobs, loose.mapping(value))
+            else:
+                self.fields[key] = value
+
+    def whole(self) -> dict[str, Any]:
+        choice = dict(self.fields)
+        if self.text:
+            choice["text"] = "".join(self.text)
+        else:
+            message = self.message.whole()
+            choice["message"] = {**self.final, **message} if message.get("content") else {**message, **self.final}
+        if self.logprobs:
+            choice["logprobs"] = self.logprobs
+        choice.setdefault("finish_reason", None)
+        return choice
+
+
+def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:
+    return any(choice.get("finish_reason") is not None for choice in loose.mappings(body.get("choices")))
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(call: Call) -> Reading:
+    request, body = call.request, loose.mapping(call.response)
+    choice = loose.first(body.get("choices"))
+    message = loose.mapping(choice.get("message"))
+    calls = openai_parts.tool_calls(message)
+    sent = _usage_sent(body)
+    return Reading(
+        request_model=loose.name(request.get("model")),
+        response_model=loose.name(body.get("model")),
+        usage=usage.openai(sent) if sent is not None else Usage(),
+        finish_reason=_finish_reason(choice),
+        provider_response_id=loose.name(body.get("id")),
+        service_tier=loose.name(body.get("service_tier")),
+        provider_cost_nano_usd=usage.declared_cost(sent) if sent is not None else None,
+        end_user_id=loose.name(request.get("user")),
+        request_preview=_request_preview(request),
+        response_preview=_response_preview(choice, message, calls),
+        tool_calls=tuple(name for name, _ in calls),
+    )
+
+
+def _finish_reason(choice: Mapping[str, Any]) -> str | None:
+    reason = choice.get("finish_reason")
+    return reason if isinstance(reason, str) else None
+
+
+def _usage_sent(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if isinstance(sent := body.get("usage"), dict) and sent:
+        return sent
+    sent = loose.mapping(body.get("x_groq")).get("usage")
+    return sent if isinstance(sent, dict) else None
+
+
+def _request_preview(request: Mapping[str, Any]) -> str:
+    messages = request.get("messages")
+    if isinstance(messages, list):
+        return preview.line(openai_parts.last_user_text(messages))
+    prompt = request.get("prompt")
+    prompts = [prompt] if isinstance(prompt, str) else loose.listing(prompt)
+    return preview.line(next(filter(None, map(loose.text, prompts)), ""))
+
+
+def _response_preview(choice: Mapping[str, Any], message: Mapping[str, Any], calls: list[tuple[str, str]]) -> str:
+    said = openai_parts.content_text(message.get("content")) or loose.text(choice.get("text"))
+    if said:
+        return preview.line(said)
+    if calls:
+        return preview.tool_call(*calls[0])
+    audio = loose.mapping(message.get("audio"))
+    return preview.line(loose.text(message.get("refusal")) or loose.text(audio.get("transcript")))
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+
+
+def converse(request: Mapping[str, Any], response: Any) -> Conversation:
+    body = loose.mapping(response)
+    return Conversation(
+        messages=tuple(_messages(request)),
+        reply=tuple(_reply(choice) for choice in loose.mappings(body.get("choices"))),
+        tools=openai_parts.tools(request),
+        settings={key: request[key] for key in _SETTINGS if key in request},
+    )
+
+
+def _messages(request: Mapping[str, Any]) -> list[Message]:
+    if isinstance(messages := request.get("messages"), list):
+        return [openai_parts.message(item) for item in messages if isinstance(item, dict)]
+    prompts = request.get("prompt")
+    texts = prompts if isinstance(prompts, list) else [prompts]
+    return [Message("user", (Part("text", text=text),)) for text in texts if isinstance(text, str) and text]
+
+
+def _reply(choice: Mapping[str, Any]) -> Message:
+    finish = _finish_reason(choice) or ""
+    if isinstance(text := choice.get("text"), str):
+        return Message("assistant", (Part("text", text=text),), finish_reason=finish)
+    message = openai_parts.message({"role": "assistant", **loose.mapping(choice.get("message"))})
+    return Message(message.role, message.parts, message.name, finish)

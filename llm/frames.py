@@ -1,0 +1,247 @@
+"""What a body is, told by its content and never by a flag: JSON, an event stream, JSON lines, HTML, text.
+
+    bytes ──decode──▶ plain bytes ──unwrap──▶ Payload (one JSON value, or the JSON values of a stream)
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import zstandard
+
+from llm import sse
+from llm.exchange import Body, Problem
+
+Shape = Literal["empty", "json", "sse", "lines", "html", "text", "binary"]
+
+MAX_DECODED = 256 * 2**20
+"""Bytes a compressed body may grow to; the rest is not read."""
+_HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A body understood as far as its frames go."""
+
+    shape: Shape
+    value: Any = None
+    """The JSON value of shape `json`."""
+    events: tuple[Any, ...] = ()
+    """The JSON values of a stream, in order; an event that is no JSON stands as {"event": name, "data": text}."""
+    is_done: bool = False
+    """The stream said [DONE]."""
+    noise: str = ""
+    """Text found around JSON lines, or the whole of a body of shape `text`."""
+    problems: tuple[Problem, ...] = ()
+
+
+EMPTY = Payload("empty")
+
+
+def unwrap(body: Body) -> Payload:
+    """Decode and take apart one side of an exchange. Never raises for what the bytes are."""
+    if not body.data:
+        return EMPTY
+    problems: list[Problem] = []
+    data = decode(body.data, body.content_encoding, problems) if body.content_encoding else body.data
+    payload = _payload(data, is_cut=body.state == "truncated")
+    if not problems:
+        return payload
+    return Payload(payload.shape, payload.value, payload.events, is_done=payload.is_done, noise=payload.noise,
+                   problems=(*problems, *payload.problems))
+
+
+def _payload(data: bytes, *, is_cut: bool) -> Payload:
+    start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start in (b"{", b"[", b'"'):
+        try:
+            return Payload("json", orjson.loads(data.removeprefix(b"\xef\xbb\xbf")))
+        except orjson.JSONDecodeError:
+            return _broken(data, is_cut=is_cut)
+    if start == b"<" and _HTML.match(data):
+        return Payload("html", noise=_text(data), problems=(Problem("html_response"),))
+    if sse.looks_like(data):
+        return _stream(data)
+    return _loose_text(data)
+
+
+def _broken(data: bytes, *, is_cut: bool) -> Payload:
+    """A body that starts like JSON and is not one document: JSON lines, or a document with a part missing."""
+    payload = _lines(data)
+    if len(payload.events) > 1 or (payload.events and not payload.problems):
+        return payload
+    value = salvage(data)
+    problem = Problem("body_cut" if is_cut else "response_not_json", "the JSON document is not whole")
+    if value:
+        return Payload("json", value, problems=(problem,))
+    return Payload("text", noise=_text(data), problems=(problem,))
+
+
+def _loose_text(data: bytes) -> Payload:
+    """Plain text, perhaps with JSON lines below it (a manual logger's traceback, then the reply's chunks)."""
+    if b"\n{" in data:
+        payload = _lines(data)
+        if payload.events:
+            return payload
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return Payload("binary", problems=(Problem("response_not_json"),))
+    return Payload("text", noise=text, problems=(Problem("response_not_json"),) if text.strip() else ())
+
+
+def _text(data: bytes) -> str:
+    return data[:65536].decode(errors="replace")
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def _stream(data: bytes) -> Payload:
+    values: list[Any] = []
+    unread, is_done = 0, False
+    for event in sse.events(data):
+        try:
+            values.append(orjson.loads(event.data))
+        except orjson.JSONDecodeError:
+            if event.data.strip() == sse.DONE:
+                is_done = True
+            else:
+                found = _odd_event(event)
+                is_done |= event.data.rstrip().endswith(sse.DONE)
+                values += found
+                unread += not found and bool(event.data.strip())
+    return Payload("sse", events=tuple(values), is_done=is_done, problems=_unread(unread))
+
+
+def _odd_event(event: sse.Event) -> list[Any]:
+    """The values of an event whose data is not one JSON document: several data lines of one each, or named text."""
+    values = [value for line in event.data.split(b"\n") if (value := _value(line)) is not None]
+    if not values and event.name:
+        return [{"event": event.name.decode(errors="replace"), "data": event.data.decode(errors="replace")}]
+    return values
+
+
+def _lines(data: bytes) -> Payload:
+    """JSON lines, with text allowed around them."""
+    values: list[Any] = []
+    others: list[bytes] = []
+    for line in data.splitlines():
+        value = _value(line)
+        if isinstance(value, dict | list):
+            values.append(value)
+        elif line.strip():
+            others.append(line)
+    broken = sum(line.lstrip().startswith((b"{", b"[")) for line in others)
+    noise = b"\n".join(line for line in others if not line.lstrip().startswith(b"{")).decode(errors="replace")
+    return Payload("lines", events=_flat(values), noise=noise, problems=_unread(broken))
+
+
+def _flat(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(item for value in values for item in (value if isinstance(value, list) else (value,)))
+
+
+def _value(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _unread(number: int) -> tuple[Problem, ...]:
+    return (Problem("event_unreadable", f"{number} skipped"),) if number else ()
+
+
+# --- documents with a part missing ------------------------------------------------------------------------------------
+
+_SALVAGED = (b"usage", b"model", b"service_tier", b"stop_reason", b"finish_reason", b"id")
+
+
+def salvage(data: bytes) -> dict[str, Any]:
+    """The facts of a JSON document whose middle or end is missing: usage, model, tier, as far as they stand whole."""
+    found: dict[str, Any] = {}
+    for key in _SALVAGED:
+        position = data.rfind(b'"' + key + b'"') if key != b"id" else data.find(b'"id"')
+        if position >= 0 and (value := _value_after(data, position + len(key) + 2)) is not None:
+            found[key.decode()] = value
+    return found if "usage" in found or "model" in found else {}
+
+
+def _value_after(data: bytes, position: int) -> Any:
+    """The string, or the balanced object, that follows a key."""
+    rest = data[position : position + 16384].lstrip(b" \t\r\n:")
+    if rest.startswith(b'"'):
+        return _value(rest[: rest.find(b'"', 1) + 1])
+    if not rest.startswith(b"{"):
+        return None
+    end = 0
+    while (end := rest.find(b"}", end) + 1) > 0:
+        if (value := _value(rest[:end])) is not None:
+            return value
+    return None
+
+
+# --- content encodings ------------------------------------------------------------------------------------------------
+
+
+def decode(data: bytes, encoding: str, problems: list[Problem]) -> bytes:
+    """`data` without its content codings, outermost first; what cannot be undone is left and named."""
+    for coding in reversed([part.strip().lower() for part in encoding.split(",")]):
+        if coding in ("", "identity", "aws-chunked"):
+            continue
+        data = _decode_one(data, coding, problems)
+    return data
+
+
+def _decode_one(data: bytes, coding: str, problems: list[Problem]) -> bytes:
+    if coding in ("gzip", "x-gzip"):
+        return _inflate(data, 31, problems) if data.startswith(_GZIP) else data
+    if coding == "deflate":
+        return _deflate(data, problems)
+    if coding == "zstd":
+        return _unzstd(data, problems) if data.startswith(_ZSTD) else data
+    if data.lstrip()[:1] not in (b"{", b"[") and not sse.looks_like(data):
+        problems.append(Problem("encoding_unknown", coding[:40]))
+    return data
+
+
+def _deflate(data: bytes, problems: list[Problem]) -> bytes:
+    if data[:1] in (b"{", b"["):
+        return data
+    is_wrapped = len(data) > 1 and data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0
+    return _inflate(data, 15 if is_wrapped else -15, problems)
+
+
+def _inflate(data: bytes, window: int, problems: list[Problem]) -> bytes:
+    out, left = bytearray(), data
+    while left and len(out) < MAX_DECODED:
+        inflater = zlib.decompressobj(window)
+        try:
+            out += inflater.decompress(left, MAX_DECODED - len(out))
+        except zlib.error as error:
+            problems.append(Problem("encoding_broken", str(error)[:100]))
+            break
+        if not inflater.eof:
+            problems.append(Problem("body_too_large" if inflater.unconsumed_tail else "encoding_broken"))
+            break
+        left = inflater.unused_data if inflater.unused_data.startswith(_GZIP) else b""
+    return bytes(out)
+
+
+def _unzstd(data: bytes, problems: list[Problem]) -> bytes:
+    out = bytearray()
+    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+    try:
+        while len(out) < MAX_DECODED and (piece := reader.read(1 << 20)):
+            out += piece
+    except zstandard.ZstdError as error:
+        problems.append(Problem("encoding_broken", str(error)[:100]))
+    if len(out) >= MAX_DECODED:
+        problems.append(Problem("body_too_large"))
+    return bytes(out)

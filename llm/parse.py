@@ -1,0 +1,179 @@
+"""From bytes to facts: one call, never raising.
+
+    Exchange ▸ frames.unwrap (both sides) ▸ dialects.choose ▸ fold ▸ read ▸ Reading
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+
+from llm import dialects, errors, frames, loose, preview, usage
+from llm.call import Call, Dialect
+from llm.exchange import MODEL_KINDS, Exchange, Problem, Reading, Usage
+from llm.frames import Payload
+
+_KINDS_BY_PATH: Final = (
+    ("/embeddings", "embedding"), ("/embed", "embedding"), ("/images/", "image"), ("/audio/", "audio"),
+    ("/moderations", "moderation"), ("/rerank", "rerank"), ("/count_tokens", "count"), ("counttokens", "count"),
+)
+_SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
+_PATH_MODEL: Final = re.compile(r"/(?:engines|deployments|models?)/([^/:?]+)")
+
+
+def parse(exchange: Exchange) -> Reading:
+    """What the bytes of an exchange say. What cannot be read is named among `problems`."""
+    try:
+        return _parse(exchange)
+    except Exception as error:  # the bytes are a stranger's: whatever they trip over, the exchange is kept
+        return Reading(problems=(Problem("unreadable", f"{type(error).__name__}: {error}"[:200]),))
+
+
+def without(reading: Reading, *, request: bool, response: bool) -> Reading:
+    """`reading` with nothing left of the text of the sides named; counts, models and ids stay."""
+    if request:
+        reading = replace(reading, request_preview="")
+    if response:
+        reading = replace(reading, response_preview="", folded_response=None, tool_calls=(), error_message=None)
+    if request or response:
+        reading = replace(reading, problems=tuple(Problem(problem.code) for problem in reading.problems))
+    return reading
+
+
+def _parse(exchange: Exchange) -> Reading:
+    sent, came = frames.unwrap(exchange.request), frames.unwrap(exchange.response)
+    call = Call(
+        provider=exchange.provider,
+        method=exchange.method,
+        path=_path(exchange.url),
+        status=exchange.status,
+        request=sent.value if isinstance(sent.value, dict) else {},
+        response=came.value,
+        response_headers=exchange.response_headers,
+        events=came.events,
+    )
+    chosen = dialects.choose(call)
+    if came.events:
+        call = replace(call, response=_folded(chosen, came.events))
+    reading = chosen[1].read(call) if chosen else _unknown(call)
+    return _finished(exchange, call, reading, name=chosen[0] if chosen else "", sent=sent, came=came,
+                     is_whole=_is_whole(chosen, call, came))
+
+
+def _path(url: str) -> str:
+    return urlsplit(url).path.lower() if url else ""
+
+
+def _folded(chosen: tuple[str, Dialect] | None, events: Sequence[Any]) -> dict[str, Any]:
+    """The body of a stream; of one nobody knows, the last object that tells usage."""
+    if chosen:
+        return chosen[1].fold(events)
+    objects = [event for event in events if isinstance(event, dict)]
+    telling = [event for event in objects if usage.generic(event)]
+    return (telling or objects or [{}])[-1]
+
+
+def _is_whole(chosen: tuple[str, Dialect] | None, call: Call, came: Payload) -> bool:
+    """Whether a stream came to its end; of one nobody knows we cannot tell, and do not complain."""
+    if not came.events or came.is_done or chosen is None:
+        return True
+    return chosen[1].is_complete(came.events, loose.mapping(call.response))
+
+
+def _finished(
+    exchange: Exchange, call: Call, reading: Reading, *, name: str, sent: Payload, came: Payload, is_whole: bool
+) -> Reading:
+    """What holds for every dialect: stream flags, errors, problems of the frames."""
+    problems = [*_request_problems(exchange, sent), *came.problems, *reading.problems]
+    if not is_whole:
+        problems.append(Problem("stream_truncated"))
+    error_type, error_message = _error(call, came, problems=problems)
+    if came.noise.strip() and came.events:
+        problems.append(Problem("client_error_text"))
+    if call.status == 200 and came.shape == "empty" and call.method == "POST":
+        problems.append(Problem("response_empty"))
+    if _lacks_usage(call, reading) and not error_message:
+        problems.append(Problem("usage_missing"))
+    return replace(
+        reading,
+        dialect=name,
+        request_model=reading.request_model or _path_model(call.path),
+        is_stream=bool(came.events) or (call.request.get("stream") is True and came.shape == "empty"),
+        error_type=error_type or reading.error_type,
+        error_message=error_message or reading.error_message,
+        folded_response=orjson.dumps(call.response, option=orjson.OPT_NON_STR_KEYS) if came.events and name else None,
+        response_preview=reading.response_preview or preview.line(error_message or came.noise),
+        problems=tuple(problems),
+    )
+
+
+def _lacks_usage(call: Call, reading: Reading) -> bool:
+    told = reading.usage
+    is_silent = told.input_tokens is None and told.output_tokens is None
+    return is_silent and reading.kind in MODEL_KINDS and 200 <= call.status < 300
+
+
+def _request_problems(exchange: Exchange, sent: Payload) -> list[Problem]:
+    problems = [Problem("request_not_json", problem.detail) if problem.code == "response_not_json" else problem
+                for problem in sent.problems]
+    is_form = exchange.request.content_type.startswith(("multipart/", "application/x-www-form-urlencoded"))
+    return [] if is_form else problems
+
+
+def _error(call: Call, came: Payload, *, problems: list[Problem]) -> tuple[str | None, str | None]:
+    """(type, message) of a refusal, wherever it stands: by status, inside a 200, in the middle of a stream."""
+    body = next((event for event in reversed(came.events) if errors.is_error(event)), None)
+    if body is not None:
+        problems.append(Problem("error_in_stream"))
+    elif call.status >= 400:
+        body = call.response if came.shape == "json" else came.noise
+    elif came.shape == "json" and errors.is_error(call.response):
+        body = call.response
+        problems.append(Problem("error_in_200"))
+    elif came.noise.strip() and came.events:
+        return "client_error", came.noise.strip()[-errors.LONGEST_MESSAGE :]
+    return errors.of(body, call.response_headers) if body else (None, None)
+
+
+def _path_model(path: str) -> str | None:
+    found = _PATH_MODEL.search(path)
+    return found[1] if found else None
+
+
+def _unknown(call: Call) -> Reading:
+    """A reply no dialect knows: its usage where it has one, its model where it names one."""
+    body = loose.mapping(call.response)
+    told = usage.generic(body)
+    sent = loose.mapping(body.get("usage"))
+    return Reading(
+        kind=_kind(call, has_usage=told is not None),
+        request_model=loose.name(call.request.get("model")),
+        response_model=loose.name(body.get("model")) or loose.name(body.get("modelVersion")),
+        usage=told or Usage(),
+        provider_response_id=loose.name(body.get("id")),
+        provider_cost_nano_usd=usage.declared_cost(sent) if sent else None,
+        end_user_id=loose.name(call.request.get("user")),
+        request_preview=_spoken(call.request),
+        response_preview=preview.line(loose.text(body.get("text")) or loose.text(body.get("response"))),
+    )
+
+
+def _kind(call: Call, *, has_usage: bool) -> str:
+    for piece, kind in _KINDS_BY_PATH:
+        if piece in call.path:
+            return kind
+    if has_usage or (call.method == "POST" and any(key in call.request for key in _SPOKEN)):
+        return "llm"
+    return "other"
+
+
+def _spoken(request: Mapping[str, Any]) -> str:
+    for key in _SPOKEN:
+        if isinstance(said := request.get(key), str):
+            return preview.line(said)
+    return ""

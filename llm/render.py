@@ -1,0 +1,50 @@
+"""A stored exchange as the conversation it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llm import dialects, frames, loose
+from llm.call import Call, Dialect
+from llm.conversation import Conversation, Message, Part
+from llm.exchange import Body
+
+
+def conversation(*, dialect: str, request: bytes, response: bytes) -> Conversation:
+    """What was said, from both bodies as stored (decoded; the reply folded or a stream). Never raises.
+
+    An unknown dialect, or bodies it cannot show, give the JSON or text there is.
+    """
+    try:
+        return _conversation(dialect, request, response)
+    except Exception:  # what strangers sent must never take a page down
+        return _as_data(frames.unwrap(Body(data=request)), frames.unwrap(Body(data=response)))
+
+
+def _conversation(name: str, request: bytes, response: bytes) -> Conversation:
+    sent, came = frames.unwrap(Body(data=request)), frames.unwrap(Body(data=response))
+    asked: Mapping[str, Any] = sent.value if isinstance(sent.value, dict) else {}
+    dialect = dialects.by_name(name) or _guess(asked, came)
+    if dialect is None:
+        return _as_data(sent, came)
+    answer = dialect.fold(came.events) if came.events else came.value
+    found = dialect.converse(asked, answer)
+    rest = _as_data(sent, came)
+    return Conversation(found.messages or rest.messages, found.reply or rest.reply, found.tools, found.settings)
+
+
+def _guess(asked: Mapping[str, Any], came: frames.Payload) -> Dialect | None:
+    chosen = dialects.choose(Call(request=asked, response=came.value, events=came.events))
+    return chosen[1] if chosen else None
+
+
+def _as_data(sent: frames.Payload, came: frames.Payload) -> Conversation:
+    return Conversation(_shown("user", sent), _shown("assistant", came))
+
+
+def _shown(role: str, payload: frames.Payload) -> tuple[Message, ...]:
+    if payload.noise:
+        return (Message(role, (Part("text", text=payload.noise),)),)
+    value = list(payload.events) if payload.events else payload.value
+    return (Message(role, (Part("data", text=loose.pretty(value)),)),) if value not in (None, {}, []) else ()
