@@ -27,6 +27,7 @@ MAX_PROPERTIES = 200
 MAX_USD_PER_TOKEN = Decimal("0.01")
 """No model costs $10,000 a million tokens: such a number is a price per million, sent by mistake."""
 
+_TOO_MANY = Problem("too_many_properties", f"the first {MAX_PROPERTIES} were kept")
 _NOT_IN_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -126,6 +127,12 @@ STRIPE_CUSTOMER_HEADER = "x-stripe-customer-id"
 PROPERTY_OF_HEADER = {STRIPE_CUSTOMER_HEADER: "stripe_customer_id"}
 """Headers with a name of their own that become a property."""
 
+CREDENTIALS = frozenset({"helicone-fallbacks", "aws-access-key", "aws-secret-key", "aws-session-token"})
+"""Headers that hold secrets (a fallback carries its provider's key), beside those whose name tells by its end."""
+_CREDENTIAL_ENDINGS = (
+    "authorization", "cookie", "-auth", "-key", "-token", "-jwt", "-secret", "-password", "-signature", "-credential",
+)  # fmt: skip
+
 _PROPERTY_PREFIX = PROPERTY_HEADER.lower()
 _UNDERSCORED_PREFIX = _PROPERTY_PREFIX.replace("-", "_")
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
@@ -148,12 +155,18 @@ def read(headers: Mapping[str, str]) -> Directives:
     return _directives(found, properties, problems)
 
 
-def header_text(value: bytes) -> str:
-    """A header's value as text: UTF-8, as clients send it, or else Latin-1, as HTTP says."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+def without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers (lower-case names) that may be kept with a request."""
+    return {
+        name: value for name, value in headers.items()
+        if name.startswith(_PROPERTY_PREFIX) or not is_credential(name)
+    }  # fmt: skip
+
+
+def is_credential(name: str) -> bool:
+    """Whether the header of this lower-case name holds a secret."""
+    dashed = name.replace("_", "-")
+    return dashed in CREDENTIALS or dashed.endswith(_CREDENTIAL_ENDINGS)
 
 
 def _ours(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:
@@ -184,13 +197,14 @@ def _keep_property(properties: dict[str, str], key: str, value: str, problems: l
     key, value = _clean(key), _clean(value)
     if not key:
         return
+    short = key[:MAX_PROPERTY_KEY]
+    if len(properties) >= MAX_PROPERTIES and short not in properties:
+        if problems[-1:] != [_TOO_MANY]:
+            problems.append(_TOO_MANY)
+        return
+    properties[short] = value[:MAX_PROPERTY_VALUE]
     if len(key) > MAX_PROPERTY_KEY or len(value) > MAX_PROPERTY_VALUE:
-        problems.append(Problem("property_cut", key[:MAX_PROPERTY_KEY]))
-    key = key[:MAX_PROPERTY_KEY]
-    if len(properties) < MAX_PROPERTIES or key in properties:
-        properties[key] = value[:MAX_PROPERTY_VALUE]
-    elif not any(problem.code == "too_many_properties" for problem in problems):
-        problems.append(Problem("too_many_properties", f"the first {MAX_PROPERTIES} were kept"))
+        problems.append(Problem("property_cut", short))
 
 
 def _keep(found: dict[str, object], entry: Entry, value: str, problems: list[Problem]) -> None:

@@ -1,0 +1,228 @@
+"""The log doors: where clients post calls they made themselves. Answered when durable, and not before.
+
+Refusal                  an answer in JSON: {"error": "<a sentence saying what to do>"}
+ ├─ 400 NotAccepted      nothing can be made of the body
+ ├─ 401                  no key, or none of ours, or one that may only read
+ ├─ 405, 413, 415        another method; too large; an encoding we do not undo
+ └─ 503 + Retry-After    a key cannot be judged yet, or the spool cannot keep more
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import orjson
+
+from accounts_app.keys import Speaker, looks_like_key, present, unprefixed
+from ingest_app import records
+from ingest_app.envelopes import BY_PATH
+from ingest_app.omission import without_omitted
+from ingest_app.posting import Logged, NotAccepted, Posting
+from ingest_app.spool import Record, SpoolUnavailable
+from lib import clock
+from lib.inflate import Broken, TooLarge, UnknownCoding, inflate
+from llm.exchange import Exchange, Problem
+
+MAX_AHEAD: Final = timedelta(days=1)
+"""Clocks differ; further ahead than this none does."""
+RETRY_AFTER_SECONDS: Final = 5
+_NOTHING: Final[Mapping[str, str]] = {}
+_JSON: Final = {"content-type": "application/json"}
+_CORS: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": "helicone-id"}
+"""Browsers may log too: what speaks here is a key, never a cookie."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorRequest:
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    """Lower-case names."""
+    body: bytes
+    """As it came, still encoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorReply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Keys(Protocol):
+    """What `edge` knows of keys: `accounts_app.snapshot.Keeper`."""
+
+    @property
+    def current(self) -> object | None:
+        """None until keys were ever read."""
+
+    async def speaker(self, key: str) -> Speaker | None: ...
+
+
+class Spool(Protocol):
+    async def put_durably(self, record: Record) -> None:
+        """Returns when the record is durable. Raises SpoolUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """What the doors work with. `max_bytes` bounds a body, as sent and unpacked (LOG_MAX_BYTES)."""
+
+    keys: Keys
+    spool: Spool
+    max_bytes: int
+    max_age: timedelta
+    now: Callable[[], datetime] = clock.now
+
+
+class Refusal(Exception):
+    """An answer other than `ok`."""
+
+    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] = _NOTHING) -> None:
+        super().__init__(sentence)
+        body = orjson.dumps({"error": sentence})
+        self.reply = DoorReply(status, {**_JSON, **_CORS, **headers}, body)
+
+
+def is_door(path: str) -> bool:
+    """Whether a path is a log door's."""
+    return _named(path) in BY_PATH
+
+
+def too_large(max_bytes: int) -> DoorReply:
+    """The answer to a body whose length alone says that it is too long to be read."""
+    return _too_large(max_bytes).reply
+
+
+async def handle(request: DoorRequest, doorway: Doorway) -> DoorReply:
+    """The answer to a request whose path `is_door`; 200 only when what it told is durable."""
+    if request.method == "OPTIONS":
+        return _preflight(request)
+    try:
+        posting = await _posting(request, doorway)
+        return await _take(posting, doorway)
+    except Refusal as refusal:
+        return refusal.reply
+    except NotAccepted as reason:
+        return Refusal(400, str(reason)).reply
+    except SpoolUnavailable:
+        return _unavailable("The log cannot be kept just now: the spool is full. Send it again later.").reply
+
+
+def _named(path: str) -> str:
+    return path.rstrip("/") or path
+
+
+def _preflight(request: DoorRequest) -> DoorReply:
+    allowed = request.headers.get("access-control-request-headers", "authorization, content-type")
+    return DoorReply(
+        204,
+        {
+            **_CORS,
+            "access-control-allow-methods": "POST, OPTIONS",
+            "access-control-allow-headers": "".join(char for char in allowed if char.isprintable()),
+            "access-control-max-age": "86400",
+        },
+        b"",
+    )
+
+
+async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
+    if request.method != "POST":
+        raise Refusal(405, f"Logs are posted: use POST, not {request.method[:20]}.", {"allow": "POST, OPTIONS"})
+    speaker = await _speaker(request.headers, doorway.keys)
+    return Posting(
+        path=_named(request.path),
+        headers=request.headers,
+        body=_unpacked(request, doorway.max_bytes),
+        organization_id=speaker.organization_id,
+        api_key_id=speaker.key_id,
+        arrived_at=doorway.now(),
+    )
+
+
+# --- who speaks -----------------------------------------------------------------------------------------------------
+
+
+async def _speaker(headers: Mapping[str, str], keys: Keys) -> Speaker:
+    key = _key(headers)
+    if not key:
+        raise Refusal(401, "No API key was sent. Send the header: Authorization: Bearer <your API key>.")
+    if keys.current is None:
+        raise _unavailable("API keys cannot be checked just now. Send it again in a moment.")
+    speaker = await keys.speaker(key)
+    if speaker is None and not looks_like_key(key):
+        raise Refusal(401, "The API key is not well formed. Send it whole, as it was shown when it was made.")
+    if speaker is None:
+        raise Refusal(401, "The API key is unknown or was revoked. Make a new one under Settings, API keys.")
+    if not speaker.may_write:
+        raise Refusal(401, "The API key may only read. Logging needs one that may write.")
+    return speaker
+
+
+def _key(headers: Mapping[str, str]) -> str:
+    """Here no provider's credential is expected, so whatever stands in its place is meant as ours."""
+    if key := present(headers).key:
+        return key
+    places = ("authorization", "x-api-key", "api-key")
+    return next((unprefixed(value) for name in places if (value := headers.get(name))), "")
+
+
+def _unavailable(sentence: str) -> Refusal:
+    return Refusal(503, sentence, {"retry-after": str(RETRY_AFTER_SECONDS)})
+
+
+# --- what they say --------------------------------------------------------------------------------------------------
+
+
+def _unpacked(request: DoorRequest, max_bytes: int) -> bytes:
+    encoding = request.headers.get("content-encoding", "")
+    if len(request.body) > max_bytes:
+        raise _too_large(max_bytes)
+    try:
+        return inflate(request.body, encoding, limit=max_bytes) if encoding else request.body
+    except TooLarge:
+        raise _too_large(max_bytes) from None
+    except Broken:
+        raise Refusal(400, f"The body is not what its content-encoding says ({encoding[:40]}).") from None
+    except UnknownCoding:
+        sentence = "The content-encoding is not known here. Send the body plain, or as gzip or deflate."
+        raise Refusal(415, sentence, {"accept-encoding": "gzip, deflate"}) from None
+
+
+def _too_large(max_bytes: int) -> Refusal:
+    return Refusal(413, f"The body is larger than the {max_bytes} bytes taken here (setting LOG_MAX_BYTES).")
+
+
+async def _take(posting: Posting, doorway: Doorway) -> DoorReply:
+    exchanges = [
+        _placed(without_omitted(logged.exchange, logged.directives), posting.arrived_at, doorway.max_age)
+        for logged in _split(posting)
+    ]
+    for exchange in exchanges:
+        await doorway.spool.put_durably(records.whole(exchange))
+    return DoorReply(200, {"content-type": "text/plain", **_CORS, **_ids(exchanges)}, b"ok")
+
+
+def _split(posting: Posting) -> Sequence[Logged]:
+    return BY_PATH[posting.path].split(posting)
+
+
+def _placed(exchange: Exchange, now: datetime, max_age: timedelta) -> Exchange:
+    """The exchange at a time for which there is room: partitions are made this far and no further."""
+    moment = min(max(exchange.requested_at, now - max_age), now + MAX_AHEAD)
+    if moment == exchange.requested_at:
+        return exchange
+    told = Problem("time_clamped", f"told as {exchange.requested_at.isoformat()}")
+    return replace(exchange, id=clock.uuid7(moment), requested_at=moment, problems=(*exchange.problems, told))
+
+
+def _ids(exchanges: Sequence[Exchange]) -> Mapping[str, str]:
+    """The id the client chose, else ours: either finds the request."""
+    if not exchanges:
+        return {}
+    first = exchanges[0]
+    return {"helicone-id": first.attribution.client_request_id or str(first.id)}
