@@ -1,0 +1,98 @@
+"""Stored bodies as bytes, JSON and conversation again.
+
+    BodyUnreadable     a body was sealed with a key, or packed with a dictionary, that is not here
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import zstandard
+
+from lib import zstd
+from llm import render
+from llm.conversation import Conversation
+from requests_app.rows import BodyRow
+
+
+class BodyUnreadable(Exception):
+    """Says what is missing to read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """Both sides of one request, unpacked. None where a side was omitted, never came, or is past its retention."""
+
+    request: bytes | None = None
+    response: bytes | None = None
+    response_raw: bytes | None = None
+    """The stream as it came, where it could not be folded cleanly."""
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    request_type: str = ""
+    response_type: str = ""
+
+
+def read(row: BodyRow | None) -> Bodies:
+    """Raises BodyUnreadable."""
+    if row is None:
+        return Bodies()
+    headers = json_of(_unpacked(row, row.headers)) or {}
+    return Bodies(
+        request=_unpacked(row, row.request),
+        response=_unpacked(row, row.response),
+        response_raw=_unpacked(row, row.response_raw),
+        request_headers=headers.get("request", {}),
+        response_headers=headers.get("response", {}),
+        request_type=row.request_type,
+        response_type=row.response_type,
+    )
+
+
+def _unpacked(row: BodyRow, frame: bytes | None) -> bytes | None:
+    if frame is None:
+        return None
+    if row.key_version:
+        raise BodyUnreadable(f"This body is sealed with key {row.key_version}, which this server does not have.")
+    try:
+        return zstd.decompress(frame, dict_version=row.dict_version)
+    except KeyError:
+        raise BodyUnreadable(f"This body needs dictionary {row.dict_version}, which is not here.") from None
+    except zstandard.ZstdError as error:
+        raise BodyUnreadable(f"This body cannot be unpacked: {error}.") from error
+
+
+def json_of(data: bytes | None) -> Any | None:
+    """The JSON value; None where there is none or it is no JSON."""
+    if not data:
+        return None
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def value_of(data: bytes | None) -> Any:
+    """For an API: the JSON value, else the text, else None."""
+    if not data:
+        return None
+    found = json_of(data)
+    return data.decode("utf-8", "replace") if found is None and data.strip() != b"null" else found
+
+
+def pretty(data: bytes | None) -> str:
+    """Indented where it is JSON, else as text; bytes that are no text become U+FFFD."""
+    if not data:
+        return ""
+    found = json_of(data)
+    if found is None:
+        return data.decode("utf-8", "replace")
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
+
+
+def conversation(dialect: str, bodies: Bodies) -> Conversation:
+    """What was said, as far as the two bodies tell."""
+    return render.conversation(dialect=dialect, request=bodies.request or b"", response=bodies.response or b"")

@@ -1,0 +1,163 @@
+"""The flat form of a filter, as addresses carry it, to our tree and back.
+
+    ?model=gpt-4o&model=gpt-4o-mini     one of these           ?user=*     is known
+    &status=>=400&status=<500           both                   ?user=!*    is not known
+    &property.env=!=prod                a property's value     ?model===x  equals "=x"
+    &q=refund order                     words and ids
+
+Operators stand before the value: `=` (or nothing), `!=`, `>`, `>=`, `<`, `<=`, `~` contains, `!~`, `like:`, `ilike:`.
+django-filter carries the conditions; the tree and its compiler are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django_filters import Filter, FilterSet
+
+from requests_app.filters import (
+    EQUAL,
+    EVERYTHING,
+    UNEQUAL,
+    And,
+    FilterError,
+    Leaf,
+    Node,
+    Or,
+    Value,
+    catalogue,
+    entry_of,
+    join,
+    leaf,
+)
+from requests_app.models import LLMRequest
+
+PREFIXES = ("!=", ">=", "<=", "!~", "like:", "ilike:", ">", "<", "~", "=")
+"""Longer ones first."""
+KNOWN, NOT_KNOWN = "*", "!*"
+
+
+class _ConditionsField(forms.Field):
+    """Every value one key was given, as one node."""
+
+    widget = forms.MultipleHiddenInput
+
+    def __init__(self, *, key: str, name: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.key, self.name = key, name
+
+    def clean(self, value: Any) -> Node:
+        try:
+            return _node([condition(self.key, text, name=self.name) for text in value or () if text])
+        except FilterError as error:
+            raise forms.ValidationError(error.message) from None
+
+
+class _ConditionsFilter(Filter):
+    """Narrows a tree, where django-filter's own narrow a queryset."""
+
+    field_class = _ConditionsField
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        return join("and", (qs, value))
+
+
+class RequestFilters(FilterSet):
+    """A query string as a tree: `tree`, once `is_valid()`. Keys in `reserved` belong to the page."""
+
+    def __init__(self, data: QueryDict, *, reserved: Collection[str] = ()) -> None:
+        super().__init__(data, LLMRequest.objects.none())
+        self.unknown: list[str] = []
+        for full in data:
+            key, _, name = full.partition(".")
+            if full in reserved:
+                continue
+            if key not in catalogue() or catalogue()[key].is_map != bool(name):
+                self.unknown.append(full)
+                continue
+            self.filters[full] = _ConditionsFilter(label=entry_of(key).words, key=key, name=name)
+
+    @property
+    def tree(self) -> Node:
+        """Raises FilterError with every complaint in one message."""
+        complaints = [f"There is no filter {key!r}." for key in self.unknown]
+        for key, errors in self.form.errors.items():
+            complaints += [f"{key}: {error}" for error in errors]
+        if complaints:
+            raise FilterError(" ".join(complaints))
+        node: Node = EVERYTHING
+        for name, value in self.form.cleaned_data.items():
+            node = self.filters[name].filter(node, value)
+        return node
+
+
+def parse(data: QueryDict, *, reserved: Collection[str] = ()) -> Node:
+    """The tree of a query string. Raises FilterError."""
+    return RequestFilters(data, reserved=reserved).tree
+
+
+def condition(key: str, text: str, *, name: str = "") -> Leaf:
+    """One value of the flat form. Raises FilterError."""
+    if entry_of(key).kind == "words":
+        return leaf(key, "~", text)
+    if text in (KNOWN, NOT_KNOWN):
+        return leaf(key, UNEQUAL if text == KNOWN else EQUAL, None, name=name)
+    prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), "")
+    return leaf(key, prefix.rstrip(":") or EQUAL, text.removeprefix(prefix), name=name)
+
+
+def _node(conditions: Sequence[Leaf]) -> Node:
+    """Of several values of one key, those that equal are alternatives; all others hold together."""
+    equal = [one for one in conditions if one.operator == EQUAL]
+    others = [one for one in conditions if one.operator != EQUAL]
+    return join("and", [*([join("or", equal)] if equal else []), *others])
+
+
+# --- and back -------------------------------------------------------------------------------------------------
+
+
+def dump(node: Node) -> list[tuple[str, str]]:
+    """Key and value for each condition. Raises FilterError for a tree the flat form cannot say."""
+    parts = node.parts if isinstance(node, And) else (node,)
+    return [pair for part in parts for pair in _pairs(part)]
+
+
+def _pairs(node: Node) -> Iterable[tuple[str, str]]:
+    if isinstance(node, Leaf):
+        yield parameter(node), text_of(node)
+        return
+    keys = {(part.key, part.name) for part in node.parts if isinstance(part, Leaf) and part.operator == EQUAL}
+    if not isinstance(node, Or) or len(keys) != 1 or not all(isinstance(part, Leaf) for part in node.parts):
+        raise FilterError("This filter is too deep for an address.")
+    for part in node.parts:
+        yield from _pairs(part)
+
+
+def parameter(node: Leaf) -> str:
+    return f"{node.key}.{node.name}" if node.name else node.key
+
+
+def text_of(node: Leaf) -> str:
+    """The value with its operator, as the flat form writes it."""
+    if entry_of(node.key).kind == "words":
+        return str(node.value)
+    if node.value is None:
+        return NOT_KNOWN if node.operator == EQUAL else KNOWN
+    text = plain(node.value)
+    if node.operator == EQUAL:
+        is_plain = text and text not in (KNOWN, NOT_KNOWN) and not text.startswith(PREFIXES)
+        return text if is_plain else f"={text}"
+    return f"{node.operator}:{text}" if node.operator.isalpha() else f"{node.operator}{text}"
+
+
+def plain(value: Value) -> str:
+    """A value as text that reads back as itself."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value)
