@@ -24,7 +24,7 @@ BATCH = 500
 IDLE_SECONDS = 0.05
 INTERRUPTED_EVERY_SECONDS = 2.0
 PRICES_EVERY_SECONDS = 30.0
-VACUUM_EVERY_SECONDS = 20.0
+TIDY_EVERY_SECONDS = 0.5
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
 
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -52,7 +52,7 @@ class Line:
         self._settings = settings
         self._bench: line.Bench | None = None
         self._partitions: set[object] = set()
-        self._due = {"interrupted": 0.0, "prices": 0.0, "vacuum": 0.0}
+        self._due = {"interrupted": 0.0, "prices": 0.0, "tidy": 0.0}
 
     @property
     def is_at_work(self) -> bool:
@@ -84,8 +84,8 @@ class Line:
         entries = self._reader.take(limit=BATCH) or self._interrupted()
         if entries:
             self._store(entries, bench)
-        if self._is_due("vacuum", VACUUM_EVERY_SECONDS):
-            self._reader.vacuum()
+        if self._is_due("tidy", TIDY_EVERY_SECONDS):
+            self._reader.tidy()
         return len(entries)
 
     def _interrupted(self) -> list[Entry]:

@@ -12,6 +12,7 @@ SpoolError
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import queue
@@ -30,7 +31,8 @@ BATCH_RECORDS = 512
 BATCH_BYTES = 8 * 2**20
 BUSY_TIMEOUT_MS = 10_000
 SPACE_CHECK_SECONDS = 1.0
-SLOWEST_POLL_SECONDS = 0.25
+LAST_RESORT_PAGES = 16_000
+"""The line moves the log into the file; a writer does so only when the line has not for this long (64 MB)."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
@@ -95,6 +97,7 @@ def _connect(folder: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint={LAST_RESORT_PAGES}")
     return connection
 
 
@@ -111,7 +114,7 @@ def prepare(folder: Path) -> None:
 
 class _Put(NamedTuple):
     record: Record
-    done: Future[None] | None
+    done: Future[None] | asyncio.Future[None] | None
 
 
 class Writer:
@@ -141,8 +144,14 @@ class Writer:
         self._queue.put(_Put(record, done))
         return done
 
+    def put_soon(self, record: Record) -> asyncio.Future[None]:
+        """`put` for a coroutine of the running loop, which is woken once a commit, not once a record."""
+        done = asyncio.get_running_loop().create_future()
+        self._queue.put(_Put(record, done))
+        return done
+
     async def put_durably(self, record: Record) -> None:
-        await asyncio.wrap_future(self.put(record))
+        await self.put_soon(record)
 
     def put_unwatched(self, record: Record) -> None:
         """For pieces: nobody waits; a failure shows in the exchange they belong to."""
@@ -190,13 +199,8 @@ class Writer:
         except sqlite3.Error as raised:
             error = raised
         kept = set() if error else {id(put) for put in accepted}
-        for put in batch:
-            if put.done is None or not put.done.set_running_or_notify_cancel():
-                continue
-            if id(put) in kept:
-                put.done.set_result(None)
-            else:
-                put.done.set_exception(SpoolUnavailable(str(error or "the spool is full")))
+        refusal = SpoolUnavailable(str(error or "the spool is full"))
+        _settle([(put.done, None if id(put) in kept else refusal) for put in batch if put.done is not None])
 
     def _insert(self, records: Sequence[Record]) -> None:
         connection = self._connection
@@ -221,6 +225,31 @@ class Writer:
                 and used_bytes(self._connection) <= self._max_bytes
             )
         return self._has_space
+
+
+Outcome = tuple["Future[None] | asyncio.Future[None]", SpoolUnavailable | None]
+
+
+def _settle(outcomes: Iterable[Outcome]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for done, refusal in outcomes:
+        if isinstance(done, asyncio.Future):
+            by_loop.setdefault(done.get_loop(), []).append((done, refusal))
+        elif done.set_running_or_notify_cancel():
+            _resolve([(done, refusal)])
+    for loop, ours in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, ours)
+
+
+def _resolve(outcomes: Iterable[Outcome]) -> None:
+    for done, refusal in outcomes:
+        if done.cancelled():
+            continue
+        if refusal is None:
+            done.set_result(None)
+        else:
+            done.set_exception(refusal)
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
@@ -351,10 +380,7 @@ class Reader:
         ).fetchone()
         return (int(row[0]), int(row[1]), int(row[2]))
 
-    def vacuum(self) -> None:
-        """Give pages of removed records back to the disk, a few at a time."""
-        self._connection.execute("PRAGMA incremental_vacuum(2000)").fetchall()
-
-    def wait(self, seconds: float) -> None:
-        time.sleep(min(seconds, SLOWEST_POLL_SECONDS))
-
+    def tidy(self) -> None:
+        """Move the log into the file, and give some pages of removed records back to the disk."""
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._connection.execute("PRAGMA incremental_vacuum(500)").fetchall()
