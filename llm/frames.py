@@ -61,7 +61,7 @@ def _payload(data: bytes, *, is_cut: bool) -> Payload:
     start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if start in (b"{", b"[", b'"'):
         try:
-            return Payload("json", orjson.loads(data.removeprefix(b"\xef\xbb\xbf")))
+            return _document(orjson.loads(data.removeprefix(b"\xef\xbb\xbf")))
         except orjson.JSONDecodeError:
             return _broken(data, is_cut=is_cut)
     if start == b"<" and _HTML.match(data):
@@ -69,6 +69,25 @@ def _payload(data: bytes, *, is_cut: bool) -> Payload:
     if sse.looks_like(data):
         return _stream(data)
     return _loose_text(data)
+
+
+def _document(value: Any) -> Payload:
+    """One JSON value, unless it is what a stream sent: a lone chunk, or an array of them."""
+    if isinstance(value, dict):
+        return Payload("lines", events=(value,)) if _is_chunk(value) else Payload("json", value)
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value) and _is_chunk(value[0]):
+        return Payload("lines", events=tuple(value))
+    return Payload("json", value)
+
+
+def _is_chunk(value: dict[str, Any]) -> bool:
+    """Whether an object is a piece of a stream and no whole reply."""
+    kind, name = value.get("type"), value.get("object")
+    if isinstance(name, str) and name.endswith(".chunk"):
+        return True
+    if isinstance(kind, str):
+        return kind.startswith(("message_", "content_block_", "response."))
+    return "candidates" in value and name is None and "usageMetadata" not in value
 
 
 def _broken(data: bytes, *, is_cut: bool) -> Payload:
@@ -87,6 +106,8 @@ def _loose_text(data: bytes) -> Payload:
     """Plain text, perhaps with JSON lines below it (a manual logger's traceback, then the reply's chunks)."""
     if b"\n{" in data:
         payload = _lines(data)
+        if len(payload.events) == 1 and not payload.problems and not _is_chunk(payload.events[0]):
+            return Payload("json", payload.events[0], noise="" if _is_comment(payload.noise) else payload.noise)
         if payload.events:
             return payload
     try:
@@ -94,6 +115,11 @@ def _loose_text(data: bytes) -> Payload:
     except UnicodeDecodeError:
         return Payload("binary", problems=(Problem("response_not_json"),))
     return Payload("text", noise=text, problems=(Problem("response_not_json"),) if text.strip() else ())
+
+
+def _is_comment(noise: str) -> bool:
+    """Whether text above a reply is only what event streams send to keep a connection open."""
+    return all(line.startswith(":") for line in noise.splitlines())
 
 
 def _text(data: bytes) -> str:

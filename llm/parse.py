@@ -97,6 +97,8 @@ def _finished(
         problems.append(Problem("client_error_text"))
     if call.status == 200 and came.shape == "empty" and call.method == "POST":
         problems.append(Problem("response_empty"))
+    if usage.is_odd(reading.usage):
+        problems.append(Problem("usage_odd"))
     if _lacks_usage(call, reading) and not error_message:
         problems.append(Problem("usage_missing"))
     return replace(

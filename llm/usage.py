@@ -54,7 +54,7 @@ def openai(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage
         output_tokens += _hidden(sent, input_tokens or 0, output_tokens=output_tokens, reasoning=reasoning or 0)
     cache_read = loose.count(inputs.get("cached_tokens"))
     cache_write = loose.count(inputs.get("cache_write_tokens"))
-    return whole(Usage(
+    told = Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cache_read_tokens=first(sent, CACHE_READ_KEYS) if cache_read is None else cache_read,
@@ -65,7 +65,14 @@ def openai(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage
         output_audio_tokens=loose.count(outputs.get("audio_tokens")),
         web_searches=searches(sent) if web_searches is None else web_searches,
         sent=sent,
-    ))
+    )
+    return told if _is_confirmed(sent, told) else whole(told)
+
+
+def _is_confirmed(sent: Mapping[str, Any], told: Usage) -> bool:
+    """Whether the provider's own total says that its totals are totals, whatever its parts say."""
+    total = loose.count(sent.get("total_tokens"))
+    return total is not None and total == (told.input_tokens or 0) + (told.output_tokens or 0)
 
 
 def _hidden(sent: Mapping[str, Any], input_tokens: int, *, output_tokens: int, reasoning: int) -> int:
@@ -111,6 +118,14 @@ def whole(usage: Usage) -> Usage:
     if not is_short_in and not is_short_out and not _has_loose_parts(usage):
         return usage
     return _raised(usage, is_short_in=is_short_in, is_short_out=is_short_out)
+
+
+def is_odd(usage: Usage) -> bool:
+    """Whether some part is larger than the total it belongs to."""
+    return _has_loose_parts(usage) or (
+        (usage.reasoning_tokens or 0) > (usage.output_tokens or 0)
+        or (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0) > (usage.input_tokens or 0)
+    )
 
 
 def _has_loose_parts(usage: Usage) -> bool:

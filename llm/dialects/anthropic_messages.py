@@ -24,6 +24,7 @@ _SETTINGS: Final = (
     "max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "tool_choice", "thinking", "output_config",
     "context_management", "service_tier", "speed", "stream", "container", "betas",
 )
+_CALLS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _COUNT_PATH: Final = "/count_tokens"
 
 
@@ -150,7 +151,7 @@ def read(call: Call) -> Reading:
         return _count(request, body)
     sent = body.get("usage")
     blocks = loose.mappings(body.get("content"))
-    calls = [(loose.text(block.get("name")), block.get("input")) for block in blocks if block.get("type") == "tool_use"]
+    calls = [(loose.text(block.get("name")), block.get("input")) for block in blocks if block.get("type") in _CALLS]
     return Reading(
         kind=_kind(call),
         request_model=loose.name(request.get("model")),

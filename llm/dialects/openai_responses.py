@@ -20,6 +20,7 @@ _SETTINGS: Final = (
     "parallel_tool_calls", "truncation", "service_tier", "previous_response_id", "conversation", "background",
     "include", "store", "stream",
 )
+_ARGUMENTS: Final = ("arguments", "input", "action", "code", "queries", "query")
 _ENDED: Final = frozenset({"completed", "failed", "incomplete", "cancelled", "queued"})
 _PATH: Final = re.compile(r"/responses(/|$)")
 
@@ -154,11 +155,16 @@ def _finish_reason(body: Mapping[str, Any]) -> str | None:
 
 
 def _calls(output: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(name, arguments) of what the reply calls: the client's tools by name, the provider's own by their type."""
     return [
-        (loose.text(item.get("name")), openai_parts.as_text(item.get("arguments", item.get("input"))))
+        (loose.name(item.get("name")) or loose.text(item.get("type")), _arguments(item))
         for item in output
-        if item.get("type") in ("function_call", "custom_tool_call", "mcp_call") and loose.name(item.get("name"))
+        if loose.text(item.get("type")).endswith("_call")
     ]
+
+
+def _arguments(item: Mapping[str, Any]) -> str:
+    return openai_parts.as_text(next((item[key] for key in _ARGUMENTS if item.get(key) is not None), None))
 
 
 def _request_preview(request: Mapping[str, Any]) -> str:
@@ -217,7 +223,7 @@ def _item_parts(item: Mapping[str, Any]) -> list[Part]:
         thoughts = [*loose.listing(item.get("summary")), *loose.listing(item.get("content"))]
         return [Part("reasoning", text=openai_parts.content_text(thoughts))] if thoughts else []
     if kind in ("function_call", "custom_tool_call", "mcp_call"):
-        arguments = openai_parts.as_text(item.get("arguments", item.get("input")))
+        arguments = _arguments(item)
         return [Part("tool_call", text=arguments, name=loose.text(item.get("name")), call_id=call_id)]
     if kind.endswith("_output"):
         return [Part("tool_result", text=openai_parts.as_text(item.get("output")), call_id=call_id)]
