@@ -1,0 +1,48 @@
+"""Celery: folds, retention, alerts, exports, and whatever else may wait. Its broker is Redis; results go to Postgres or
+nowhere, so nothing is lost with the broker that the next run of a task does not make good.
+"""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+from helicone_site import places, settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "helicone_site.settings")
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks import every page: the worker needs none of them
+
+HEARTBEAT_SECONDS = 5.0
+
+
+def broker_url(redis_url: str) -> str:
+    """The same server in the broker's words: it says redis+socket:// for a unix socket."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
+    path, _, query = redis_url.removeprefix("unix://").partition("?")
+    number = next((part[3:] for part in query.split("&") if part.startswith("db=")), "0")
+    return f"redis+socket://{path}?virtual_host={number}"
+
+
+app = Celery("helicone_site")
+app.conf.update(
+    broker_url=broker_url(settings.REDIS_URL),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={"global_keyprefix": "helicone:"},
+    task_default_queue="tasks",
+    task_ignore_result=True,
+    worker_prefetch_multiplier=1,
+    worker_enable_remote_control=False,
+    beat_schedule_filename=str(places.DATA_DIR / "beat-schedule"),
+    timezone="UTC",
+)
+app.conf.beat_schedule = {
+    "heartbeat": {
+        "task": "heartbeat",
+        "schedule": HEARTBEAT_SECONDS,
+        "options": {"expires": HEARTBEAT_SECONDS * 2},
+    },
+}
+app.autodiscover_tasks()
