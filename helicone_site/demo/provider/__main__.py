@@ -15,11 +15,7 @@ def main() -> None:
     """Serve until told to stop; says on its first line where it listens."""
     arguments = _arguments()
     listening = None if arguments.socket else _listen(arguments.host, arguments.port)
-    where = (
-        f"unix:{arguments.socket}"
-        if listening is None
-        else f"http://{arguments.host}:{listening.getsockname()[1]}"
-    )
+    where = f"unix:{arguments.socket}" if listening is None else f"http://{arguments.host}:{listening.getsockname()[1]}"
     sys.stdout.write(f"fake provider at {where}\n")
     sys.stdout.flush()
     config = uvicorn.Config(

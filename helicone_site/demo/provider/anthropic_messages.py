@@ -70,9 +70,7 @@ def _forced(choice: Mapping[str, Any], body: Json) -> str | None:
 
 def _has(message: Json, kind: str) -> bool:
     content = message.get("content")
-    return isinstance(content, list) and any(
-        isinstance(part, dict) and part.get("type") == kind for part in content
-    )
+    return isinstance(content, list) and any(isinstance(part, dict) and part.get("type") == kind for part in content)
 
 
 def _cache(body: Json) -> tuple[int, int, int]:

@@ -224,9 +224,7 @@ def _spoken(call: Call, talker: ModuleType) -> Answer:
 def _models(call: Call) -> Json:
     if call.is_anthropic:
         made = "2025-10-01T00:00:00Z"
-        listed = [
-            {"type": "model", "id": m, "display_name": m, "created_at": made} for m in MODELS if "claude" in m
-        ]
+        listed = [{"type": "model", "id": m, "display_name": m, "created_at": made} for m in MODELS if "claude" in m]
         return {"data": listed, "has_more": False, "first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
     return {
         "object": "list",

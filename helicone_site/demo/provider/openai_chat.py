@@ -67,9 +67,7 @@ def _json_schema(wanted: Any) -> Mapping[str, Any] | None:
 
 
 def _input_tokens(messages: list[Json], body: Json) -> int:
-    said = sum(
-        content_tokens(m.get("content")) + 4 + tokens(json.dumps(m.get("tool_calls") or "")) for m in messages
-    )
+    said = sum(content_tokens(m.get("content")) + 4 + tokens(json.dumps(m.get("tool_calls") or "")) for m in messages)
     return said + 3 + (tokens(json.dumps(body["tools"])) if body.get("tools") else 0)
 
 

@@ -48,9 +48,7 @@ def question(body: Json) -> Question:
     model = required(body, "model", str)
     items = _items(body)
     tools = tuple(
-        Tool(tool["name"], tool.get("parameters") or {})
-        for tool in body.get("tools") or ()
-        if tool.get("name")
+        Tool(tool["name"], tool.get("parameters") or {}) for tool in body.get("tools") or () if tool.get("name")
     )
     choice = body.get("tool_choice")
     length = _input_tokens(items, body)
@@ -86,10 +84,7 @@ def _json_schema(body: Json) -> Mapping[str, Any] | None:
 
 
 def _input_tokens(items: list[Json], body: Json) -> int:
-    said = sum(
-        content_tokens(item.get("content") or item.get("output") or item.get("arguments")) + 4
-        for item in items
-    )
+    said = sum(content_tokens(item.get("content") or item.get("output") or item.get("arguments")) + 4 for item in items)
     tools = tokens(json.dumps(body["tools"])) if body.get("tools") else 0
     return said + tools + tokens(body.get("instructions") or "") + 3
 
