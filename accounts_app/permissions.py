@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser
@@ -23,10 +23,13 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
-from accounts_app import keys
-from accounts_app.models import ApiKey, Membership, Role, User
+from accounts_app import keys, queries
+from accounts_app.models import Membership, Role, User
+
+if TYPE_CHECKING:
+    # Its class body reads REST_FRAMEWORK, which names this module.
+    from rest_framework.views import APIView
 
 P = ParamSpec("P")
 
@@ -125,7 +128,7 @@ class ApiKeyAuthentication(SessionAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         if header := request.headers.get("Authorization") or request.headers.get("Helicone-Auth"):
-            return AnonymousUser(), _key_caller(header.removeprefix("Bearer ").strip())
+            return AnonymousUser(), _key_caller(keys.unprefixed(header))
         found = super().authenticate(request)
         if found is None:
             return None
@@ -139,14 +142,10 @@ class ApiKeyAuthentication(SessionAuthentication):
 
 
 def _key_caller(key: str) -> Caller:
-    found = (
-        ApiKey.objects.filter(key_hash=keys.hash_key(key), revoked_at=None)
-        .values_list("organization_id", "permissions", "id")
-        .first()
-    )
-    if found is None:
+    owner = queries.key_owner(keys.hash_key(key))
+    if owner is None:
         raise failure("No API key found: unknown here, or revoked. Keys are made under Settings, API keys.")
-    return Caller(found[0], found[1], key_id=found[2])
+    return Caller(owner.organization_id, owner.permissions, key_id=owner.key_id)
 
 
 def _member_caller(membership: Membership) -> Caller:

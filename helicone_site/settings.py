@@ -95,6 +95,15 @@ GATEWAY_PRIVATE_TARGETS = env.text("GATEWAY_PRIVATE_TARGETS", "deny")
 UPSTREAM_TIMEOUT_SECONDS = env.integer("UPSTREAM_TIMEOUT_SECONDS", 600, minimum=1)
 """Longest silence of a provider before its call is given up (status -2)."""
 
+# --- processes --------------------------------------------------------------------------------------------------------
+
+WEB_WORKERS = env.integer("WEB_WORKERS", 1, minimum=1)
+"""Processes that serve pages and the REST API; each costs about 70 MB."""
+WEB_THREADS = env.integer("WEB_THREADS", 8, minimum=1)
+"""Of each of them."""
+WORKER_THREADS = env.integer("WORKER_THREADS", 2, minimum=1)
+"""Tasks a worker runs at once."""
+
 # --- Django -----------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -126,6 +135,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "helicone_site.csp.strict",
+    "helicone_site.zones.readers",
 ]
 ROOT_URLCONF = "helicone_site.urls"
 WSGI_APPLICATION = "helicone_site.wsgi.application"
@@ -139,6 +150,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "helicone_site.menu.frame",
             ],
         },
     },
@@ -157,7 +169,34 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = places.DATA_DIR / "static"
-STATICFILES_DIRS: list[str] = []
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "helicone_site.static_files.HashedWhereCollected"},
+}
+WHITENOISE_USE_FINDERS = True
+"""A file that was not collected is still served, uncompressed, under its plain name."""
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL,
+                      "KEY_PREFIX": "web"}}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts_app.permissions.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts_app.permissions.MayRead"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
+
+# --- mail ---------------------------------------------------------------------------------------------------------
+
+EMAIL_HOST = env.text("EMAIL_HOST")
+"""Unset: no mail is sent; links for resets and invitations are printed in the operator's log."""
+EMAIL_PORT = env.integer("EMAIL_PORT", 587, minimum=1)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "helicone@localhost")
+
+# --- pages --------------------------------------------------------------------------------------------------------
+
 SESSION_COOKIE_NAME = "helicone_session"
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
