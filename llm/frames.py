@@ -216,6 +216,11 @@ def _value_after(data: bytes, position: int) -> Any:
 # --- content encodings ------------------------------------------------------------------------------------------------
 
 
+def decoded(data: bytes, encoding: str) -> bytes:
+    """`data` without its content codings as far as they can be undone, for keeping and showing."""
+    return decode(data, encoding, []) if encoding else data
+
+
 def decode(data: bytes, encoding: str, problems: list[Problem]) -> bytes:
     """`data` without its content codings, outermost first; what cannot be undone is left and named."""
     for coding in reversed([part.strip().lower() for part in encoding.split(",")]):

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -112,8 +112,8 @@ def _check_unique(found: Iterable[Provider]) -> None:
         names += [("path slug", slug) for slug in {provider.slug, *provider.path_slugs}]
         names += [("host label", label) for label in provider.host_labels]
         for name in names:
-            if other := taken.setdefault(name, provider.slug) if name in taken else None:
-                raise BadProvider(f"{provider.slug} and {other} both claim the {name[0]} {name[1]}")
+            if name in taken:
+                raise BadProvider(f"{provider.slug} and {taken[name]} both claim the {name[0]} {name[1]}")
             taken[name] = provider.slug
 
 
@@ -142,7 +142,7 @@ def by_otel_name(name: str) -> Provider | None:
     return _otel_names().get(name.lower())
 
 
-@cache
+@lru_cache(maxsize=4096)
 def by_host(host: str) -> Provider | None:
     """The provider a target host belongs to: exact names first, then the longest pattern. A port is ignored."""
     host = _without_port(host.lower().rstrip("."))

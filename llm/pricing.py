@@ -1,0 +1,446 @@
+"""What a call cost, exactly: decimal prices, integer nano-USD, and how it was reached.
+
+Who decides, first to last: the client's own cost, the client's own token prices, the provider's declared cost,
+the operator's price rows (an organisation's own before everybody's), the seeded rows. A cost of 0 that comes with
+tokens is no answer and passes the question on. What nobody knows is None with a reason, never 0.
+
+A price row's `prices` (JSON; numbers as text so that they stay exact):
+
+    {"input_mtok": "2.5",                                             USD per million tokens
+     "output_mtok": {"base": "10", "tiers": [{"start": 200000, "price": "15"}]},    all tokens, once input > start
+     "web_searches_kcount": "10",                                     USD per thousand
+     "hours": [{"start": "00:30", "end": "16:30", "prices": {…}}],    UTC time of day; these replace the others
+     "variants": [{"when": {"service_tier": "flex"}, "starts_at": "2026-10-14", "prices": {…}}]}   key by key
+
+and its `match`: {"equals"|"starts_with"|"ends_with"|"contains"|"regex": text} or {"or"|"and": [match, …]}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, Final
+
+from llm import providers
+from llm.exchange import MODEL_KINDS, Charge, Exchange, Reading, Usage
+
+REASONS: Final = {
+    "price": "Tokens times the prices of a price row.",
+    "provider": "The provider stated this cost in its reply.",
+    "client": "The client stated this cost, or its own prices, with the call.",
+    "no_price": "No price row is for this model at this provider and time.",
+    "no_usage": "The reply tells no token counts.",
+    "no_model": "Neither request nor reply names a model.",
+    "not_a_model_call": "This step calls no model.",
+    "failed": "The call failed; providers charge nothing for it.",
+}
+"""Every `Charge.reason`, and what it means to a reader."""
+
+# ValueError
+#   └ BadPrice   a price row that cannot be understood
+
+
+class BadPrice(ValueError):
+    """A price row's `match` or `prices` cannot be understood; says which part."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """One row of model_price."""
+
+    id: int
+    provider: str
+    """A provider's slug, or a price list of genai-prices; empty matches any."""
+    model_key: str
+    match: Mapping[str, Any]
+    prices: Mapping[str, Any]
+    organization_id: int | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    priority: int = 0
+    source: str = ""
+
+    @property
+    def is_operators(self) -> bool:
+        return not self.source.startswith("genai-prices")
+
+    def is_active(self, moment: datetime) -> bool:
+        return (self.starts_at is None or self.starts_at <= moment) and (self.ends_at is None or moment < self.ends_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a bill: `quantity` of something at `unit_usd` each."""
+
+    label: str
+    quantity: int
+    unit_usd: Decimal
+    per: int
+    """How many `unit_usd` is for: 1,000,000 tokens, 1,000 searches."""
+    amount_nano_usd: Decimal
+    is_fee: bool = False
+    """Searches and the like, beside the tokens."""
+
+
+# --- matching model names ---------------------------------------------------------------------------------------------
+
+
+def matcher(match: Mapping[str, Any]) -> Callable[[str], bool]:
+    """A `match` as a predicate of a lower-case model name. Raises BadPrice for one that cannot be understood."""
+    if len(match) != 1:
+        raise BadPrice(f"a match has one key: equals, starts_with, ends_with, contains, regex, or, and; not {match}")
+    ((key, value),) = match.items()
+    if key in ("or", "and"):
+        clauses = [matcher(clause) for clause in value]
+        join = any if key == "or" else all
+        return lambda name: join(clause(name) for clause in clauses)
+    if key not in _CLAUSES or not isinstance(value, str):
+        raise BadPrice(f"no such match: {key}")
+    return _CLAUSES[key](value)
+
+
+def _regex(value: str) -> Callable[[str], bool]:
+    try:
+        pattern = re.compile(value)
+    except re.error as error:
+        raise BadPrice(f"not a regular expression: {value} ({error})") from error
+    return lambda name: pattern.search(name) is not None
+
+
+_CLAUSES: Final[Mapping[str, Callable[[str], Callable[[str], bool]]]] = {
+    "equals": lambda value: value.lower().__eq__,
+    "starts_with": lambda value: lambda name: name.startswith(value.lower()),
+    "ends_with": lambda value: lambda name: name.endswith(value.lower()),
+    "contains": lambda value: lambda name: value.lower() in name,
+    "regex": _regex,
+}
+
+_COMPACT_DATE: Final = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
+
+
+def _spellings(model: str) -> tuple[str, ...]:
+    """A model name as price rows may spell it: itself, then with a compact date written out."""
+    name = model.lower()
+    dated = _COMPACT_DATE.sub(r"-\1-\2-\3", name)
+    return (name,) if dated == name else (name, dated)
+
+
+# --- a row's prices at a moment ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    base: Decimal
+    tiers: tuple[tuple[int, Decimal], ...] = ()
+    """(start, price), highest start first."""
+
+    def at(self, input_tokens: int) -> Decimal:
+        for start, price in self.tiers:
+            if input_tokens > start:
+                return price
+        return self.base
+
+
+_Prices = Mapping[str, _Price]
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    when: Mapping[str, str]
+    starts_at: date | None
+    prices: _Prices
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    base: _Prices
+    hours: tuple[tuple[time, time, _Prices], ...] = ()
+    variants: tuple[_Variant, ...] = field(default=())
+
+    def at(self, moment: datetime, context: Mapping[str, str]) -> _Prices:
+        prices = next((these for start, end, these in self.hours if _is_within(moment.time(), start, end)), self.base)
+        overrides: dict[str, _Price] = {}
+        for variant in self.variants:
+            if variant.starts_at is not None and moment.date() < variant.starts_at:
+                continue
+            if all(context.get(key) == value for key, value in variant.when.items()):
+                overrides = {**variant.prices, **overrides}
+        return {**prices, **overrides} if overrides else prices
+
+
+def _is_within(now: time, start: time, end: time) -> bool:
+    return start <= now < end if start <= end else now >= start or now < end
+
+
+def compiled(prices: Mapping[str, Any]) -> _Compiled:
+    """A row's `prices` ready to be used. Raises BadPrice."""
+    try:
+        return _Compiled(
+            base=_price_map(prices),
+            hours=tuple(
+                (time.fromisoformat(item["start"]), time.fromisoformat(item["end"]), _price_map(item["prices"]))
+                for item in prices.get("hours", ())
+            ),
+            variants=tuple(
+                _Variant(item["when"], _date(item.get("starts_at")), _price_map(item["prices"]))
+                for item in prices.get("variants", ())
+            ),
+        )
+    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+        raise BadPrice(f"prices cannot be read: {type(error).__name__} {error}") from error
+
+
+def _date(value: str | None) -> date | None:
+    return date.fromisoformat(value) if value else None
+
+
+def _price_map(prices: Mapping[str, Any]) -> _Prices:
+    return {key: _price(value) for key, value in prices.items() if key not in ("hours", "variants")}
+
+
+def _price(value: Any) -> _Price:
+    if not isinstance(value, Mapping):
+        return _Price(_decimal(value))
+    tiers = sorted(((int(tier["start"]), _decimal(tier["price"])) for tier in value.get("tiers", ())), reverse=True)
+    return _Price(_decimal(value["base"]), tuple(tiers))
+
+
+def _decimal(value: Any) -> Decimal:
+    number = Decimal(str(value))
+    if not number.is_finite() or number < 0:
+        raise BadPrice(f"a price is a number from 0 up, not {value}")
+    return number
+
+
+# --- the bill ---------------------------------------------------------------------------------------------------------
+
+_NANO: Final = Decimal(10**9)
+_MILLION: Final = 10**6
+_INPUT_PARTS: Final = (
+    ("cache_read_mtok", "Cache reads"), ("cache_write_mtok", "Cache writes"),
+    ("cache_write_1h_mtok", "Cache writes, 1 h"), ("input_audio_mtok", "Audio input"),
+)
+_OUTPUT_PARTS: Final = (("output_reasoning_mtok", "Reasoning"), ("output_audio_mtok", "Audio output"))
+
+
+def bill(prices: _Prices, usage: Usage) -> tuple[Line, ...]:
+    """The lines of a call. Parts that have a price of their own are taken out of what they are part of."""
+    sent, came = usage.input_tokens or 0, usage.output_tokens or 0
+    write, hour = usage.cache_write_tokens or 0, usage.cache_write_1h_tokens or 0
+    if "cache_write_1h_mtok" in prices:
+        write -= hour
+    parts = {
+        "cache_read_mtok": usage.cache_read_tokens or 0,
+        "cache_write_mtok": write,
+        "cache_write_1h_mtok": hour,
+        "input_audio_mtok": usage.input_audio_tokens or 0,
+        "output_reasoning_mtok": usage.reasoning_tokens or 0,
+        "output_audio_mtok": usage.output_audio_tokens or 0,
+    }
+    lines = [
+        *_side(prices, sent, ("input_mtok", "Input"), parts=_INPUT_PARTS, counts=parts, tier=sent),
+        *_side(prices, came, ("output_mtok", "Output"), parts=_OUTPUT_PARTS, counts=parts, tier=sent),
+    ]
+    return (*lines, *_fees(prices, usage))
+
+
+def _side(
+    prices: _Prices, total: int, whole: tuple[str, str], *, parts: Iterable[tuple[str, str]], counts: Mapping[str, int],
+    tier: int,
+) -> list[Line]:
+    """Input or output: its priced parts, and first what is left of the total."""
+    lines = []
+    for key, label in parts:
+        if (price := prices.get(key)) is not None and (count := min(counts[key], total)) > 0:
+            lines.append(_tokens(label, count, price.at(tier)))
+            total -= count
+    if (price := prices.get(whole[0])) is not None and total > 0:
+        lines.insert(0, _tokens(whole[1], total, price.at(tier)))
+    return lines
+
+
+def _tokens(label: str, count: int, usd: Decimal) -> Line:
+    return Line(label, count, usd, _MILLION, usd * count * 1000)
+
+
+def _fees(prices: _Prices, usage: Usage) -> list[Line]:
+    """What is paid beside the tokens: searches, and a fee per request."""
+    fees = []
+    for key, label, count in (
+        ("web_searches_kcount", "Web searches", usage.web_searches or 0), ("requests_kcount", "Request", 1),
+    ):
+        if (price := prices.get(key)) is not None and count > 0:
+            fees.append(Line(label, count, price.base, 1000, price.base * count * _MILLION, is_fee=True))
+    return fees
+
+
+def total(lines: Iterable[Line]) -> int:
+    """Nano-USD of a bill, rounded once, half to even."""
+    return _whole(sum((line.amount_nano_usd for line in lines), Decimal(0)))
+
+
+def _whole(amount: Decimal) -> int:
+    return int(amount.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
+
+
+def _can_price(prices: _Prices, usage: Usage) -> bool:
+    """Whether every side that has tokens has a price."""
+    return ("input_mtok" in prices or not usage.input_tokens) and ("output_mtok" in prices or not usage.output_tokens)
+
+
+# --- the book ---------------------------------------------------------------------------------------------------------
+
+
+class PriceBook:
+    """All current prices, ready to be asked. Rows that cannot be read are left out and named in `unreadable`."""
+
+    def __init__(self, rows: Iterable[PriceRow]) -> None:
+        self._rows: dict[int, PriceRow] = {}
+        self._lists: dict[tuple[int | None, str, bool], list[tuple[Callable[[str], bool], PriceRow]]] = {}
+        self.unreadable: dict[int, str] = {}
+        for row in sorted(rows, key=lambda row: (row.priority, row.id)):
+            self._add(row)
+        self._compiled = lru_cache(maxsize=8192)(self._compile)
+        self._candidates = lru_cache(maxsize=16384)(self._find)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, price_id: int) -> PriceRow | None:
+        return self._rows.get(price_id)
+
+    def _add(self, row: PriceRow) -> None:
+        try:
+            is_match = matcher(row.match)
+        except BadPrice as error:
+            self.unreadable[row.id] = str(error)
+            return
+        self._rows[row.id] = row
+        self._lists.setdefault((row.organization_id, row.provider, row.is_operators), []).append((is_match, row))
+
+    def _compile(self, price_id: int) -> _Compiled | None:
+        try:
+            return compiled(self._rows[price_id].prices)
+        except BadPrice as error:
+            self.unreadable[price_id] = str(error)
+            return None
+
+    def charge(self, exchange: Exchange, reading: Reading) -> Charge:
+        """What an exchange cost, and why; see the head of this file for who decides."""
+        if reading.kind not in MODEL_KINDS:
+            return Charge(None, "not_a_model_call")
+        usage = reading.usage
+        has_tokens = bool(usage.input_tokens or usage.output_tokens)
+        if (stated := self._stated(exchange, reading, has_tokens=has_tokens)) is not None:
+            return stated
+        if exchange.status >= 400:
+            return Charge(None, "failed")
+        if usage.input_tokens is None and usage.output_tokens is None:
+            return Charge(None, "failed" if reading.error_type or reading.error_message else "no_usage")
+        return self._priced(exchange, reading)
+
+    def _stated(self, exchange: Exchange, reading: Reading, *, has_tokens: bool) -> Charge | None:
+        """The cost client or provider state themselves."""
+        declared = exchange.attribution.declared_cost_nano_usd
+        if declared is not None and (declared or not has_tokens):
+            return Charge(declared, "client")
+        if has_tokens and (own := _client_prices(exchange, reading.usage)) is not None:
+            return Charge(own, "client")
+        declared = reading.provider_cost_nano_usd
+        if declared is not None and (declared or not has_tokens):
+            return Charge(declared, "provider")
+        return None
+
+    def _priced(self, exchange: Exchange, reading: Reading) -> Charge:
+        models, moment, usage = models_of(exchange, reading), exchange.requested_at, reading.usage
+        for model in models:
+            row = self.find(exchange.provider, model, at=moment, organization_id=exchange.organization_id)
+            prices = self._prices(row, moment, context(usage, reading.service_tier)) if row else None
+            if row and prices is not None and _can_price(prices, usage):
+                return Charge(total(bill(prices, usage)), "price", row.id)
+        return Charge(None, "no_price" if models else "no_model")
+
+    def _prices(self, row: PriceRow, moment: datetime, given: Mapping[str, str]) -> _Prices | None:
+        prices = self._compiled(row.id)
+        return prices.at(moment, given) if prices else None
+
+    def find(self, provider: str, model: str, *, at: datetime, organization_id: int | None = None) -> PriceRow | None:
+        """The row a model of a provider is charged at: by order of who decides, then the one active at the time."""
+        for row in self._candidates(organization_id, provider, model):
+            if row.is_active(at):
+                return row
+        return None
+
+    def _find(self, organization_id: int | None, provider: str, model: str) -> tuple[PriceRow, ...]:
+        """Every row that could be meant, best first. Of a price list only the first model that matches."""
+        found: list[PriceRow] = []
+        described = providers.by_slug(provider)
+        for own in dict.fromkeys((organization_id, None)):
+            for name in dict.fromkeys((provider, "")):
+                found += self._matching((own, name, True), model)
+        for name in described.prices if described else (provider,):
+            seeded = self._matching((None, name, False), model)
+            found += [row for row in seeded if row.model_key == seeded[0].model_key]
+            if seeded:
+                break
+        return tuple(found)
+
+    def _matching(self, key: tuple[int | None, str, bool], model: str) -> list[PriceRow]:
+        for spelling in _spellings(model):
+            if rows := [row for is_match, row in self._lists.get(key, ()) if is_match(spelling)]:
+                return rows
+        return []
+
+    def explain(
+        self, price_id: int, usage: Usage, *, at: datetime, service_tier: str | None = None
+    ) -> tuple[Line, ...]:
+        """The lines of a bill at a row of this book; () where the row is not in it (see `explain` below)."""
+        row = self._rows.get(price_id)
+        return explain(row, usage, at=at, service_tier=service_tier) if row else ()
+
+
+def explain(row: PriceRow, usage: Usage, *, at: datetime, service_tier: str | None = None) -> tuple[Line, ...]:
+    """The lines of a bill at any row, replaced ones too. Raises BadPrice."""
+    return bill(compiled(row.prices).at(at, context(usage, service_tier)), usage)
+
+
+def models_of(exchange: Exchange, reading: Reading) -> tuple[str, ...]:
+    """Names to look a price up by, best first.
+
+    What a log door is told of the request is the client's word (litellm writes gpt-3.5-turbo for models it does not
+    know): where the reply names a model, only that counts there.
+    """
+    if override := exchange.attribution.model_override:
+        return (override,)
+    names = [reading.response_model, reading.request_model]
+    if exchange.door != "gateway" and reading.response_model:
+        names.pop()
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def context(usage: Usage, service_tier: str | None) -> dict[str, str]:
+    """What variants of a price depend on."""
+    found = {"service_tier": service_tier} if service_tier else {}
+    if service_tier == "batch":
+        found["processing"] = "batch"
+    speed = (usage.sent or {}).get("speed")
+    return {**found, "speed": speed} if isinstance(speed, str) else found
+
+
+def _client_prices(exchange: Exchange, usage: Usage) -> int | None:
+    """Tokens times the prices the client sent with the call; a side without a price of its own makes it unknown."""
+    told = exchange.attribution
+    amount = Decimal(0)
+    for price, tokens in (
+        (told.input_nano_usd_per_token, usage.input_tokens), (told.output_nano_usd_per_token, usage.output_tokens),
+    ):
+        if price is None and tokens:
+            return None
+        amount += Decimal(str(price or 0)) * (tokens or 0)
+    if told.input_nano_usd_per_token is None and told.output_nano_usd_per_token is None:
+        return None
+    return _whole(amount)
