@@ -1,0 +1,124 @@
+"""What can go wrong between a client and a provider, and how the client is told.
+
+GatewayError                  answered in the client's own shape; `status` is HTTP's, `recorded` what the row says
+ ├─ KeyMissing        401     no key of ours in the request
+ ├─ KeyUnknown        401     a key nobody has, or a revoked one
+ ├─ KeyMayNotWrite    403     a key that may only read
+ ├─ ProviderKeyMissing 401    our key stands where the provider's belongs
+ ├─ TargetMissing     400     nobody said whom to call
+ ├─ TargetInvalid     400     the target is no http(s) URL
+ ├─ TargetRefused     403     a private address the operator has not allowed
+ ├─ ProviderUnknown   404     a path that names a provider nobody described
+ ├─ NotSupported      501     WebSocket, Helicone-Fallbacks
+ ├─ NotReady          503     the keys were never read
+ └─ UpstreamError     502     the provider's side failed
+     ├─ Unreachable   502     no address, no connection, no TLS
+     ├─ Broken        502     what came was no HTTP, or ended before it was whole
+     │   └─ Stale     502     a kept connection was closed before it answered: worth a second try
+     └─ Silent        504     nothing moved for UPSTREAM_TIMEOUT_SECONDS; row -2
+ClientGone                    not an error to answer: the client went away; row -3
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import orjson
+
+from llm.exchange import STATUS_TIMEOUT
+
+Shape = Literal["openai", "anthropic"]
+
+
+class ClientGone(Exception):
+    """The client closed its connection before the answer was whole."""
+
+
+class GatewayError(Exception):
+    """`message` is for the client: what is wrong and what to do."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "gateway_error"
+    kind: ClassVar[str] = "api_error"
+    """The `type` both shapes carry."""
+    recorded: ClassVar[int | None] = None
+    """Status of the row where it is not HTTP's."""
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def row_status(self) -> int:
+        return self.recorded or self.status
+
+
+class KeyMissing(GatewayError):
+    status, code, kind = 401, "helicone_key_missing", "authentication_error"
+
+
+class KeyUnknown(GatewayError):
+    status, code, kind = 401, "invalid_api_key", "authentication_error"
+
+
+class KeyMayNotWrite(GatewayError):
+    status, code, kind = 403, "helicone_key_read_only", "permission_error"
+
+
+class ProviderKeyMissing(GatewayError):
+    status, code, kind = 401, "provider_key_not_found", "authentication_error"
+
+
+class TargetMissing(GatewayError):
+    status, code, kind = 400, "target_missing", "invalid_request_error"
+
+
+class TargetInvalid(GatewayError):
+    status, code, kind = 400, "target_invalid", "invalid_request_error"
+
+
+class TargetRefused(GatewayError):
+    status, code, kind = 403, "target_refused", "permission_error"
+
+
+class ProviderUnknown(GatewayError):
+    status, code, kind = 404, "provider_unknown", "not_found_error"
+
+
+class NotSupported(GatewayError):
+    status, code, kind = 501, "not_supported", "invalid_request_error"
+
+
+class NotReady(GatewayError):
+    status, code, kind = 503, "not_ready", "api_error"
+    retry_after_seconds = 2
+
+
+class UpstreamError(GatewayError):
+    status, code, kind = 502, "upstream_failed", "api_error"
+
+
+class Unreachable(UpstreamError):
+    code = "upstream_unreachable"
+
+
+class Broken(UpstreamError):
+    code = "upstream_broken"
+
+
+class Stale(Broken):
+    """The connection was a kept one, and not a byte had been answered."""
+
+
+class Silent(UpstreamError):
+    status, code, kind = 504, "upstream_timeout", "timeout_error"
+    recorded = STATUS_TIMEOUT
+
+
+def body(error: GatewayError, shape: Shape) -> bytes:
+    """The error as the client's SDK expects to read it."""
+    if shape == "anthropic":
+        return orjson.dumps({"type": "error", "error": {"type": error.kind, "message": error.message}})
+    return orjson.dumps(
+        {"error": {"message": error.message, "type": error.kind, "param": None, "code": error.code}}
+    )

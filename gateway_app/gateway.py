@@ -1,0 +1,309 @@
+"""One request, top to bottom: route ▸ key ▸ directives ▸ target ▸ begin ▸ upstream ▸ tee ▸ client ▸ end.
+
+The begin record is written beside the upstream call; the first byte of the answer goes to the client when it is
+durable. Where the spool takes nothing, calls still pass, and what could not be kept is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from accounts_app.keys import Presented, Speaker, present
+from accounts_app.snapshot import Keeper
+from gateway_app import errors, headers
+from gateway_app.capture import Capture, Counts, Outcome
+from gateway_app.connection import Head, Headers
+from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMissing, KeyUnknown, NotReady, NotSupported
+from gateway_app.headers import Framing
+from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body
+from gateway_app.routes import Route, target_url
+from gateway_app.targets import Target, read_target, without_credentials
+from gateway_app.upstream import Pool
+from ingest_app.directives import Directives
+from ingest_app.spool import Writer
+from lib.clock import now, uuid7
+from llm.exchange import STATUS_CANCELLED, STATUS_INTERRUPTED, Exchange, Problem
+
+FLUSH_LOOK_SECONDS = 0.5
+STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream", "application/jsonl")
+SAFE_ANSWER: Headers = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
+"""A provider's answer is data: opened in a browser it must not act as one of our pages."""
+WHAT_TO_SEND = (
+    "Send your Helicone key in the header 'Helicone-Auth: Bearer sk-helicone-...', and the provider's own key where "
+    "the provider wants it. Keys are made under Settings, API keys."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator has set."""
+
+    requires_key: bool = True
+    capture_max_bytes: int = 64 * 2**20
+    provider_urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request as it came in, read."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    route: Route
+    headers: Mapping[str, str]
+    directives: Directives
+
+
+class Gateway:
+    """Door 1. `run` must be running: it brings a stream's newest bytes to the spool each second."""
+
+    def __init__(self, *, keeper: Keeper, spool: Writer, pool: Pool, policy: Policy) -> None:
+        self.keeper = keeper
+        self.spool = spool
+        self.pool = pool
+        self.policy = policy
+        self.counts = Counts()
+        self._live: set[Capture] = set()
+        self._deferred: set[asyncio.Future[None]] = set()
+
+    async def answer(self, visit: Visit) -> None:
+        await Passage(self, visit).run()
+
+    def watch(self, capture: Capture) -> None:
+        self._live.add(capture)
+
+    def close(self, capture: Capture, outcome: Outcome) -> None:
+        self._live.discard(capture)
+        capture.end(outcome, self._defer)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_LOOK_SECONDS)
+            moment = time.monotonic()
+            for capture in list(self._live):
+                capture.flush_if_old(moment)
+
+    async def settled(self) -> None:
+        """Returns when everything ended is on its way to the spool."""
+        await asyncio.gather(*self._deferred, return_exceptions=True)
+
+    def _defer(self, work: Callable[[], None]) -> None:
+        future = asyncio.get_running_loop().run_in_executor(None, work)
+        self._deferred.add(future)
+        future.add_done_callback(self._deferred.discard)
+
+
+class Passage:
+    """One request on its way through."""
+
+    def __init__(self, gateway: Gateway, visit: Visit) -> None:
+        self._gateway = gateway
+        self._visit = visit
+        self._requested_at = now()
+        self._started = time.monotonic()
+        self._id = uuid7(self._requested_at)
+        self._capture: Capture | None = None
+        self._has_answered = False
+        self._answer_headers: Mapping[str, str] | None = None
+        self._status = STATUS_INTERRUPTED
+        self._first_token_ms: int | None = None
+        self._is_stream = False
+
+    async def run(self) -> None:
+        problem: Problem | None = None
+        try:
+            await self._pass()
+        except ClientGone:
+            self._status = STATUS_CANCELLED
+        except GatewayError as error:
+            problem = Problem(error.code, error.message)
+            self._status = error.row_status()
+            if not self._has_answered:
+                await self._tell(error)
+        finally:
+            self._end(problem)
+
+    async def _pass(self) -> None:
+        presented = present(self._visit.headers, self._visit.route.path_key)
+        speaker = await self._speaker(presented)
+        if self._visit.headers.get("upgrade", "").lower() == "websocket":
+            raise NotSupported("WebSocket is not supported here. Use the provider's HTTP API, streamed or not.")
+        slug, url, is_client_named = target_url(
+            self._visit.route, self._visit.directives, self._gateway.policy.provider_urls
+        )
+        target = read_target(url, is_guarded=is_client_named, keeps_path=not is_client_named)
+        await self._forward(speaker, presented, slug or target.origin.authority, target)
+
+    async def _speaker(self, presented: Presented) -> Speaker | None:
+        """Whom to log for; None only where keys are not required."""
+        requires, keeper = self._gateway.policy.requires_key, self._gateway.keeper
+        if keeper.current is None and (requires or presented.key):
+            raise NotReady("The gateway has not read its keys yet. Try again in a moment.")
+        if presented.key is None:
+            if requires:
+                raise KeyMissing(f"No Helicone key was sent. {WHAT_TO_SEND}")
+            return None
+        speaker = await keeper.speaker(presented.key)
+        if speaker is None and requires:
+            raise KeyUnknown(f"This Helicone key is unknown or revoked. {WHAT_TO_SEND}")
+        if speaker is not None and not speaker.may_write:
+            raise KeyMayNotWrite("This Helicone key may only read. Use one that may write.")
+        return speaker
+
+    async def _forward(self, speaker: Speaker | None, presented: Presented, provider: str, target: Target) -> None:
+        scope, query = self._visit.scope, self._visit.scope["query_string"].decode("latin-1")
+        path = target.path_for(self._visit.route.path)
+        framing, is_empty = request_framing(self._visit.headers)
+        first, is_complete = await first_of_body(self._visit.receive, is_empty)
+        head = headers.request_head(
+            scope["method"], f"{path}?{query}" if query else path, host=target.origin.authority,
+            headers=scope["headers"], credentials=presented.credentials,
+            framing=Framing(length=len(first)) if is_complete and first else framing,
+        )  # fmt: skip
+        if speaker is not None:
+            recorded_query = without_credentials(query)
+            url = f"{target.origin.text}{path}" + (f"?{recorded_query}" if recorded_query else "")
+            self._begin(speaker, provider=provider, url=url, first=first)
+        if self._capture is not None and not is_complete:
+            await self._capture.begun()
+        outgoing = Outgoing(scope["method"], head, first, is_complete, framing.is_chunked and not is_complete)
+        await self._call(Call(self._gateway.pool, target.origin, outgoing, self._visit.receive, _Up(self._capture)))
+
+    def _begin(self, speaker: Speaker, *, provider: str, url: str, first: bytes) -> None:
+        visit = self._visit
+        exchange = Exchange(
+            id=self._id, organization_id=speaker.organization_id, requested_at=self._requested_at, door="gateway",
+            provider=provider, status=STATUS_INTERRUPTED, method=visit.scope["method"], url=url,
+            request_headers=headers.recorded(visit.headers), attribution=visit.directives.attribution,
+            api_key_id=speaker.key_id, country_code=_country(visit.headers), problems=visit.directives.problems,
+        )  # fmt: skip
+        self._capture = Capture(
+            self._gateway.spool, exchange, visit.directives,
+            cap=self._gateway.policy.capture_max_bytes, counts=self._gateway.counts,
+        )  # fmt: skip
+        self._capture.begin(first)
+        self._gateway.watch(self._capture)
+
+    async def _call(self, call: Call) -> None:
+        try:
+            head = await call.start()
+            if self._capture is not None:
+                await self._capture.begun()
+            await self._send_head(head)
+            await answer(call, self._visit.send, _Down(self))
+            self._status = head.status
+        finally:
+            call.finish()
+
+    async def _send_head(self, head: Head) -> None:
+        has_body = head.status not in (204, 304)
+        self._answer_headers = headers.read(head.headers)
+        self._is_stream = self._answer_headers.get("content-type", "").startswith(STREAM_TYPES)
+        passed = headers.answer_headers(head.headers, has_body=has_body)
+        more = [*passed, *self._own_headers(is_success=True)]
+        if self._is_stream:
+            more.append((b"x-accel-buffering", b"no"))
+        self._has_answered = True
+        await self._visit.send({"type": "http.response.start", "status": head.status, "headers": more})
+
+    def _own_headers(self, *, is_success: bool) -> Headers:
+        shown = self._visit.directives.attribution.client_request_id or str(self._id)
+        return [
+            (b"helicone-id", shown.encode()),
+            (b"helicone-status", b"success" if is_success else b"failed"),
+            *SAFE_ANSWER,
+        ]
+
+    async def _tell(self, error: GatewayError) -> None:
+        """Answers with the error in the client's own shape; it is this exchange's answer in the record too."""
+        data = errors.body(error, _shape(self._visit))
+        more: Headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(data)),
+            *self._own_headers(is_success=False),
+        ]
+        if error.retry_after_seconds is not None:
+            more.append((b"retry-after", b"%d" % error.retry_after_seconds))
+        if self._capture is not None:
+            await self._capture.begun()
+            self._capture.response.take(data)
+        self._answer_headers = headers.read(more)
+        self._has_answered = True
+        await self._visit.send({"type": "http.response.start", "status": error.status, "headers": more})
+        await self._visit.send({"type": "http.response.body", "body": data})
+
+    def _end(self, problem: Problem | None) -> None:
+        if self._capture is None:
+            return
+        outcome = Outcome(
+            status=self._status,
+            duration_ms=self._elapsed_ms(),
+            time_to_first_token_ms=self._first_token_ms,
+            headers=headers.recorded(self._answer_headers or {}),
+            problem=problem,
+        )
+        self._gateway.close(self._capture, outcome)
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)
+
+    def came(self, chunk: bytes) -> None:
+        """A part of the answer's body is about to go to the client."""
+        if self._is_stream and chunk and self._first_token_ms is None:
+            self._first_token_ms = self._elapsed_ms()
+        if self._capture is not None:
+            self._capture.response.take(chunk)
+
+    async def settle(self) -> None:
+        if self._capture is not None:
+            await self._capture.settle()
+
+
+class _Down:
+    """Sees the answer pass."""
+
+    def __init__(self, passage: Passage) -> None:
+        self.take = passage.came
+        self.settle = passage.settle
+
+
+class _Up:
+    """Sees the request's body pass."""
+
+    def __init__(self, capture: Capture | None) -> None:
+        self._capture = capture
+
+    def take(self, chunk: bytes) -> None:
+        if self._capture is not None:
+            self._capture.request.take(chunk)
+
+    async def settle(self) -> None:
+        if self._capture is not None:
+            await self._capture.settle()
+
+
+def request_framing(found: Mapping[str, str]) -> tuple[Framing, bool]:
+    """How the client frames its body, and whether there is none."""
+    if "transfer-encoding" in found:
+        return Framing(is_chunked=True), False
+    length = found.get("content-length")
+    if length is None:
+        return Framing(), True
+    return Framing(length=int(length)), int(length) == 0
+
+
+def _shape(visit: Visit) -> errors.Shape:
+    """Anthropic's for who speaks to Anthropic, OpenAI's for everybody else."""
+    provider = visit.route.provider
+    is_anthropic = "anthropic-version" in visit.headers or (provider is not None and provider.slug == "anthropic")
+    return "anthropic" if is_anthropic else "openai"
+
+
+def _country(found: Mapping[str, str]) -> str | None:
+    """Two letters a proxy in front has found out; XX and T1 (Tor) say nothing."""
+    code = found.get("cf-ipcountry", "").upper()
+    return code if len(code) == 2 and code.isalpha() and code != "XX" else None

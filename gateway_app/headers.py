@@ -1,0 +1,163 @@
+"""Which headers go where: on to the provider, back to the client, into the record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from gateway_app.connection import Headers
+
+HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
+     b"trailer", b"transfer-encoding", b"upgrade"}
+)  # fmt: skip
+OF_THIS_HOP = frozenset(
+    {b"host", b"content-length", b"expect", b"accept-encoding", b"forwarded", b"via", b"x-real-ip", b"x-forwarded-for",
+     b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"aws-access-key", b"aws-secret-key",
+     b"aws-session-token"}
+)  # fmt: skip
+"""Set anew, or nobody's business further on. Accept-Encoding too: see `identity` below."""
+OURS = (b"helicone-", b"x-helicone-", b"__helicone-")
+OUR_COOKIES = ("helicone_session", "csrftoken")
+ACCEPT_IDENTITY = b"accept-encoding: identity\r\n"
+"""A compressed stream comes in lumps and cannot be read on its way past; every client takes plain bytes."""
+
+SECRET_NAMES = frozenset(
+    {"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "set-cookie", "helicone-auth", "helicone-jwt",
+     "proxy-authorization", "x-amz-security-token", "aws-access-key", "aws-secret-key", "aws-session-token"}
+)  # fmt: skip
+SECRET_ENDINGS = ("-key", "-token", "-secret", "-jwt", "-password", "-signature", "-credential",
+                  "authorization", "cookie")  # fmt: skip
+NO_SECRETS = frozenset({"idempotency-key", "x-idempotency-key"})
+
+
+@lru_cache(maxsize=4096)
+def name_of(raw: bytes) -> str:
+    """A header's name, lower-case."""
+    return raw.decode("latin-1").lower()
+
+
+@lru_cache(maxsize=4096)
+def is_secret(name: str) -> bool:
+    return name in SECRET_NAMES or (name.endswith(SECRET_ENDINGS) and name not in NO_SECRETS)
+
+
+@lru_cache(maxsize=4096)
+def _stays_here(name: bytes) -> bool:
+    """Of a lower-case request header's name: whether it ends at the gateway."""
+    return name in HOP_BY_HOP or name in OF_THIS_HOP or name.startswith(OURS)
+
+
+@lru_cache(maxsize=4096)
+def _ends_at_us(name: bytes) -> bool:
+    """The same of an answer's header."""
+    return name.lower() in HOP_BY_HOP or name.lower().startswith(b"helicone-")
+
+
+def read(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Lower-case names and their values; UTF-8 where it is that. Of a repeated one, joined by commas."""
+    found: dict[str, str] = {}
+    for raw, value in headers:
+        name = name_of(raw)
+        text = _text(value)
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def recorded(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a row keeps of headers: everything but credentials."""
+    return {name: value for name, value in headers.items() if not is_secret(name)}
+
+
+class Framing(NamedTuple):
+    """How long a request's body is: known in bytes, or told chunk by chunk, or there is none."""
+
+    length: int | None = None
+    is_chunked: bool = False
+
+
+def request_head(
+    method: str, path: str, *, host: str, headers: Iterable[tuple[bytes, bytes]],
+    credentials: Mapping[str, str | None] | None, framing: Framing,
+) -> bytes:
+    """The head of a request to a provider; `credentials` replaces or drops headers (lower-case names)."""
+    changed = credentials or {}
+    named = _named_by_connection(headers)
+    lines = [f"{method} {path} HTTP/1.1\r\nhost: {host}\r\n".encode("latin-1"), ACCEPT_IDENTITY]
+    for name, value in headers:
+        if _stays_here(name) or name in named:
+            continue
+        if changed and name_of(name) in changed:
+            continue
+        lines.append(b"%b: %b\r\n" % (name, _without_our_cookies(value) if name == b"cookie" else value))
+    lines += [f"{name}: {value}\r\n".encode() for name, value in changed.items() if value is not None]
+    lines.append(_framing_line(framing))
+    return b"".join(lines)
+
+
+def passed_head(
+    method: str, path: str, *, headers: Iterable[tuple[bytes, bytes]], framing: Framing, forwarded: Headers
+) -> bytes:
+    """The head of a request handed to `web`: as it came, but for this hop's own headers."""
+    replaced = {name for name, _ in forwarded}
+    lines = [f"{method} {path} HTTP/1.1\r\n".encode("latin-1")]
+    for name, value in [*headers, *forwarded]:
+        is_old = name in replaced and (name, value) not in forwarded
+        if not is_old and name not in HOP_BY_HOP and name not in (b"content-length", b"expect"):
+            lines.append(b"%b: %b\r\n" % (name, value))
+    lines.append(_framing_line(framing))
+    return b"".join(lines)
+
+
+def _framing_line(framing: Framing) -> bytes:
+    """The last header and the empty line."""
+    if framing.is_chunked:
+        return b"transfer-encoding: chunked\r\n\r\n"
+    if framing.length is not None:
+        return b"content-length: %d\r\n\r\n" % framing.length
+    return b"\r\n"
+
+
+def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Headers that `Connection` declares to be of this hop."""
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+            return frozenset(token.strip().lower() for token in value.split(b","))
+    return frozenset()
+
+
+def _without_our_cookies(value: bytes) -> bytes:
+    kept = [part for part in value.split(b";") if part.split(b"=")[0].strip().decode("latin-1") not in OUR_COOKIES]
+    return b";".join(kept).strip()
+
+
+def answer_headers(headers: Headers, *, has_body: bool) -> Headers:
+    """An answer's headers for the client: all but this hop's, and none that would touch our own pages' cookies."""
+    return [
+        (name, value)
+        for name, value in headers
+        if not _ends_at_us(name)
+        and not _sets_our_cookie(name, value)
+        and (has_body or name.lower() != b"content-length")
+    ]
+
+
+def passed_answer_headers(headers: Headers, *, has_body: bool) -> Headers:
+    """The headers of an answer `web` gave: all but this hop's."""
+    return [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in HOP_BY_HOP and (has_body or name.lower() != b"content-length")
+    ]
+
+
+def _sets_our_cookie(name: bytes, value: bytes) -> bool:
+    return name.lower() == b"set-cookie" and value.split(b"=")[0].strip().decode("latin-1") in OUR_COOKIES

@@ -1,0 +1,166 @@
+"""One call to an upstream on behalf of a client: body up, answer down, and the client's going away noticed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway_app.connection import Connection, Head
+from gateway_app.errors import ClientGone, Stale
+from gateway_app.targets import Origin
+from gateway_app.upstream import Pool
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+REPLAY_BYTES = 256 * 1024
+"""Of a body on its way up, so much is kept to send it again over a new connection."""
+
+
+class Tap(Protocol):
+    """Sees a body's bytes as they pass; `settle` may make the stream wait."""
+
+    def take(self, chunk: bytes) -> None: ...
+
+    async def settle(self) -> None: ...
+
+
+class NoTap:
+    def take(self, chunk: bytes) -> None:
+        pass
+
+    async def settle(self) -> None:
+        pass
+
+
+NO_TAP = NoTap()
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as it goes out. `first` is what of its body had come by then."""
+
+    method: str
+    head: bytes
+    first: bytes = b""
+    is_complete: bool = True
+    """`first` is the whole body."""
+    is_chunked: bool = False
+
+    def framed(self, chunk: bytes, *, is_last: bool) -> bytes:
+        if not self.is_chunked:
+            return chunk
+        data = b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunk else b""
+        return data + b"0\r\n\r\n" if is_last else data
+
+
+class Call:
+    """`start` sends and waits for the head; `read` until `is_finished`; then `finish`, whatever happened."""
+
+    def __init__(self, pool: Pool, origin: Origin, outgoing: Outgoing, receive: Receive, tap: Tap = NO_TAP) -> None:
+        self._pool = pool
+        self._origin = origin
+        self._outgoing = outgoing
+        self._receive = receive
+        self._tap = tap
+        self._connection: Connection | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._sent = [outgoing.framed(outgoing.first, is_last=outgoing.is_complete)]
+        self._sent_bytes = len(outgoing.first)
+        self._is_uploaded = outgoing.is_complete
+        self._is_over = False
+        self._is_gone = False
+
+    async def start(self) -> Head:
+        """Raises UpstreamError, TargetRefused, ClientGone."""
+        connection = await self._dial(is_new=False)
+        self._listener = asyncio.create_task(self._listen())
+        try:
+            head = await connection.head()
+        except Stale:
+            if self._sent_bytes > REPLAY_BYTES:
+                raise
+            self._pool.release(connection, self._origin)
+            head = await (await self._dial(is_new=True)).head()
+        self._sent.clear()
+        return head
+
+    async def read(self) -> bytes:
+        """The next bytes of the answer. Raises as `start`."""
+        assert self._connection is not None
+        return await self._connection.read()
+
+    @property
+    def is_finished(self) -> bool:
+        return self._connection is not None and self._connection.is_finished
+
+    def finish(self) -> None:
+        """Gives the connection back, or closes it where the exchange is not whole. Twice is once."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._connection is not None:
+            self._connection.is_reusable &= self._is_uploaded
+            self._pool.release(self._connection, self._origin)
+
+    async def _dial(self, *, is_new: bool) -> Connection:
+        is_fresh = not self._outgoing.is_complete
+        connection = await self._pool.acquire(self._origin, is_fresh=is_fresh, is_new=is_new)
+        self._connection = connection
+        if self._is_gone:
+            raise ClientGone
+        connection.begin(self._outgoing.method.encode())
+        connection.write(b"".join((self._outgoing.head, *self._sent)))
+        return connection
+
+    async def _listen(self) -> None:
+        """Sends the rest of the client's body on, then waits for the client to go away."""
+        while not self._is_uploaded:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                break
+            await self._upload(message.get("body", b""), is_last=not message.get("more_body", False))
+        else:
+            await self._receive()
+        self._is_gone = True
+        if not self._is_over and self._connection is not None:
+            self._connection.fail(ClientGone())
+
+    async def _upload(self, chunk: bytes, *, is_last: bool) -> None:
+        self._tap.take(chunk)
+        data = self._outgoing.framed(chunk, is_last=is_last)
+        self._sent_bytes += len(chunk)
+        self._sent = [*self._sent, data] if self._sent_bytes <= REPLAY_BYTES else []
+        assert self._connection is not None
+        self._connection.write(data)
+        self._is_uploaded = is_last
+        await self._connection.drain()
+        await self._tap.settle()
+
+
+async def first_of_body(receive: Receive, framing_is_empty: bool) -> tuple[bytes, bool]:
+    """What of a request's body is there, and whether that is all. Raises ClientGone."""
+    if framing_is_empty:
+        return b"", True
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message.get("body", b""), not message.get("more_body", False)
+
+
+async def answer(call: Call, send: Send, tap: Tap = NO_TAP) -> None:
+    """Sends the body down as it comes; a head must have been sent. Raises as `Call.read`."""
+    while True:
+        chunk = await call.read()
+        is_last = call.is_finished
+        tap.take(chunk)
+        if is_last:
+            call.finish()
+        await send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
+        if is_last:
+            return
+        await tap.settle()

@@ -1,0 +1,299 @@
+"""edge: the one public port. A switch in plain ASGI between the gateway, the log doors and `web`; no Django here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import uvicorn
+from psycopg.conninfo import make_conninfo
+
+from accounts_app.snapshot import Keeper
+from gateway_app import headers, routes, upstream
+from gateway_app.connection import Headers
+from gateway_app.errors import ClientGone, UpstreamError
+from gateway_app.gateway import Gateway, Policy, Visit, request_framing
+from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body
+from gateway_app.routes import Route, Whose
+from gateway_app.targets import Guard, Origin, provider_urls
+from helicone_site import places, settings
+from ingest_app import directives, doors
+from ingest_app.directives import Directives
+from ingest_app.doors import DoorReply, DoorRequest, Doorway
+from ingest_app.spool import Writer
+from lib import heartbeat
+
+log = logging.getLogger("helicone_site")
+
+KEEP_ALIVE_SECONDS = 75
+SHUTDOWN_SECONDS = 25
+"""In-flight requests have so long to end before they are cut."""
+HEALTH_DIR = places.RUN_DIR / "health"
+PROCESSES = ("edge", "web", "line", "worker")
+"""Without these the product does not work; others that beat are shown too."""
+NO_DIRECTIVES = Directives()
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the switch works with, while it runs."""
+
+    gateway: Gateway
+    doorway: Doorway
+    pool: upstream.Pool
+    web: Origin
+
+
+class Switch:
+    """The ASGI application."""
+
+    def __init__(self) -> None:
+        self._edge: Edge | None = None
+        self._own_host = urlsplit(settings.PUBLIC_URL).hostname or ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http" and self._edge is not None:
+            await self._answer(self._edge, scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """From start to shutdown. What cannot be started is said, and uvicorn ends."""
+        await receive()
+        try:
+            async with running() as edge:
+                self._edge = edge
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            log.exception("edge_failed")
+            await send({"type": f"lifespan.{'shutdown' if self._edge else 'startup'}.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
+        found = headers.read(scope["headers"])
+        told = directives.read(found) if any(name.startswith("helicone-") for name in found) else NO_DIRECTIVES
+        host = found.get("host", "").rpartition("@")[2].partition(":")[0].lower()
+        route = routes.resolve(
+            scope["raw_path"].decode("latin-1"), host=host, headers=found, own_host=self._own_host,
+            has_target=bool(told.target_url or told.openai_api_base or told.has_fallbacks),
+        )  # fmt: skip
+        if route.whose is Whose.GATEWAY:
+            await edge.gateway.answer(Visit(scope, receive, send, route, found, told))
+        elif route.whose is Whose.LOG:
+            await answer_log(edge, Visit(scope, receive, send, route, found, told))
+        elif route.whose is Whose.HEALTH:
+            await answer_health(route, send)
+        else:
+            await pass_to_web(edge, Visit(scope, receive, send, route, found, told))
+
+
+async def reply(send: Send, status: int, more: Headers, body: bytes) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [*more, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+# --- log doors --------------------------------------------------------------------------------------------------------
+
+
+async def answer_log(edge: Edge, visit: Visit) -> None:
+    """Reads the body within LOG_MAX_BYTES and hands it to the doors."""
+    body = await read_bounded(visit, edge.doorway.max_bytes)
+    if body is None:
+        answered = doors.too_large(edge.doorway.max_bytes)
+        answered = DoorReply(answered.status, {**answered.headers, "connection": "close"}, answered.body)
+    else:
+        request = DoorRequest(visit.scope["method"], visit.route.path, visit.headers, body)
+        answered = await doors.handle(request, edge.doorway)
+    more = [(name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-length"]
+    await reply(visit.send, answered.status, more, answered.body)
+
+
+async def read_bounded(visit: Visit, most: int) -> bytes | None:
+    """The whole body; None when it is longer than `most` bytes. Raises ClientGone."""
+    framing, _ = request_framing(visit.headers)
+    if framing.length is not None and framing.length > most:
+        return None
+    chunks, size, has_more = [], 0, True
+    while has_more:
+        message = await visit.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > most:
+            return None
+        has_more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+# --- web --------------------------------------------------------------------------------------------------------------
+
+
+async def pass_to_web(edge: Edge, visit: Visit) -> None:
+    """Hands the request to `web` as it came; 502 in plain words while `web` is away."""
+    framing, is_empty = request_framing(visit.headers)
+    first, is_complete = await first_of_body(visit.receive, is_empty)
+    query = visit.scope["query_string"].decode("latin-1")
+    path = visit.scope["raw_path"].decode("latin-1")
+    head = headers.passed_head(
+        visit.scope["method"], f"{path}?{query}" if query else path, headers=visit.scope["headers"],
+        framing=framing, forwarded=forwarded(visit),
+    )  # fmt: skip
+    outgoing = Outgoing(visit.scope["method"], head, first, is_complete, framing.is_chunked)
+    call = Call(edge.pool, edge.web, outgoing, visit.receive)
+    has_answered = False
+    try:
+        came = await call.start()
+        has_body = came.status not in (204, 304)
+        passed = headers.passed_answer_headers(came.headers, has_body=has_body)
+        has_answered = True
+        await visit.send({"type": "http.response.start", "status": came.status, "headers": passed})
+        await answer(call, visit.send)
+    except UpstreamError as error:
+        log.warning("web_failed path=%s reason=%s", visit.scope["path"][:200], error.message)
+        if not has_answered:
+            text = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"2")]
+            await reply(visit.send, 502, text, b"The pages are not ready yet. Try again in a moment.\n")
+    except ClientGone:
+        pass
+    finally:
+        call.finish()
+
+
+def forwarded(visit: Visit) -> Headers:
+    """Who the client is and how it came, for `web`: our own word, not the client's."""
+    peer = visit.scope.get("client")
+    chain = [visit.headers.get("x-forwarded-for", ""), peer[0] if peer else ""]
+    scheme = "https" if settings.PUBLIC_URL.startswith("https://") else str(visit.scope["scheme"])
+    return [
+        (b"x-forwarded-for", ", ".join(part for part in chain if part).encode("latin-1", "replace")),
+        (b"x-forwarded-proto", scheme.encode()),
+    ]
+
+
+# --- health -----------------------------------------------------------------------------------------------------------
+
+
+async def answer_health(route: Route, send: Send) -> None:
+    """`/healthz`: a line of JSON per process, 200 when all are well. `/healthcheck`: Helicone's own answer."""
+    if route.path.rstrip("/") == "/healthcheck":
+        await reply(send, 200, [(b"content-type", b"application/json")], b'{"status":"healthy :)"}')
+        return
+    beats = heartbeat.read(HEALTH_DIR)
+    lines = [
+        {"process": name, "is_ready": beat.is_well, "pid": beat.pid, "at": beat.at, **beat.detail}
+        for name, beat in beats.items()
+    ]
+    lines += [{"process": name, "is_ready": False} for name in PROCESSES if name not in beats]
+    is_well = all(line["is_ready"] for line in lines)
+    body = b"".join(orjson.dumps(line) + b"\n" for line in sorted(lines, key=lambda line: str(line["process"])))
+    await reply(send, 200 if is_well else 503, [(b"content-type", b"application/x-ndjson")], body)
+
+
+async def beat(edge: Edge) -> None:
+    """Says every few seconds that edge lives, and what it could not keep."""
+    while True:
+        snapshot, counts = edge.gateway.keeper.current, edge.gateway.counts
+        under_way, kept = edge.pool.counts()
+        detail = {
+            "snapshot_version": snapshot.version if snapshot else None, "exchanges": counts.begun, "lost": counts.lost,
+            "under_way": under_way, "connections_kept": kept,
+        }  # fmt: skip
+        with contextlib.suppress(OSError):
+            heartbeat.write(HEALTH_DIR, "edge", is_ready=snapshot is not None, detail=detail)
+        await asyncio.sleep(heartbeat.EVERY_SECONDS if snapshot else 0.2)
+
+
+# --- life -------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[Edge]:
+    """Everything the switch needs, started; stopped in order, the spool last."""
+    policy = Policy(
+        requires_key=settings.GATEWAY_REQUIRE_KEY, capture_max_bytes=settings.CAPTURE_MAX_BYTES,
+        provider_urls=provider_urls(os.environ),
+    )  # fmt: skip
+    guard = Guard.read(settings.GATEWAY_PRIVATE_TARGETS)
+    spool = Writer(
+        settings.SPOOL_DIR, max_bytes=settings.SPOOL_MAX_BYTES, min_free_bytes=settings.SPOOL_MIN_FREE_BYTES
+    )
+    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE)
+    try:
+        async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
+            gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy)
+            doorway = Doorway(keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS))
+            edge = Edge(gateway, doorway, pool, Origin("unix", str(places.WEB_SOCKET), 0))
+            async with beside(keeper.run(), gateway.run(), beat(edge)):
+                yield edge
+            await gateway.settled()
+    finally:
+        spool.close()
+
+
+@contextlib.asynccontextmanager
+async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs coroutines beside the block; one that fails is said, loudly."""
+    tasks = [asyncio.create_task(each) for each in work]
+    for task in tasks:
+        task.add_done_callback(_say_failed)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _say_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("edge_part_failed", exc_info=error)
+
+
+def conninfo() -> str:
+    """Postgres as psycopg wants it told, from the same setting Django reads."""
+    database = settings.DATABASES["default"]
+    given = {
+        "dbname": database["NAME"], "user": database["USER"], "password": database.get("PASSWORD"),
+        "host": database["HOST"], "port": database["PORT"],
+    }  # fmt: skip
+    options = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "application_name": "edge"}
+    return make_conninfo(**{**options, **{k: v for k, v in given.items() if v}, **database.get("OPTIONS", {})})
+
+
+def allow_many_files() -> None:
+    """A stream holds two sockets: take as many descriptors as we may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+application = Switch()
+
+
+def main() -> None:
+    """`manage.py edge`: serves HOST:PORT until told to stop, then lets what is under way end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    allow_many_files()
+    uvicorn.run(
+        application, host=settings.HOST, port=settings.PORT, loop="uvloop", http="httptools", ws="none", lifespan="on",
+        log_config=None, log_level="warning", access_log=False, server_header=False, date_header=False,
+        proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        backlog=2048,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
