@@ -78,6 +78,11 @@ class Line:
                     return
                 time.sleep(IDLE_SECONDS)
 
+    def close(self) -> None:
+        if self._bench is not None:
+            self._bench.connection.close()
+            self._bench = None
+
     def step(self) -> int:
         """One batch; answers how many entries it took. Raises psycopg's OperationalError while Postgres is away."""
         bench = self._at_work()
@@ -114,9 +119,7 @@ class Line:
         if not self.waits_for:
             log.warning("line waits reason=%s", str(error).strip().partition("\n")[0])
         self.waits_for = "Postgres"
-        if self._bench is not None:
-            self._bench.connection.close()
-            self._bench = None
+        self.close()
 
     def _ensure_partitions(self, connection: store.Db, moments: set[object]) -> None:
         days = self._settings.partition_days

@@ -158,7 +158,9 @@ class Writer:
         self._queue.put(_Put(record, None))
 
     def close(self) -> None:
-        """Writes out what was put, then lets go of the lock."""
+        """Writes out what was put, then lets go of the lock. A second time does nothing."""
+        if not self._thread.is_alive():
+            return
         self._queue.put(None)
         self._thread.join()
         self._connection.close()

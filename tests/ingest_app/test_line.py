@@ -45,9 +45,9 @@ def db() -> Iterator[store.Db]:
 @pytest.fixture
 def the_line(tmp_path: Path, writer: Writer) -> Iterator[Line]:
     reader = Reader(tmp_path)
-    yield Line(
-        reader, connect=connect, load_prices=lambda _: PriceBook(()), settings=Settings(partition_days=7)
-    )
+    one = Line(reader, connect=connect, load_prices=lambda _: PriceBook(()), settings=Settings(partition_days=7))
+    yield one
+    one.close()
     reader.close()
 
 
@@ -246,6 +246,7 @@ def test_the_line_waits_while_postgres_is_away_and_loses_nothing(
     is_away = False
     run_dry(waiting)
     assert query(db, "SELECT count(*) FROM llm_request") == [(1,)]
+    waiting.close()
     reader.close()
 
 

@@ -34,7 +34,11 @@ class Command(BaseCommand):
             load_prices=prices.load_book,
             settings=Settings(partition_days=settings.PARTITION_DAYS),
         )
-        line.run(is_stopping=stopping.is_set, beat=_Beat(line, reader))
+        try:
+            line.run(is_stopping=stopping.is_set, beat=_Beat(line, reader))
+        finally:
+            line.close()
+            reader.close()
 
 
 def _connect() -> store.Db:
