@@ -203,6 +203,8 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """The last started first; a second signal ends everybody's patience."""
+        if not self._failure:
+            self._say("up", "stopping; asked once more, it ends everything at once")
         for state in reversed(self._states):
             if state.pid is not None:
                 end(state.pid, state.child.stop_signal)
