@@ -10,6 +10,8 @@ from tests import factories
 
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+settings.WHITENOISE_AUTOREFRESH = True
+"""Nothing is collected in tests, and a client made per test must not look through every static file."""
 
 
 @pytest.fixture
