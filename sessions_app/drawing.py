@@ -1,16 +1,19 @@
-"""A session tree as the page's script draws it: one column of numbers per fact, one entry per node.
+"""What the session page shows of a tree: a summary to read, and the drawing its script makes rows of.
 
-Columns instead of one object per node keep ten thousand nodes near one megabyte. Times are milliseconds from the
-session's start, money is nano-USD, texts are places in `strings`; null is "not told".
+The drawing is one column of values per fact, with one entry per node, which keeps ten thousand nodes near one
+megabyte. Times are milliseconds from the session's start, money is nano-USD, texts are places in `strings`; null is
+"not told".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sessions_app.tree import Node, Step, Tree, label_of
+from sessions_app.queries import MOST_STEPS, SessionRow
+from sessions_app.tree import Node, Share, Step, Sums, Tree, label_of, place_label, shares
 
 LONGEST_LABEL = 120
 SLOWEST, COSTLIEST = 1, 2
@@ -73,3 +76,89 @@ def _ms(start: datetime, moment: datetime) -> int:
 
 def _of_step(read: Callable[[Step], Any], none: Any = None) -> Callable[[Node], Any]:
     return lambda node: read(node.step) if node.step else none
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """One line of "where it went": a step's name or a model, its sums, and its part of the session's cost or time."""
+
+    label: str
+    sums: Sums
+    part: float
+    """0 … 1 of the whole."""
+
+    @property
+    def width(self) -> str:
+        """For SVG."""
+        return f"{max(self.part * 100, 0.5):.2f}%"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a reader in a hurry wants to know of a session."""
+
+    sums: Sums
+    wall_ms: int
+    shown: int
+    """Steps read; fewer than the session counts when it is longer than a page, or retention took some."""
+    is_cut: bool
+    is_partly_gone: bool
+    by_step: tuple[Portion, ...]
+    by_model: tuple[Portion, ...]
+    measure: str
+    """What the portions are parts of: `cost`, or `time` where nothing is priced."""
+    first_error: Step | None
+    other_steps: int
+    other_models: int
+
+    @property
+    def tools(self) -> int:
+        return self.sums.steps - self.sums.requests
+
+
+MOST_PORTIONS = 6
+
+
+def summary(session: SessionRow, steps: Sequence[Step], tree: Tree | None) -> Summary:
+    """Of the steps shown, or where there are none left, of what the session counted."""
+    sums = tree.root.total if tree else _counted(session)
+    measure = "cost" if sums.cost_nano_usd else "time"
+    by_step, by_model = shares(steps, place_label), shares(filter(_calls_model, steps), _model)
+    is_cut = len(steps) >= MOST_STEPS and session.steps > len(steps)
+    return Summary(
+        sums=sums,
+        wall_ms=tree.root.wall_ms if tree else session.wall_ms,
+        shown=len(steps),
+        is_cut=is_cut,
+        is_partly_gone=not is_cut and session.steps > len(steps),
+        by_step=_portions(by_step, sums, measure),
+        by_model=_portions(by_model, sums, measure),
+        measure=measure,
+        first_error=next((step for step in steps if step.is_error), None),
+        other_steps=max(len(by_step) - MOST_PORTIONS, 0),
+        other_models=max(len(by_model) - MOST_PORTIONS, 0),
+    )
+
+
+def _portions(found: Sequence[Share], whole: Sums, measure: str) -> tuple[Portion, ...]:
+    def weight(sums: Sums) -> int:
+        return sums.cost_nano_usd if measure == "cost" else sums.model_ms
+
+    total = max(weight(whole), 1)
+    return tuple(Portion(share.label, share.sums, weight(share.sums) / total) for share in found[:MOST_PORTIONS])
+
+
+def _counted(session: SessionRow) -> Sums:
+    return Sums(
+        steps=session.steps, requests=session.requests, errors=session.errors,
+        cost_nano_usd=session.cost_nano_usd, unpriced=session.unpriced,
+        input_tokens=session.input_tokens, output_tokens=session.output_tokens,
+    )  # fmt: skip
+
+
+def _calls_model(step: Step) -> bool:
+    return step.calls_model
+
+
+def _model(step: Step) -> str:
+    return step.model or "unknown model"

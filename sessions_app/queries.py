@@ -56,22 +56,24 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One way to order the list: the expression, its type, and how its value is read from a row."""
+    """One way to order the list. What it sorts by is a whole number, or for `is_time` a time."""
 
     expression: str
-    cast: str
-    attribute: str
     label: str
+    is_time: bool = False
 
 
 SORTS: Mapping[str, Sort] = {
-    "newest": Sort("last_at", "timestamptz", "last_at", "newest"),
-    "cost": Sort("cost_nano_usd", "bigint", "cost_nano_usd", "costliest"),
-    "requests": Sort("requests", "bigint", "requests", "most requests"),
-    "duration": Sort("last_at - first_at", "interval", "duration", "longest"),
-    "errors": Sort("errors", "bigint", "errors", "most errors"),
+    "newest": Sort("last_at", "Newest", is_time=True),
+    "cost": Sort("cost_nano_usd", "Costliest"),
+    "duration": Sort("(extract(epoch FROM last_at - first_at) * 1000000)::bigint", "Longest"),
+    "requests": Sort("requests", "Most requests"),
+    "errors": Sort("errors", "Most errors"),
 }
 """Newest and costliest are read from an index; the others sort what the time range holds."""
+
+Seen = tuple[datetime | int, str]
+"""Where a page ended: the last row's sort value and session id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +88,14 @@ class Question:
     errors_only: bool = False
     sort: str = "newest"
     is_ascending: bool = False
-    after: tuple[str, str] | None = None
-    """(value of the sort as text, session id)."""
+    after: Seen | None = None
     limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     rows: tuple[SessionRow, ...]
-    next: tuple[str, str] | None
+    next: Seen | None
     """What `after` is on the next page; None on the last."""
 
 
@@ -122,10 +123,10 @@ def session_page(organization_id: int, question: Question) -> Page:
     where, values = _where(organization_id, question)
     operator, direction = (">", "ASC") if question.is_ascending else ("<", "DESC")
     if question.after:
-        where += f" AND ({sort.expression}, session_id) {operator} (%(after)s::{sort.cast}, %(after_id)s)"
+        where += f" AND ({sort.expression}, session_id) {operator} (%(after)s, %(after_id)s)"
         values |= {"after": question.after[0], "after_id": question.after[1]}
     rows = _rows(
-        f"SELECT {_COLUMNS}, ({sort.expression})::text FROM session WHERE {where} "  # noqa: S608
+        f"SELECT {_COLUMNS}, {sort.expression} FROM session WHERE {where} "  # noqa: S608
         f"ORDER BY {sort.expression} {direction}, session_id {direction} LIMIT %(limit)s",
         {**values, "limit": question.limit + 1},
     )
@@ -224,7 +225,8 @@ def _where(organization_id: int, question: Question) -> tuple[str, dict[str, Any
 
 def _session(row: Sequence[Any]) -> SessionRow:
     """`row` begins with _COLUMNS; its two arrays come as lists."""
-    return SessionRow(*(tuple(value) if isinstance(value, list) else value for value in row[:13]))
+    facts: Sequence[Any] = [tuple(value) if isinstance(value, list) else value for value in row[:13]]
+    return SessionRow(*facts)
 
 
 def _rows(query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:

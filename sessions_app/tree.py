@@ -75,6 +75,11 @@ class Sums:
     """Answered calls that told no token count."""
     model_ms: int = 0
 
+    @property
+    def known_cost(self) -> int | None:
+        """Nano-USD; None where calls were made and none has a known cost."""
+        return self.cost_nano_usd if self.cost_nano_usd or not self.unpriced else None
+
     def __add__(self, other: Sums) -> Sums:
         return Sums(*map(add, _numbers(self), _numbers(other)))
 
@@ -341,9 +346,7 @@ def children_of(nodes: Sequence[Node], node: Node) -> Iterable[Node]:
         here += nodes[here].size
 
 
-def _heaviest_way(
-    nodes: tuple[Node, ...], total: Callable[[Node], int], own: Callable[[Node], int]
-) -> frozenset[int]:
+def _heaviest_way(nodes: tuple[Node, ...], total: Callable[[Node], int], own: Callable[[Node], int]) -> frozenset[int]:
     """From the root to the heaviest child, on until a node outweighs its heaviest child by itself."""
     here, way = nodes[0], [0]
     while heaviest := max(children_of(nodes, here), key=total, default=None):

@@ -1,5 +1,14 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from sessions_app import api, views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("sessions", views.sessions, name="sessions"),
+    path("sessions/<path:session_id>", views.session, name="session"),
+    path("v1/session/query", api.SessionQuery.as_view()),
+    path("v1/session/count", api.SessionCount.as_view()),
+    path("v1/session/name/query", api.SessionNames.as_view()),
+    path("v1/session/metrics/query", api.SessionMetrics.as_view()),
+]

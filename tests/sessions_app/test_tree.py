@@ -33,19 +33,30 @@ def step(number: int, path: str | None = None, *, at: int = 0, ms: int | None = 
 
 counts = st.none() | st.integers(0, 10**6)
 odd_paths = (
-    st.none()
-    | st.text(alphabet="/ab 字\u202e.\0", max_size=12)
-    | st.sampled_from(["/a/b", "/a", "//a/", "a/b/"])
+    st.none() | st.text(alphabet="/ab 字\u202e.\0", max_size=12) | st.sampled_from(["/a/b", "/a", "//a/", "a/b/"])
 )
 span_ids = st.none() | st.sampled_from("pqrstuv")
 
 
 @st.composite
 def many_steps(draw) -> list[Step]:
-    rows = draw(st.lists(st.tuples(
-        odd_paths, st.integers(0, 5000), counts, counts, counts, st.booleans(), st.booleans(),
-        span_ids, span_ids,
-    ), min_size=1, max_size=40))
+    rows = draw(
+        st.lists(
+            st.tuples(
+                odd_paths,
+                st.integers(0, 5000),
+                counts,
+                counts,
+                counts,
+                st.booleans(),
+                st.booleans(),
+                span_ids,
+                span_ids,
+            ),
+            min_size=1,
+            max_size=40,
+        )
+    )
     return [
         step(number, path, at=at, ms=tokens, cost_nano_usd=cost, input_tokens=tokens, output_tokens=ms,
              is_error=failed, calls_model=model, span_id=span, parent_span_id=parent)
