@@ -5,6 +5,7 @@ Django is imported by the workers alone: their master, which only watches them, 
 
 from __future__ import annotations
 
+import importlib
 import signal
 from typing import Any
 
@@ -23,9 +24,7 @@ class Pages(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        from helicone_site.wsgi import application
-
-        return application
+        return importlib.import_module("helicone_site.wsgi").application
 
 
 def _after_fork(_server: Any, worker: Any) -> None:

@@ -1,6 +1,6 @@
 """A small house for the supervisor to run: `python -m tests.faults.fake_house FOLDER PLAN`.
 
-PLAN is JSON: {"stages": [[{"name": …, "does": "lives" | "ignores" | "fails" | "ends" | "forks", …}]], "watchdog": bool}.
+PLAN is JSON: {"stages": [[{"name": …, "does": one of SCRIPTS, …}]], "watchdog": bool}.
 Each child writes FOLDER/<name>.pid once it is ready; what it does last it appends to FOLDER/order.
 """
 

@@ -6,11 +6,13 @@ import logging
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from celery import beat
+from celery.platforms import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -28,6 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--with-beat", action="store_true", help="be the clock of the tasks as well")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        warnings.simplefilter("ignore", SecurityWarning)  # root is who ./up was started as; tasks are ours alone
         worker = app.Worker(
             pool="threads", concurrency=settings.WORKER_THREADS, loglevel="WARNING", quiet=True,
             without_gossip=True, without_mingle=True, without_heartbeat=True,
