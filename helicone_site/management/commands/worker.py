@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import beat
-from celery.platforms import SecurityWarning
+from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
