@@ -74,7 +74,7 @@ def _folded(chosen: tuple[str, Dialect] | None, events: Sequence[Any]) -> dict[s
     if chosen:
         return chosen[1].fold(events)
     objects = [event for event in events if isinstance(event, dict)]
-    telling = [event for event in objects if usage.generic(event)]
+    telling = [event for event in objects if usage.generic(event) or errors.is_error(event)]
     return (telling or objects or [{}])[-1]
 
 
@@ -129,7 +129,7 @@ def _request_problems(exchange: Exchange, sent: Payload) -> list[Problem]:
 
 def _error(call: Call, came: Payload, *, problems: list[Problem]) -> tuple[str | None, str | None]:
     """(type, message) of a refusal, wherever it stands: by status, inside a 200, in the middle of a stream."""
-    body = next((event for event in reversed(came.events) if errors.is_error(event)), None)
+    body = call.response if came.events and errors.is_error(call.response) else None
     if body is not None:
         problems.append(Problem("error_in_stream"))
     elif call.status >= 400:

@@ -50,7 +50,11 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     body: dict[str, Any] = {}
     blocks: dict[int, _Block] = {}
     for event in events:
-        if isinstance(event, dict):
+        if not isinstance(event, dict):
+            continue
+        if event.get("type") == "content_block_delta" and isinstance(delta := event.get("delta"), dict):
+            _block(event.get("index"), blocks).take(delta)
+        else:
             _take(event, body, blocks)
     if blocks or "content" not in body:
         body["content"] = [*loose.listing(body.get("content")), *(blocks[index].whole() for index in sorted(blocks))]
@@ -59,10 +63,8 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
 
 def _take(event: Mapping[str, Any], body: dict[str, Any], blocks: dict[int, _Block]) -> None:
     kind = event.get("type")
-    if kind == "content_block_delta":
-        _block(event, blocks).take(loose.mapping(event.get("delta")))
-    elif kind == "content_block_start":
-        _block(event, blocks).start(loose.mapping(event.get("content_block")))
+    if kind == "content_block_start":
+        _block(event.get("index"), blocks).start(loose.mapping(event.get("content_block")))
     elif kind == "message_start":
         _overlay(body, loose.mapping(event.get("message")))
     elif kind == "message_delta":
@@ -74,11 +76,11 @@ def _take(event: Mapping[str, Any], body: dict[str, Any], blocks: dict[int, _Blo
         _overlay(body, event)
 
 
-def _block(event: Mapping[str, Any], blocks: dict[int, _Block]) -> _Block:
-    index = loose.count(event.get("index")) or 0
-    if index not in blocks:
-        blocks[index] = _Block()
-    return blocks[index]
+def _block(index: Any, blocks: dict[int, _Block]) -> _Block:
+    number = index if type(index) is int else 0
+    if number not in blocks:
+        blocks[number] = _Block()
+    return blocks[number]
 
 
 def _overlay(known: dict[str, Any], later: Mapping[str, Any]) -> None:
@@ -106,10 +108,13 @@ class _Block:
 
     def take(self, delta: Mapping[str, Any]) -> None:
         kind = loose.text(delta.get("type"))
-        if kind == "citations_delta":
+        if (key := _DELTAS.get(kind)) and isinstance(piece := delta.get(key), str):
+            if key in self.pieces:
+                self.pieces[key].append(piece)
+            else:
+                self.pieces[key] = [piece]
+        elif kind == "citations_delta":
             self.fields["citations"] = [*loose.listing(self.fields.get("citations")), delta.get("citation")]
-        elif (key := _DELTAS.get(kind)) and isinstance(piece := delta.get(key), str):
-            self.pieces.setdefault(key, []).append(piece)
         else:
             self.fields.update({name: value for name, value in delta.items() if name != "type"})
 

@@ -36,38 +36,58 @@ def score(call: Call) -> int:
     return 0
 
 
+_DROPPED: Final = frozenset({"choices", "obfuscation"})
+_OVERLAID: Final = frozenset({"usage", "x_groq"})
+
+
 # --- folding ----------------------------------------------------------------------------------------------------------
 
 
 def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The completion a stream of chunks would have been: all choices, usage overlaid and never added."""
-    body: dict[str, Any] = {}
+    latest: dict[str, Any] = {}
     choices: dict[int, _Choice] = {}
     for chunk in events:
         if isinstance(chunk, dict):
-            _take_top(body, chunk)
-            for delta in loose.mappings(chunk.get("choices")):
-                index = loose.count(delta.get("index")) or 0
-                if index not in choices:
-                    choices[index] = _Choice(index)
-                choices[index].take(delta)
+            latest.update(chunk)
+            for delta in chunk.get("choices") or ():
+                if isinstance(delta, dict):
+                    _choice(delta.get("index"), choices).take(delta)
+    body = _tops(latest, events)
     if body.get("object") == "chat.completion.chunk":
         body["object"] = "chat.completion"
     body["choices"] = [choices[index].whole() for index in sorted(choices)]
     return body
 
 
-def _take_top(body: dict[str, Any], chunk: Mapping[str, Any]) -> None:
-    """Everything of a chunk but its choices: the latest that says something stands."""
-    for key, value in chunk.items():
-        if key == "choices" or value is None or value == "":
+def _choice(index: Any, choices: dict[int, _Choice]) -> _Choice:
+    number = index if type(index) is int else 0
+    if number not in choices:
+        choices[number] = _Choice(number)
+    return choices[number]
+
+
+def _tops(latest: Mapping[str, Any], events: Sequence[Any]) -> dict[str, Any]:
+    """Everything of the chunks but their choices: of each key the latest that says something."""
+    body: dict[str, Any] = {}
+    for key, value in latest.items():
+        if key in _DROPPED:
             continue
-        if key == "usage":
-            body[key] = {**loose.mapping(body.get(key)), **loose.mapping(value)}
-        elif key == "x_groq" and isinstance(value, dict):
-            body[key] = {**loose.mapping(body.get(key)), **value}
-        elif key != "obfuscation":
+        if key in _OVERLAID or value is None or value == "":
+            said = [chunk[key] for chunk in events if isinstance(chunk, dict) and chunk.get(key)]
+            if said:
+                body[key] = _overlaid(said) if key in _OVERLAID else said[-1]
+        else:
             body[key] = value
+    return body
+
+
+def _overlaid(objects: list[Any]) -> dict[str, Any]:
+    """Later facts over earlier ones, never added."""
+    found: dict[str, Any] = {}
+    for item in objects:
+        found.update(loose.mapping(item))
+    return found
 
 
 class _Choice:
@@ -82,11 +102,11 @@ class _Choice:
 
     def take(self, delta: Mapping[str, Any]) -> None:
         for key, value in delta.items():
+            if value is None or key == "index":
+                continue
             if key == "delta":
                 if isinstance(value, dict):
                     self.message.take(value)
-            elif value is None or key == "index":
-                continue
             elif key == "text":
                 self.text.append(loose.text(value))
             elif key == "message":
