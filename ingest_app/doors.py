@@ -3,7 +3,7 @@
 Refusal                  an answer in JSON: {"error": "<a sentence saying what to do>"}
  ├─ 400 NotAccepted      nothing can be made of the body
  ├─ 401                  no key, or none of ours, or one that may only read
- ├─ 405, 413, 415        another method; too large; an encoding we do not undo
+ ├─ 404, 405, 413, 415   no door; another method; too large; an encoding we do not undo
  └─ 503 + Retry-After    a key cannot be judged yet, or the spool cannot keep more
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
+from urllib.parse import unquote
 
 import orjson
 
@@ -43,6 +44,8 @@ class DoorRequest:
     """Lower-case names."""
     body: bytes
     """As it came, still encoded."""
+    path_key: str | None = None
+    """A key that stood in the path and was taken out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ async def handle(request: DoorRequest, doorway: Doorway) -> DoorReply:
 
 
 def _named(path: str) -> str:
-    return path.rstrip("/") or path
+    return unquote(path).rstrip("/")
 
 
 def _preflight(request: DoorRequest) -> DoorReply:
@@ -133,9 +136,12 @@ def _preflight(request: DoorRequest) -> DoorReply:
 async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
     if request.method != "POST":
         raise Refusal(405, f"Logs are posted: use POST, not {request.method[:20]}.", {"allow": "POST, OPTIONS"})
-    speaker = await _speaker(request.headers, doorway.keys)
+    path = _named(request.path)
+    if path not in BY_PATH:
+        raise Refusal(404, "Logs are not posted here. Post them to /custom/v1/log.")
+    speaker = await _speaker(_key(request), doorway.keys)
     return Posting(
-        path=_named(request.path),
+        path=path,
         headers=request.headers,
         body=_unpacked(request, doorway.max_bytes),
         organization_id=speaker.organization_id,
@@ -147,8 +153,7 @@ async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
 # --- who speaks -----------------------------------------------------------------------------------------------------
 
 
-async def _speaker(headers: Mapping[str, str], keys: Keys) -> Speaker:
-    key = _key(headers)
+async def _speaker(key: str, keys: Keys) -> Speaker:
     if not key:
         raise Refusal(401, "No API key was sent. Send the header: Authorization: Bearer <your API key>.")
     if keys.current is None:
@@ -163,12 +168,12 @@ async def _speaker(headers: Mapping[str, str], keys: Keys) -> Speaker:
     return speaker
 
 
-def _key(headers: Mapping[str, str]) -> str:
+def _key(request: DoorRequest) -> str:
     """Here no provider's credential is expected, so whatever stands in its place is meant as ours."""
-    if key := present(headers).key:
+    if key := present(request.headers, request.path_key).key:
         return key
     places = ("authorization", "x-api-key", "api-key")
-    return next((unprefixed(value) for name in places if (value := headers.get(name))), "")
+    return next((unprefixed(value) for name in places if (value := request.headers.get(name))), "")
 
 
 def _unavailable(sentence: str) -> Refusal:

@@ -54,14 +54,15 @@ class Shelf:
 
 def post(
     body: Any, *, shelf: Shelf | None = None, keys: KnownKeys | None = None, path: str = "/custom/v1/log",
-    method: str = "POST", key: str | None = KEY, max_bytes: int = MAX_BYTES, **headers: str,
+    method: str = "POST", key: str | None = KEY, max_bytes: int = MAX_BYTES, path_key: str | None = None,
+    **headers: str,
 ) -> DoorReply:  # fmt: skip
     """The reply to a posting. Keywords are HTTP headers, underscores for dashes; a body that is no bytes is dumped."""
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     said = {name.replace("_", "-"): value for name, value in headers.items()}
     if key is not None:
         said.setdefault("authorization", f"Bearer {key}")
-    request = DoorRequest(method, path, said, data)
+    request = DoorRequest(method, path, said, data, path_key)
     doorway = Doorway(
         keys or KnownKeys(), shelf or Shelf(), max_bytes=max_bytes, max_age=timedelta(days=400), now=lambda: NOW
     )

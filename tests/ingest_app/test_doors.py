@@ -49,6 +49,18 @@ def test_a_plain_log_path_is_customs():
     assert logged(log(request__url="N/A"), path="/v1/log").provider == "custom"
 
 
+def test_a_path_written_otherwise_is_the_same_door():
+    assert post(log(), path="/custom/v1%2Flog/").status == 200
+
+
+def test_a_path_that_is_no_door_is_said_to_be_none():
+    assert post(log(), path="/custom/v2/log").status == 404
+
+
+def test_a_key_may_stand_in_the_path():
+    assert post(log(), key=None, path_key=KEY).status == 200
+
+
 def test_ok_is_said_when_it_is_durable():
     shelf = Shelf()
     reply = post(log(), shelf=shelf)
