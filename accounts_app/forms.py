@@ -33,7 +33,7 @@ class EmailForm(forms.Form):
     email = forms.EmailField(
         label="E-mail",
         max_length=254,
-        widget=forms.EmailInput({**INPUT, "autocomplete": "username", "autofocus": True, "required": True}),
+        widget=forms.EmailInput({**INPUT, "autocomplete": "username"}),
     )
 
     def clean_email(self) -> str:
@@ -42,6 +42,10 @@ class EmailForm(forms.Form):
 
 class LoginForm(EmailForm):
     password = forms.CharField(label="Password", strip=False, widget=_password("current-password"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].widget.attrs["autofocus"] = True
 
     def user(self, request: HttpRequest) -> User | None:
         """Whoever that e-mail and password belong to; else None and an error on the form."""
