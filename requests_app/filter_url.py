@@ -57,7 +57,7 @@ class _ConditionsField(forms.Field):
             raise forms.ValidationError(error.message) from None
 
 
-class _ConditionsFilter(Filter):
+class _ConditionsFilter(Filter):  # type: ignore[misc]
     """Narrows a tree, where django-filter's own narrow a queryset."""
 
     field_class = _ConditionsField
@@ -66,7 +66,7 @@ class _ConditionsFilter(Filter):
         return join("and", (qs, value))
 
 
-class RequestFilters(FilterSet):
+class RequestFilters(FilterSet):  # type: ignore[misc]
     """A query string as a tree: `tree`, once `is_valid()`. Keys in `reserved` belong to the page."""
 
     def __init__(self, data: QueryDict, *, reserved: Collection[str] = ()) -> None:

@@ -235,6 +235,13 @@ def batches(question: Question, *, size: int = 1_000) -> Iterator[tuple[RequestR
         older = cursor_of(found.rows[-1])
 
 
+def has_any(organization_id: int) -> bool:
+    """Whether anything was ever captured for this organisation."""
+    with _reader() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM llm_request WHERE organization_id = %s)", [organization_id])
+        return bool(_single(cursor))
+
+
 # --- rows in another order, for the API -----------------------------------------------------------------------
 
 Direction = Literal["asc", "desc"]

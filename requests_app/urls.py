@@ -1,5 +1,23 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from requests_app import api, views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("requests", views.requests, name="requests"),
+    path("requests/rows", views.rows, name="request-rows"),
+    path("requests/live", views.live, name="requests-live"),
+    path("requests/summary", views.summary, name="requests-summary"),
+    path("requests/values", views.values, name="request-values"),
+    path("requests/export.csv", views.export, {"form": "csv"}, name="requests-csv"),
+    path("requests/export.jsonl", views.export, {"form": "jsonl"}, name="requests-jsonl"),
+    path("requests/<uuid:request_id>", views.request, name="request"),
+    path("requests/<uuid:request_id>/<str:side>.txt", views.body, name="request-body"),
+    path("v1/request/query", api.QueryRequests.as_view()),
+    path("v1/request/query-clickhouse", api.QueryRequests.as_view()),
+    path("v1/request/count/query", api.CountRequests.as_view()),
+    path("v1/request/query-ids", api.QueryIds.as_view()),
+    path("v1/request/<str:request_id>", api.OneRequest.as_view()),
+    path("v1/request-body/<str:token>", api.RequestBodyLink.as_view(), name="api-request-body"),
+]

@@ -17,7 +17,7 @@ register = template.Library()
 
 UNKNOWN = "–"
 NANO = Decimal(10) ** 9
-SUFFIXES = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
+SUFFIXES: tuple[tuple[int, str], ...] = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 Number = int | float | Decimal
 
@@ -71,7 +71,7 @@ def tokens_text(value: Number | None) -> str:
     if value is None:
         return UNKNOWN
     for unit, suffix in SUFFIXES:
-        if abs(value) >= unit * 0.9995:
+        if abs(float(value)) >= unit * 0.9995:
             return _short(float(value) / unit) + suffix
     return f"{value:,.0f}"
 
@@ -92,7 +92,7 @@ def count(value: Number | None, reason: str = "") -> SafeString:
     """12,408 up to a million, then 1.2M."""
     if value is None:
         return _unknown(reason)
-    return _span(f"{value:,}" if abs(value) < 10**6 else tokens_text(value), f"{value:,}")
+    return _span(f"{value:,}" if abs(float(value)) < 10**6 else tokens_text(value), f"{value:,}")
 
 
 @register.filter
@@ -100,7 +100,7 @@ def duration_text(ms: Number | None) -> str:
     """310 ms, 4.1 s, 2 min 5 s, 3 h 10 min."""
     if ms is None:
         return UNKNOWN
-    if abs(ms) < 1000:
+    if abs(float(ms)) < 1000:
         return f"{ms:.0f} ms"
     seconds = float(ms) / 1000
     if round(seconds, 1) < 60:

@@ -1,0 +1,217 @@
+"""What the address of the requests page asks: filter, range, columns, place; and the addresses beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.http import QueryDict
+from django.urls import reverse
+from django.utils import timezone
+
+from lib import periods
+from lib.clock import now
+from lib.periods import PRESETS, BadPeriod, Period
+from llm.exchange import MODEL_KINDS
+from requests_app import filter_url
+from requests_app.filters import EQUAL, EVERYTHING, And, FilterError, Leaf, Node, Or, entry_of, join, leaf, leaves
+from requests_app.queries import Cursor, Question, read_cursor
+
+PAGE_KEYS = frozenset({
+    "range", "from", "to", "open", "tab", "columns", "size", "older", "newer", "live", "seen", "since", "top",
+    "add_key", "add_name", "add_operator", "add_value", "part", "term", "bodies", "csrfmiddlewaretoken",
+})  # fmt: skip
+"""What is the page's own; every other key of an address is a filter."""
+PLACE = {"older": None, "newer": None, "open": None, "tab": None, "seen": None, "since": None, "top": None}
+"""Changes that lead to the newest page of the same list."""
+SIZES = (25, 50, 100, 250)
+DEFAULT_SIZE = 50
+ALL_KINDS_FOR = frozenset({"kind", "id", "trace", "session", "q"})
+"""Whoever asks by these means rows of any kind; else the list is of calls to models."""
+CALLS: Node = Or(tuple(Leaf("kind", EQUAL, kind) for kind in sorted(MODEL_KINDS)))
+
+OPERATOR_WORDS = {
+    "=": "is", "!=": "is not", ">": ">", ">=": "≥", "<": "<", "<=": "≤", "~": "contains", "!~": "does not contain",
+    "like": "is like", "ilike": "is like",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One address, read. Where `complaint` is not empty there is nothing to list."""
+
+    question: Question
+    tree: Node
+    period: Period
+    columns: tuple[str, ...]
+    size: int
+    older: Cursor | None
+    newer: Cursor | None
+    is_live: bool
+    complaint: str
+    parameters: QueryDict
+
+    def link(self, _url_name: str = "requests", **changes: str | None) -> str:
+        """This address with some parameters set or, by None, taken away."""
+        query = self.parameters.copy()
+        for key, value in changes.items():
+            query.pop(key, None)
+            if value is not None:
+                query[key] = value
+        return _address(_url_name, query)
+
+    def without(self, parameter: str, text: str) -> str:
+        """This address, on its newest page, without one condition."""
+        query = self.parameters.copy()
+        query.setlist(parameter, [value for value in query.getlist(parameter) if value != text])
+        for key in PLACE:
+            query.pop(key, None)
+        return _address("requests", query)
+
+
+def _address(url_name: str, query: QueryDict) -> str:
+    text = query.urlencode(safe="/:<>=*!~@")
+    return f"{reverse(url_name)}?{text}" if text else reverse(url_name)
+
+
+def read(organization_id: int, query: QueryDict) -> Asked:
+    tree: Node = EVERYTHING
+    period, complaint = Period(None, None), ""
+    try:
+        period = periods.read(query, now=now(), zone=timezone.get_current_timezone())
+        tree = filter_url.parse(query, reserved=PAGE_KEYS)
+    except (BadPeriod, FilterError) as error:
+        complaint = str(error)
+    older, newer = read_cursor(query.get("older", "")), read_cursor(query.get("newer", ""))
+    is_first = not older and not newer
+    return Asked(
+        question=Question(organization_id, _calls_only(tree), period.since, period.until),
+        tree=tree,
+        period=period,
+        columns=_columns(query),
+        size=_size(query.get("size", "")),
+        older=older,
+        newer=None if older else newer,
+        is_live=is_first and period.is_live and query.get("live") != "0",
+        complaint=complaint,
+        parameters=query,
+    )
+
+
+def _calls_only(tree: Node) -> Node:
+    asks_by = {one.key for one in leaves(tree)}
+    return tree if asks_by & ALL_KINDS_FOR else join("and", (tree, CALLS))
+
+
+def _size(text: str) -> int:
+    return int(text) if text in {str(size) for size in SIZES} else DEFAULT_SIZE
+
+
+# --- columns --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    key: str
+    words: str
+    is_number: bool = False
+    is_narrow: bool = False
+    """Stays on a small screen."""
+
+    @property
+    def look(self) -> str:
+        """Its class."""
+        return "property" if self.key.startswith(PROPERTY) else self.key
+
+
+COLUMNS: Mapping[str, Column] = {
+    column.key: column
+    for column in (
+        Column("time", "Time", is_narrow=True),
+        Column("model", "Model", is_narrow=True),
+        Column("provider", "Provider"),
+        Column("talk", "Prompt → reply"),
+        Column("user", "User"),
+        Column("session", "Session"),
+        Column("tokens", "In / out", is_number=True),
+        Column("cached_tokens", "Cached in", is_number=True),
+        Column("reasoning_tokens", "Reasoning", is_number=True),
+        Column("cost", "Cost", is_number=True, is_narrow=True),
+        Column("ttft", "First token", is_number=True),
+        Column("speed", "Tokens/s", is_number=True),
+        Column("duration", "Duration", is_number=True),
+        Column("finish", "Finish"),
+        Column("kind", "Kind"),
+        Column("country", "Country"),
+        Column("prompt", "Prompt id"),
+    )
+}
+DEFAULT_COLUMNS = ("time", "model", "talk", "tokens", "cost", "duration")
+PROPERTY = "property."
+
+
+def _columns(query: QueryDict) -> tuple[str, ...]:
+    """Keys of the columns asked for, in our order; properties last."""
+    asked = [key for text in query.getlist("columns") for key in text.split(",") if key]
+    known = tuple(key for key in COLUMNS if key in asked)
+    named = tuple(dict.fromkeys(key for key in asked if key.startswith(PROPERTY) and key != PROPERTY))
+    return (*known, *named) if known else (*DEFAULT_COLUMNS, *named)
+
+
+def shown_columns(asked: Asked) -> list[Column]:
+    return [COLUMNS.get(key) or Column(key, key.removeprefix(PROPERTY)) for key in asked.columns]
+
+
+# --- chips and choices ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One condition of the filter bar, and the address without it."""
+
+    words: str
+    operator: str
+    value: str
+    without: str
+
+
+def chips(asked: Asked) -> list[Chip]:
+    parts = asked.tree.parts if isinstance(asked.tree, And) else (asked.tree,)
+    return [_chip(asked, one) for part in parts for one in leaves(part) if one.key != "q"]
+
+
+def _chip(asked: Asked, one: Leaf) -> Chip:
+    entry = entry_of(one.key)
+    words = one.name or entry.words.lower()
+    without = asked.without(filter_url.parameter(one), filter_url.text_of(one))
+    if one.value is None:
+        return Chip(words, "is not known" if one.operator == EQUAL else "is known", "", without)
+    value = f"${one.value}" if entry.kind == "money" else filter_url.plain(one.value)
+    unit = f" {entry.unit}" if entry.unit and entry.kind != "money" else ""
+    return Chip(words, OPERATOR_WORDS[one.operator], f"{value}{unit}" if value else "empty", without)
+
+
+def added(asked: Asked, query: QueryDict) -> str:
+    """The address with the condition the filter form says. Raises FilterError for one that cannot be."""
+    key, name = query.get("add_key", ""), query.get("add_name", "").strip()
+    operator, text = query.get("add_operator", EQUAL), query.get("add_value", "").strip()
+    entry = entry_of(key)
+    if operator in ("known", "unknown"):
+        one = leaf(key, "!=" if operator == "known" else EQUAL, None, name=name if entry.is_map else "")
+    else:
+        one = leaf(key, operator, text, name=name if entry.is_map else "")
+    kept = asked.parameters.copy()
+    for used in (*PLACE, "add_key", "add_name", "add_operator", "add_value"):
+        kept.pop(used, None)
+    kept.appendlist(filter_url.parameter(one), filter_url.text_of(one))
+    return replace(asked, parameters=kept).link()
+
+
+def ranges(asked: Asked) -> list[tuple[str, str, bool]]:
+    """Words, address and whether it is this one, for each preset."""
+    away: dict[str, Any] = {**PLACE, "from": None, "to": None}
+    return [
+        (words, asked.link(**{**away, "range": key}), asked.period.preset == key)
+        for key, (words, _) in PRESETS.items()
+    ]  # fmt: skip

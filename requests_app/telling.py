@@ -1,0 +1,133 @@
+"""What stands in a row, said in plain words: its state, why its cost is unknown, what was odd about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from llm.exchange import (
+    STATUS_CANCELLED,
+    STATUS_INTERRUPTED,
+    STATUS_THREAT,
+    STATUS_TIMEOUT,
+    STATUS_UNKNOWN,
+)
+from llm.problems import CODES
+from requests_app.rows import RequestRow
+
+STATES = {
+    STATUS_TIMEOUT: ("warning", "Timed out: the provider did not answer in time"),
+    STATUS_CANCELLED: ("warning", "Cancelled: the client went away before the reply ended"),
+    STATUS_THREAT: ("error", "Blocked as a threat"),
+    STATUS_INTERRUPTED: ("warning", "Interrupted: the gateway's process ended before the reply did"),
+    STATUS_UNKNOWN: ("hollow", "Status not known"),
+}
+SHORT = {
+    STATUS_TIMEOUT: "timed out", STATUS_CANCELLED: "cancelled", STATUS_THREAT: "blocked",
+    STATUS_INTERRUPTED: "interrupted", STATUS_UNKNOWN: "unknown",
+}  # fmt: skip
+COST_REASONS = {
+    "no_price": "no price is known for this model: an operator can add one",
+    "no_usage": "the reply tells no token counts",
+    "no_model": "the model is not known",
+    "not_a_model_call": "this step calls no model",
+    "failed": "the call failed, and a failed call is not charged",
+}
+COST_SOURCES = {
+    "price": "tokens × the price list's price on that day",
+    "provider": "as the provider stated it in its reply",
+    "client": "as the client stated it",
+}
+PROBLEMS = {
+    **CODES,
+    "interrupted": "The gateway's process ended before the reply did; this is what was captured.",
+    "directive_unreadable": "A Helicone header or meta entry has a value that means nothing; it was left out.",
+    "directive_cut": "A Helicone header or meta entry is too long; its beginning was kept.",
+    "property_cut": "A property's key or value is too long; its beginning was kept.",
+    "too_many_properties": "More properties were sent than a request can hold; the first were kept.",
+    "time_clamped": "Its time lay in the future or too far back; it was moved to the nearest time allowed.",
+    "time_unreadable": "A time could not be read; the time of arrival, or none, stands instead.",
+    "times_swapped": "The end was before the start; the two were exchanged.",
+    "status_unreadable": "The status told is no HTTP status.",
+    "cost_unreadable": "The cost told is no amount in USD; it was left out.",
+    "text_repaired": "The posted JSON held broken characters, or numbers JSON does not have; they were replaced.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the list."""
+
+    row: RequestRow
+    state: str
+    """Class of its mark: ok, error, warning, cached, hollow."""
+    words: str
+    status: str
+    is_new: bool = False
+
+    @property
+    def is_failed(self) -> bool:
+        return not 200 <= self.row.status <= 299
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        return tokens_per_second(self.row)
+
+    @property
+    def cost_reason(self) -> str:
+        return cost_words(self.row)
+
+
+def line(row: RequestRow, *, is_new: bool = False) -> Line:
+    state, words = _state(row)
+    return Line(row, state, words, status_text(row.status), is_new=is_new)
+
+
+def _state(row: RequestRow) -> tuple[str, str]:
+    if row.status in STATES:
+        return STATES[row.status]
+    words = f"{row.status} {phrase(row.status)}".strip()
+    if row.cached:
+        return "cached", f"{words}, answered from cache"
+    if 200 <= row.status <= 299:
+        return "ok", words
+    return "error", f"{words}: {row.error_message}" if row.error_message else words
+
+
+def phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def status_text(status: int) -> str:
+    return SHORT.get(status) or str(status)
+
+
+def cost_words(row: RequestRow) -> str:
+    """Why the cost is unknown, or how it was reached."""
+    return COST_REASONS.get(row.cost_reason) or COST_SOURCES.get(row.cost_reason) or row.cost_reason.replace("_", " ")
+
+
+def tokens_per_second(row: RequestRow) -> float | None:
+    """Output tokens over the time they came in: after the first one where that is known."""
+    if not row.output_tokens or not row.duration_ms:
+        return None
+    took = row.duration_ms - (row.time_to_first_token_ms or 0)
+    return row.output_tokens / took * 1000 if took > 0 else None
+
+
+def problem(text: str) -> str:
+    """A stored `code: detail` as a sentence."""
+    code, _, detail = text.partition(": ")
+    words = PROBLEMS.get(code) or f"{code.replace('_', ' ').capitalize()}."
+    return f"{words} ({detail})" if detail else words
+
+
+def fingerprint(rows: Sequence[RequestRow]) -> str:
+    """Differs when any of the rows does, late ones and late facts included."""
+    said = [(row.id, row.status, row.cost_nano_usd, row.output_tokens, row.amended) for row in rows]
+    return hashlib.blake2b(repr(said).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,46 @@
+"""Small words of the requests room's templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django import template
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString
+
+from requests_app import filter_url
+from requests_app.filters import EQUAL, Leaf
+
+register = template.Library()
+
+
+@register.filter
+def iso(moment: datetime) -> str:
+    """With its milliseconds, for <time datetime>."""
+    return moment.isoformat(timespec="milliseconds")
+
+
+@register.filter
+def known(text: str | None, reason: str) -> SafeString:
+    """The text, or a "–" that says why there is none."""
+    return conditional_escape(text) if text else format_html('<span class="unknown" title="{}">–</span>', reason)
+
+
+@register.filter
+def speed(value: float | None) -> SafeString:
+    """Tokens per second."""
+    if value is None:
+        return known(None, "no output tokens or no duration is known")
+    return format_html('<span class="num" title="{} tokens/s">{}</span>', f"{value:.2f}", f"{value:,.0f}")
+
+
+@register.filter
+def value_of(mapping: Mapping[str, str], key: str) -> str | None:
+    return mapping.get(key)
+
+
+@register.filter
+def as_condition(value: str) -> str:
+    """A property's value as an address asks for exactly it."""
+    return filter_url.text_of(Leaf("property", EQUAL, value, "-"))

@@ -1,0 +1,233 @@
+"""The requests page, its fragments, and one request."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts_app.models import Role
+from accounts_app.permissions import OrganizationRequest, is_at_least, page
+from requests_app import asking, billing, bodies, drawing, exports, queries, telling
+from requests_app.asking import Asked
+from requests_app.filters import Entry, FilterError, catalogue, entry_of
+from requests_app.queries import Page, TooSlow, cursor_of, read_cursor
+
+LIVE_SUMMARY_RANGES = ("15m", "1h", "24h")
+"""Ranges short enough to be summed again while one looks on."""
+
+
+@require_safe
+@page()
+def requests(request: OrganizationRequest) -> HttpResponseBase:
+    """The list with its frame. Takes the filter form too, and answers with the address it means."""
+    asked = _asked(request)
+    if request.GET.get("add_key"):
+        try:
+            return redirect(asking.added(asked, request.GET))
+        except FilterError as error:
+            return render(request, "requests_app/requests.html", _frame(request, asked, complaint=error.message))
+    return render(request, "requests_app/requests.html", _frame(request, asked))
+
+
+@require_safe
+@page()
+def rows(request: OrganizationRequest) -> HttpResponseBase:
+    """The list alone, as htmx puts it in place of the old one."""
+    return render(request, "requests_app/_list.html", _listed(request, _asked(request)))
+
+
+@require_safe
+@page()
+def live(request: OrganizationRequest) -> HttpResponseBase:
+    """204 while the newest page is what the reader has; else the list itself at the top, or a pill further down."""
+    asked = _asked(request)
+    context = _listed(request, asked)
+    if context["fingerprint"] == request.GET.get("seen"):
+        return HttpResponse(status=204)
+    if request.GET.get("top") == "1":
+        answer = render(request, "requests_app/_list.html", context)
+        answer["HX-Retarget"], answer["HX-Reswap"] = "#list", "outerHTML"
+        return answer
+    return render(request, "requests_app/_pill.html", context)
+
+
+@require_safe
+@page()
+def summary(request: OrganizationRequest) -> HttpResponseBase:
+    """The strip of figures over the whole filtered range."""
+    asked = _asked(request)
+    context: dict[str, Any] = {"asked": asked, "is_repeated": _is_summed_again(asked)}
+    try:
+        found = queries.summary(asked.question)
+        context |= {"summary": found, "bars": [(bar, _zoom(asked, bar)) for bar in drawing.bars(found)]}
+    except TooSlow:
+        context["count"] = _count(asked)
+    return render(request, "requests_app/_summary.html", context)
+
+
+@require_safe
+@page()
+def values(request: OrganizationRequest) -> HttpResponseBase:
+    """The fields of the filter form for one key, with values seen lately."""
+    organization_id = request.membership.organization_id
+    entry = entry_of(request.GET.get("add_key") or "model")
+    context = {
+        "entry": entry, "operators": _operators(entry), "offered": _offered(organization_id, entry, request.GET),
+        "names": queries.property_keys(organization_id) if entry.kind == "property" else [],
+    }  # fmt: skip
+    part = "_options.html" if request.GET.get("part") == "options" else "_fields.html"
+    return render(request, f"requests_app/{part}", context)
+
+
+@require_safe
+@page()
+def request(request: OrganizationRequest, request_id: UUID) -> HttpResponseBase:
+    """One request: in the drawer where htmx asks, else a page of its own."""
+    row = queries.one(request.membership.organization_id, str(request_id))
+    if row is None:
+        return render(request, "requests_app/gone.html", {"request_id": request_id}, status=404)
+    context = {
+        "drawer": drawing.drawer(row, queries.body(row)), "row": row, "bill": billing.bill(row),
+        "timing": drawing.timing(row), "public_url": request.build_absolute_uri("/").rstrip("/"),
+        "may_delete": is_at_least(request.membership.role, Role.ADMIN),
+    }  # fmt: skip
+    return render(request, f"requests_app/{'_request' if request.htmx else 'request'}.html", context)
+
+
+@require_safe
+@page()
+def body(request: OrganizationRequest, request_id: UUID, side: str) -> HttpResponseBase:
+    """One side whole, as a file to keep: never as a page of ours."""
+    row = queries.one(request.membership.organization_id, str(request_id))
+    if row is None or side not in ("request", "response", "response_raw"):
+        raise Http404("There is no such body.")
+    data = getattr(bodies.read(queries.body(row)), side)
+    if data is None:
+        raise Http404("This body was not kept.")
+    answer = HttpResponse(bodies.pretty(data), content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{request_id}-{side}.txt"'
+    return answer
+
+
+@require_safe
+@page()
+def export(request: OrganizationRequest, form: str) -> HttpResponseBase:
+    """The filtered list as CSV or JSONL (`?bodies=1`), streamed."""
+    asked = _asked(request)
+    if form not in ("csv", "jsonl") or asked.complaint:
+        raise Http404(asked.complaint or "An export is .csv or .jsonl.")
+    has_bodies = request.GET.get("bodies") == "1"
+    lines = exports.as_csv(asked.question) if form == "csv" else exports.as_jsonl(asked.question, has_bodies=has_bodies)
+    kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
+    answer = StreamingHttpResponse(lines, content_type=kind)
+    answer["Content-Disposition"] = f'attachment; filename="requests-{timezone.now():%Y%m%d-%H%M}.{form}"'
+    return answer
+
+
+# --- what the templates are given -----------------------------------------------------------------------------
+
+
+def _asked(request: OrganizationRequest) -> Asked:
+    return asking.read(request.membership.organization_id, request.GET)
+
+
+def _frame(request: OrganizationRequest, asked: Asked, *, complaint: str = "") -> dict[str, Any]:
+    """The whole page's context."""
+    return {
+        **_listed(request, asked), "chips": asking.chips(asked), "frame": _frame_links(asked),
+        "complaint": complaint or asked.complaint, "choices": [e for e in catalogue().values() if e.is_offered],
+        "all_columns": asking.COLUMNS.values(), "q": request.GET.get("q", ""),
+        "hidden": [(k, v) for k, vs in request.GET.lists() for v in vs if k not in asking.PLACE],
+        "is_repeated": _is_summed_again(asked), "entry": entry_of("model"), "operators": _operators(entry_of("model")),
+    }  # fmt: skip
+
+
+def _listed(request: OrganizationRequest, asked: Asked) -> dict[str, Any]:
+    found, trouble = _found(asked)
+    since = read_cursor(request.GET.get("since", ""))
+    known = (since.requested_at, since.id) if since else None
+    lines = [
+        telling.line(row, is_new=known is not None and (row.requested_at, row.id) > known) for row in found.rows
+    ]
+    fingerprint = telling.fingerprint(found.rows)
+    return {
+        "asked": asked, "lines": lines, "columns": asking.shown_columns(asked), "page": found, "trouble": trouble,
+        "fingerprint": fingerprint, "links": _links(asked, found, fingerprint),
+        "new": sum(line.is_new for line in lines),
+        "is_unused": not found.rows and not trouble and not queries.has_any(asked.question.organization_id),
+    }  # fmt: skip
+
+
+def _found(asked: Asked) -> tuple[Page, str]:
+    """The page of rows, and what stood in the way of it."""
+    nothing = Page((), has_older=False, has_newer=False)
+    if asked.complaint:
+        return nothing, asked.complaint
+    try:
+        return queries.page(asked.question, size=asked.size, older=asked.older, newer=asked.newer), ""
+    except TooSlow as error:
+        return nothing, str(error)
+
+
+def _links(asked: Asked, found: Page, fingerprint: str) -> dict[str, Any]:
+    first, last = (str(cursor_of(found.rows[i])) if found.rows else "" for i in (0, -1))
+    away: dict[str, Any] = dict(asking.PLACE)
+    here = {**away, "since": asked.parameters.get("since")}
+    return {
+        "newest": asked.link(**away), "older": asked.link(**{**away, "older": last}),
+        "newer": asked.link(**{**away, "newer": first}),
+        "live": asked.link("requests-live", **{**away, "since": first or None, "seen": fingerprint}),
+        "live_from_here": asked.link("requests-live", **{**here, "seen": fingerprint}),
+        "rows_from_here": asked.link("request-rows", **here),
+        "sizes": [(size, asked.link(**{**away, "size": str(size)})) for size in asking.SIZES],
+        "all_time": asked.link(**{**away, "range": "all", "from": None, "to": None}),
+    }  # fmt: skip
+
+
+def _frame_links(asked: Asked) -> dict[str, Any]:
+    away: dict[str, Any] = dict(asking.PLACE)
+    return {
+        "summary": asked.link("requests-summary", **away), "csv": asked.link("requests-csv", **away),
+        "jsonl": asked.link("requests-jsonl", **away),
+        "jsonl_bodies": asked.link("requests-jsonl", **{**away, "bodies": "1"}),
+        "toggle_live": asked.link(**{**away, "live": "0" if asked.is_live else None}),
+        "no_words": asked.link(**{**away, "q": None}), "ranges": asking.ranges(asked),
+    }  # fmt: skip
+
+
+def _is_summed_again(asked: Asked) -> bool:
+    return asked.is_live and asked.period.preset in LIVE_SUMMARY_RANGES
+
+
+def _count(asked: Asked) -> queries.Count | None:
+    try:
+        return queries.count(asked.question)
+    except TooSlow:
+        return None
+
+
+def _zoom(asked: Asked, bar: drawing.Bar) -> str:
+    changes: dict[str, Any] = {**asking.PLACE, "range": None, "from": bar.since, "to": bar.until}
+    return asked.link(**changes)
+
+
+def _operators(entry: Entry) -> list[tuple[str, str]]:
+    """What can be chosen between key and value."""
+    plain = [operator for operator in entry.operators if not operator.isalpha()]
+    words = [(operator, asking.OPERATOR_WORDS[operator]) for operator in plain]
+    return [*words, ("known", "is known"), ("unknown", "is not known")]
+
+
+def _offered(organization_id: int, entry: Entry, query: QueryDict) -> list[str]:
+    name, term = query.get("add_name", ""), query.get("add_value", "")
+    if not entry.is_suggested or (entry.is_map and not name):
+        return []
+    try:
+        return queries.suggestions(organization_id, entry.key, name=name, term=term)
+    except TooSlow:
+        return []
