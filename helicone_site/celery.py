@@ -35,7 +35,8 @@ app.conf.update(
     task_ignore_result=True,
     worker_prefetch_multiplier=1,
     worker_enable_remote_control=False,
-    beat_schedule_filename=str(places.DATA_DIR / "beat-schedule"),
+    beat_scheduler="helicone_site.clock:KeptSchedule",
+    beat_schedule_filename=str(places.DATA_DIR / "beat-schedule.json"),
     timezone="UTC",
 )
 app.conf.beat_schedule = {

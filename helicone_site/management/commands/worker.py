@@ -47,7 +47,7 @@ class Command(BaseCommand):
 @contextmanager
 def _clock() -> Iterator[None]:
     """Celery's own embedded beat is a second process; a thread costs nothing."""
-    service = beat.Service(app, max_interval=1)
+    service = beat.Service(app, max_interval=1, scheduler_cls=app.conf.beat_scheduler)
     thread = threading.Thread(target=_run, args=(service,), name="beat", daemon=True)
     thread.start()
     try:
