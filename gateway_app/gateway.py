@@ -228,6 +228,8 @@ class Passage:
         ]
         if error.retry_after_seconds is not None:
             more.append((b"retry-after", b"%d" % error.retry_after_seconds))
+        if "upgrade" in self._visit.headers:
+            more.append((b"connection", b"close"))
         if self._capture is not None:
             await self._capture.begun()
             self._capture.response.take(data)

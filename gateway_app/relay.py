@@ -119,13 +119,9 @@ class Call:
 
     async def _listen(self) -> None:
         """Sends the rest of the client's body on, then waits for the client to go away."""
-        while not self._is_uploaded:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                break
-            await self._upload(message.get("body", b""), is_last=not message.get("more_body", False))
-        else:
-            await self._receive()
+        while (message := await self._receive())["type"] != "http.disconnect":
+            if not self._is_uploaded:
+                await self._upload(message.get("body", b""), is_last=not message.get("more_body", False))
         self._is_gone = True
         if not self._is_over and self._connection is not None:
             self._connection.fail(ClientGone())

@@ -26,13 +26,14 @@ SWEEP_SECONDS = 1.0
 class Pool:
     """Gives and takes back connections. `run` must be running: it closes idle ones and ends silent exchanges."""
 
-    def __init__(self, guard: Guard, *, silence_seconds: float) -> None:
+    def __init__(self, guard: Guard, *, silence_seconds: float, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: whom to trust; without it whoever this machine trusts (SSL_CERT_FILE adds to that)."""
         self._loop = asyncio.get_running_loop()
         self._guard = guard
         self._silence_seconds = silence_seconds
         self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
         self._busy: set[Connection] = set()
-        self._tls = ssl.create_default_context()
+        self._tls = tls or ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
 
     async def acquire(self, origin: Origin, *, is_fresh: bool = False, is_new: bool = False) -> Connection:
@@ -153,9 +154,11 @@ class Pool:
 
 
 @contextlib.asynccontextmanager
-async def running(guard: Guard, *, silence_seconds: float) -> AsyncIterator[Pool]:
+async def running(
+    guard: Guard, *, silence_seconds: float, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Pool]:
     """A pool that sweeps while the block runs."""
-    pool = Pool(guard, silence_seconds=silence_seconds)
+    pool = Pool(guard, silence_seconds=silence_seconds, tls=tls)
     sweep = asyncio.create_task(pool.run())
     try:
         yield pool

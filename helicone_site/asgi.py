@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import resource
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -51,6 +51,8 @@ class Edge:
     doorway: Doorway
     pool: upstream.Pool
     web: Origin
+    own_host: str = ""
+    """Host name our own pages live under."""
 
 
 class Switch:
@@ -58,13 +60,12 @@ class Switch:
 
     def __init__(self) -> None:
         self._edge: Edge | None = None
-        self._own_host = urlsplit(settings.PUBLIC_URL).hostname or ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http" and self._edge is not None:
-            await self._answer(self._edge, scope, receive, send)
+            await serve(self._edge, scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """From start to shutdown. What cannot be started is said, and uvicorn ends."""
@@ -80,22 +81,32 @@ class Switch:
             return
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
-        found = headers.read(scope["headers"])
-        told = directives.read(found) if any(name.startswith("helicone-") for name in found) else NO_DIRECTIVES
-        host = found.get("host", "").rpartition("@")[2].partition(":")[0].lower()
-        route = routes.resolve(
-            scope["raw_path"].decode("latin-1"), host=host, headers=found, own_host=self._own_host,
-            has_target=bool(told.target_url or told.openai_api_base or told.has_fallbacks),
-        )  # fmt: skip
+
+async def serve(edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
+    """One request to whose it is."""
+    found = headers.read(scope["headers"])
+    told = directives.read(found) if any(name.startswith("helicone-") for name in found) else NO_DIRECTIVES
+    route = routes.resolve(
+        scope["raw_path"].decode("latin-1"), headers=found, host=host_of(found), own_host=edge.own_host,
+        has_target=bool(told.target_url or told.openai_api_base or told.has_fallbacks),
+    )  # fmt: skip
+    visit = Visit(scope, receive, send, route, found, told)
+    try:
         if route.whose is Whose.GATEWAY:
-            await edge.gateway.answer(Visit(scope, receive, send, route, found, told))
+            await edge.gateway.answer(visit)
         elif route.whose is Whose.LOG:
-            await answer_log(edge, Visit(scope, receive, send, route, found, told))
+            await answer_log(edge, visit)
         elif route.whose is Whose.HEALTH:
             await answer_health(route, send)
         else:
-            await pass_to_web(edge, Visit(scope, receive, send, route, found, told))
+            await pass_to_web(edge, visit)
+    except ClientGone:
+        return
+
+
+def host_of(found: Mapping[str, str]) -> str:
+    """The Host header's name, without its port."""
+    return found.get("host", "").partition(":")[0].lower()
 
 
 async def reply(send: Send, status: int, more: Headers, body: bytes) -> None:
@@ -166,8 +177,6 @@ async def pass_to_web(edge: Edge, visit: Visit) -> None:
         if not has_answered:
             text = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"2")]
             await reply(visit.send, 502, text, b"The pages are not ready yet. Try again in a moment.\n")
-    except ClientGone:
-        pass
     finally:
         call.finish()
 
@@ -235,7 +244,8 @@ async def running() -> AsyncIterator[Edge]:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
             gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy)
             doorway = Doorway(keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS))
-            edge = Edge(gateway, doorway, pool, Origin("unix", str(places.WEB_SOCKET), 0))
+            web = Origin("unix", str(places.WEB_SOCKET), 0)
+            edge = Edge(gateway, doorway, pool, web, urlsplit(settings.PUBLIC_URL).hostname or "")
             async with beside(keeper.run(), gateway.run(), beat(edge)):
                 yield edge
             await gateway.settled()

@@ -1,0 +1,13 @@
+"""The closed list of what the gateway can name in a capture, beside `ingest_app/problems.py` and `llm/problems.py`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CODES: Final = {
+    "upstream_unreachable": "The provider could not be connected to; the client got 502.",
+    "upstream_broken": "The provider's answer was no HTTP, or ended before it was whole.",
+    "upstream_timeout": "Nothing moved for UPSTREAM_TIMEOUT_SECONDS, so the call was ended.",
+    "target_refused": "The target is an address inside the network that GATEWAY_PRIVATE_TARGETS does not allow.",
+    "capture_incomplete": "The spool could not keep a part of a body as it passed.",
+}
