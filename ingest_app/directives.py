@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from uuid import UUID
 
 from llm.exchange import Attribution, Problem
@@ -135,6 +136,7 @@ _CREDENTIAL_ENDINGS = (
 
 _PROPERTY_PREFIX = PROPERTY_HEADER.lower()
 _UNDERSCORED_PREFIX = _PROPERTY_PREFIX.replace("-", "_")
+_BEGINNINGS = ("helicone-", "helicone_", *PROPERTY_OF_HEADER)
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
 _ATTRIBUTION_FIELDS = frozenset(f.name for f in fields(Attribution))
 
@@ -163,6 +165,7 @@ def without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
     }  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def is_credential(name: str) -> bool:
     """Whether the header of this lower-case name holds a secret."""
     dashed = name.replace("_", "-")
@@ -173,11 +176,13 @@ def _ours(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:
     """Names of ours in their dashed spelling, underscored ones first so that dashed ones overwrite them."""
     dashed = []
     for name, value in headers.items():
+        if not name.startswith(_BEGINNINGS):
+            continue
         if name.startswith(_UNDERSCORED_PREFIX):
             yield _PROPERTY_PREFIX + name[len(_UNDERSCORED_PREFIX) :], value
         elif name.startswith("helicone_"):
             yield name.replace("_", "-"), value
-        elif name.startswith("helicone-") or name in PROPERTY_OF_HEADER:
+        else:
             dashed.append((name, value))
     yield from dashed
 
@@ -190,7 +195,7 @@ def _property_key(name: str) -> str | None:
 
 def _clean(value: str) -> str:
     """Without what Postgres cannot keep as text."""
-    return _NOT_IN_TEXT.sub("", value).strip()
+    return value.strip() if value.isascii() and "\x00" not in value else _NOT_IN_TEXT.sub("", value).strip()
 
 
 def _keep_property(properties: dict[str, str], key: str, value: str, problems: list[Problem]) -> None:

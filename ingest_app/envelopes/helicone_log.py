@@ -15,8 +15,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ingest_app import directives, told_times
 from ingest_app.directives import Directives
@@ -55,14 +56,14 @@ def split(posting: Posting) -> Sequence[Logged]:
     request, response = _side(document, "providerRequest"), _side(document, "providerResponse")
     asked = directives.read(_declarations(posting.headers, request, response))
     requested_at, duration_ms, first_token_ms = _times(document.get("timing"), posting.arrived_at, problems)
-    url = _url(request.get("url"))
+    url, host = _where(request.get("url"))
     exchange = Exchange(
         id=uuid7(requested_at),
         organization_id=posting.organization_id,
         api_key_id=posting.api_key_id,
         requested_at=requested_at,
         door="log",
-        provider=_provider(document, request, host=_host(url), named_by_route=_ROUTES[posting.path]),
+        provider=_provider(document, request, host=host, named_by_route=_ROUTES[posting.path]),
         status=_status(response, problems),
         url=url,
         duration_ms=duration_ms,
@@ -163,25 +164,24 @@ def _told_headers(headers: Mapping[str, Any]) -> dict[str, str]:
 # --- where it went --------------------------------------------------------------------------------------------------
 
 
-def _url(value: Any) -> str:
-    """The provider's URL without credentials; empty for `custom-model-nopath`, `N/A` and other placeholders."""
+def _where(value: Any) -> tuple[str, str]:
+    """(URL, host) of what was told; empty for `custom-model-nopath`, `N/A` and other placeholders."""
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        return "", ""
+    return _without_secrets(value[: directives.MAX_URL])
+
+
+@lru_cache(maxsize=1024)
+def _without_secrets(url: str) -> tuple[str, str]:
+    """(URL without credentials, host). The same few come again and again."""
     try:
-        parts = urlsplit(value.strip()) if isinstance(value, str) else SplitResult("", "", "", "", "")
+        parts = urlsplit(url.replace("\x00", ""))
+        host = parts.hostname or ""
     except ValueError:
-        return ""
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        return ""
+        return "", ""
     query = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k.lower() not in _SECRET_PARAMETERS]
-    host = parts.netloc.rpartition("@")[2]
-    clean = parts._replace(netloc=host, query=urlencode(query), fragment="")
-    return clean.geturl()[: directives.MAX_URL].replace("\x00", "")
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+    netloc = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=netloc, query=urlencode(query), fragment="").geturl(), host
 
 
 def _provider(document: Mapping[str, Any], request: Mapping[str, Any], *, host: str, named_by_route: str) -> str:
