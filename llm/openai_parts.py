@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from typing import Any, Final
 
 from llm import loose
@@ -96,7 +97,7 @@ def merge_indexed(known: list[Any], pieces: Iterable[Any]) -> None:
         if known and _continues(known[-1], piece):
             _join(known[-1], piece)
         else:
-            known.append(dict(piece) if isinstance(piece, dict) else piece)
+            known.append(deepcopy(piece))
 
 
 _JOINED: Final = ("text", "thinking", "summary", "data", "signature")

@@ -91,7 +91,7 @@ def _row(values: Any) -> PriceRow:
 def seed() -> Seeded:
     """Make the current seeded rows those of the installed genai-prices. Twice changes nothing the second time."""
     version = installed_version()
-    wanted = {_identity(row): row for row in _bundled(version)}
+    wanted = {_identity(row): row for row in bundled(version)}
     with transaction.atomic():
         with default_connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
@@ -111,7 +111,7 @@ def _identity(row: ModelPrice) -> bytes:
     return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 
 
-def _bundled(version: str) -> Iterator[ModelPrice]:
+def bundled(version: str) -> Iterator[ModelPrice]:
     """The package's data as rows: one a model and span of time. Imported here by name: it costs 40 MB and a second."""
     data = importlib.import_module("genai_prices.data")
     for provider in data.providers:
