@@ -81,6 +81,10 @@ class ChangePasswordForm(NewPasswordForm):
     current = forms.CharField(label="Current password", strip=False, widget=_password("current-password"))
     field_order = ("current", "password")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].label = "New password"
+
     def clean_current(self) -> str:
         current = str(self.cleaned_data["current"])
         if not self.person.check_password(current):

@@ -173,12 +173,14 @@ function markOpen(id) {
 
 function openDrawer(id, url, { isNew = true } = {}) {
   if (!drawer || id === openId) return;
-  if (openId === null) openedFrom = document.activeElement;
+  const isFirst = openId === null;
+  if (isFirst) openedFrom = document.activeElement;
   openId = id;
   markOpen(id);
   drawerContent.innerHTML = $("#drawer-skeleton")?.innerHTML ?? "";
   drawer.hidden = false;
-  if (isNew) setParam("open", id);
+  // Stepping from row to row is one place in the history, so that Back leaves the drawer.
+  if (isNew) setParam("open", id, { isNew: isFirst });
   htmx.ajax("GET", url, { target: "#drawer-content", swap: "innerHTML", source: drawerContent });
   document.dispatchEvent(new CustomEvent("drawer:open", { detail: { id } }));
 }
@@ -478,6 +480,7 @@ if (palette) {
   palette.addEventListener("keydown", paletteKey);
 }
 startDrawer();
+$(".settings-nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 refresh();
 drawerFromAddress();
 for (const dialog of $$("dialog[data-open-now]")) dialog.showModal();
