@@ -1,7 +1,8 @@
 """Helicone's session endpoints: its words, its units, its strictness.
 
     422  {"message": "Validation Failed", "details": {"requestBody.limit": {"message": …, "value": …}}}
-    500  {"data": null, "error": "Invalid timezone difference"}
+    500  {"data": null, "error": "Invalid timezone difference"}, and where a question takes too long
+    400  {"data": null, "error": …} for what is no JSON
     200  {"data": …, "error": null}
 
 Times are text without a zone, already moved by `timezoneDifference` minutes (JavaScript's sign: UTC − local).
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -24,8 +26,10 @@ from accounts_app.permissions import ApiKeyAuthentication, Caller, MayRead
 from lib.clock import EPOCH, now
 from requests_app import filter_json
 from requests_app.filters import EVERYTHING, FilterError, Node
+from requests_app.queries import TooSlow
 from sessions_app import queries_groups as groups
 from sessions_app.histogram import Bin, histogram, kept_range
+from sessions_app.queries import storable
 
 MOST_NAMES = 50
 NAMES_REACH = timedelta(days=150)
@@ -146,18 +150,13 @@ def _moment(milliseconds: float) -> datetime:
         return edge.replace(tzinfo=UTC)
 
 
-def _clean(text: str) -> str:
-    """Postgres takes no NUL, so nothing stored holds one."""
-    return text.replace("\x00", "")
-
-
 def _session_question(body: Mapping[str, Any]) -> groups.Question:
     times, name = body["timeFilter"], body.get("nameEquals")
     return groups.Question(
         since=_moment(times["startTimeUnixMs"]),
         until=_moment(times["endTimeUnixMs"]),
-        search=_clean(body["search"]),
-        name=None if name is None else _clean(name),
+        search=storable(body["search"]),
+        name=None if name is None else storable(name),
         filter=_filter(body),
         offset=max(int(body.get("offset", 0)), 0),
         limit=min(max(int(body.get("limit", 0)), 0), LARGEST_LIMIT) or 50,
@@ -199,8 +198,13 @@ class SessionEndpoint(APIView):
             return Response({"data": self.answer(caller.organization_id, body), "error": None})
         except Invalid as error:
             return Response({"message": "Validation Failed", "details": error.details}, status=422)
+        except ParseError as error:
+            return Response({"data": None, "error": str(error)}, status=400)
         except Refused as error:
             return Response({"data": None, "error": str(error)}, status=500)
+        except TooSlow as error:
+            said = dict.fromkeys(("error", "message", "details"), str(error))
+            return Response({"data": None, **said}, status=500)
 
     def answer(self, organization_id: int, body: Mapping[str, Any]) -> Any:
         raise NotImplementedError
@@ -231,7 +235,7 @@ class SessionNames(SessionEndpoint):
 
     def answer(self, organization_id: int, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         zone, question = _zone(body), _name_question(body)
-        contains = replace(question, name_contains=_clean(body["nameContains"]))
+        contains = replace(question, name_contains=storable(body["nameContains"]))
         return [_name(use, zone) for use in groups.names(organization_id, contains)]
 
 
@@ -242,7 +246,7 @@ class SessionMetrics(SessionEndpoint):
 
     def answer(self, organization_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
         _zone(body)
-        question = replace(_name_question(body), name=_clean(body["nameContains"]))
+        question = replace(_name_question(body), name=storable(body["nameContains"]))
         found = groups.measures(organization_id, question)
         columns: dict[str, list[float]] = {
             "session_count": [one.requests for one in found],

@@ -116,7 +116,7 @@ class Summary:
         return self.sums.steps - self.sums.requests
 
 
-MOST_PORTIONS = 6
+MOST_PORTIONS = 5
 
 
 def summary(session: SessionRow, steps: Sequence[Step], tree: Tree | None) -> Summary:

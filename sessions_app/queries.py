@@ -1,6 +1,8 @@
 """What the pages and the API ask about sessions. The organisation comes first in every question.
 
 The list is answered by `session` (one row each, kept by the line), one session's steps by the ground.
+
+    TooSlow     of the requests room: the statement took longer than it may
 """
 
 from __future__ import annotations
@@ -10,10 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import QueryCanceled
 
 from llm.exchange import MODEL_KINDS
 from requests_app.filters import escaped
+from requests_app.queries import TooSlow
 from sessions_app.tree import Step
 
 MOST_STEPS = 20_000
@@ -103,12 +108,12 @@ class Page:
 class Totals:
     """Sums over every session a question selects."""
 
-    sessions: int
-    requests: int
-    errors: int
-    priced: int
-    cost_nano_usd: int
-    with_errors: int
+    sessions: int = 0
+    requests: int = 0
+    errors: int = 0
+    priced: int = 0
+    cost_nano_usd: int = 0
+    with_errors: int = 0
 
 
 _COLUMNS = (
@@ -125,7 +130,7 @@ def session_page(organization_id: int, question: Question) -> Page:
     if question.after:
         where += f" AND ({sort.expression}, session_id) {operator} (%(after)s, %(after_id)s)"
         values |= {"after": question.after[0], "after_id": question.after[1]}
-    rows = _rows(
+    rows = ask(
         f"SELECT {_COLUMNS}, {sort.expression} FROM session WHERE {where} "  # noqa: S608
         f"ORDER BY {sort.expression} {direction}, session_id {direction} LIMIT %(limit)s",
         {**values, "limit": question.limit + 1},
@@ -138,7 +143,7 @@ def session_page(organization_id: int, question: Question) -> Page:
 def totals(organization_id: int, question: Question) -> Totals:
     """What all the question's sessions add up to, whichever page is shown."""
     where, values = _where(organization_id, question)
-    ((*sums,),) = _rows(
+    ((*sums,),) = ask(
         "SELECT count(*), coalesce(sum(requests), 0)::bigint, coalesce(sum(errors), 0)::bigint, "  # noqa: S608
         "coalesce(sum(priced), 0)::bigint, coalesce(sum(cost_nano_usd), 0)::bigint, "
         f"count(*) FILTER (WHERE errors > 0) FROM session WHERE {where}",
@@ -149,15 +154,13 @@ def totals(organization_id: int, question: Question) -> Totals:
 
 def has_any(organization_id: int) -> bool:
     """Whether the organisation ever had a session."""
-    ((found,),) = _rows(
-        "SELECT EXISTS (SELECT 1 FROM session WHERE organization_id = %(org)s)", {"org": organization_id}
-    )
+    ((found,),) = ask("SELECT EXISTS (SELECT 1 FROM session WHERE organization_id = %(org)s)", {"org": organization_id})
     return bool(found)
 
 
 def names(organization_id: int, contains: str = "", limit: int = 50) -> tuple[str, ...]:
     """Session names, latest used first, for suggestions."""
-    rows = _rows(
+    rows = ask(
         "SELECT name FROM session WHERE organization_id = %(org)s AND name ILIKE %(like)s "
         "GROUP BY name ORDER BY max(last_at) DESC LIMIT %(limit)s",
         {"org": organization_id, "like": f"%{escaped(contains)}%", "limit": limit},
@@ -166,7 +169,7 @@ def names(organization_id: int, contains: str = "", limit: int = 50) -> tuple[st
 
 
 def session(organization_id: int, session_id: str) -> SessionRow | None:
-    rows = _rows(
+    rows = ask(
         f"SELECT {_COLUMNS} FROM session WHERE organization_id = %(org)s AND session_id = %(id)s",  # noqa: S608
         {"org": organization_id, "id": session_id},
     )
@@ -202,7 +205,7 @@ def _steps(query: str, organization_id: int, of: SessionRow, *, limit: int, sinc
         "org": organization_id, "id": of.session_id, "first": since, "last": of.last_at,
         "kinds": sorted(MODEL_KINDS), "limit": limit,
     }  # fmt: skip
-    return [Step(*row) for row in _rows(query, values)]
+    return [Step(*row) for row in ask(query, values)]
 
 
 def _where(organization_id: int, question: Question) -> tuple[str, dict[str, Any]]:
@@ -229,8 +232,20 @@ def _session(row: Sequence[Any]) -> SessionRow:
     return SessionRow(*facts)
 
 
-def _rows(query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, dict(values))
-        found: list[tuple[Any, ...]] = cursor.fetchall()
+def ask(query: str, values: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Every row, in a short transaction with a time limit. Raises TooSlow."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, TRUE)", [str(settings.READER_TIMEOUT_MS)])
+            cursor.execute(query, values)
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            raise TooSlow("Query timeout. Try a shorter time range or simpler filters.") from error
+        raise
     return found
+
+
+def storable(text: str) -> str:
+    """The text as it would have been stored: without what Postgres refuses."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()

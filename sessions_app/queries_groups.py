@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import connection
-
 from requests_app.filters import EVERYTHING, UNCACHED_INPUT, UNREASONED_OUTPUT, Clause, Node, escaped
 from sessions_app.filters import split
+from sessions_app.queries import ask
 
 MOST_MEASURED = 100_000
 """Groups a histogram is drawn from, newest first."""
@@ -91,7 +90,7 @@ _GROUP = (
 def groups(organization_id: int, question: Question) -> list[Group]:
     """A page of groups, latest begun first."""
     asked = _grouped(organization_id, question, extra=_newest(organization_id, question))
-    rows = _rows(f"{asked.sql} ORDER BY first_at DESC, 1, 2 LIMIT %s OFFSET %s",
+    rows = ask(f"{asked.sql} ORDER BY first_at DESC, 1, 2 LIMIT %s OFFSET %s",
                  (*asked.values, question.limit, question.offset))  # fmt: skip
     return [Group(*row[:10]) for row in rows]
 
@@ -99,7 +98,7 @@ def groups(organization_id: int, question: Question) -> list[Group]:
 def sums(organization_id: int, question: Question) -> Sums:
     """Over every group."""
     asked = _grouped(organization_id, question)
-    ((*found,),) = _rows(
+    ((*found,),) = ask(
         "SELECT count(*), coalesce(sum(requests), 0)::bigint, coalesce(sum(cost), 0)::bigint, "  # noqa: S608
         f"coalesce(sum(duration_ms), 0)::bigint FROM ({asked.sql}) g",
         asked.values,
@@ -110,7 +109,7 @@ def sums(organization_id: int, question: Question) -> Sums:
 def names(organization_id: int, question: Question) -> list[NameUse]:
     """Session names, latest first used first."""
     where = _where(organization_id, question)
-    rows = _rows(
+    rows = ask(
         "SELECT coalesce(r.session_name, ''), min(r.requested_at) AS first_at, max(r.requested_at), "  # noqa: S608
         "count(DISTINCT r.session_id), coalesce(avg(r.duration_ms), 0)::float8 "
         f"FROM llm_request r WHERE {where.sql} GROUP BY 1 ORDER BY first_at DESC, 1 LIMIT %s",
@@ -170,10 +169,3 @@ def _newest(organization_id: int, question: Question) -> Clause | None:
         "(SELECT session_id FROM session WHERE organization_id = %s AND first_at <= %s AND last_at > %s)))",
         (organization_id, since, until, question.limit + question.offset, organization_id, since, since),
     )
-
-
-def _rows(query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, list(values))
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-    return found

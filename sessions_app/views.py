@@ -16,8 +16,9 @@ from accounts_app.permissions import OrganizationRequest, page
 from lib import periods
 from lib.clock import now
 from lib.periods import Period
+from requests_app.queries import TooSlow
 from sessions_app import drawing, queries
-from sessions_app.queries import SORTS, Question, Seen
+from sessions_app.queries import SORTS, Page, Question, Seen, Totals, storable
 from sessions_app.tree import from_paths
 
 PAGE_LENGTH = 50
@@ -33,11 +34,13 @@ def sessions(request: OrganizationRequest) -> HttpResponse:
     period, complaint = _period(request)
     question = _question(request, period)
     organization_id = request.membership.organization_id
-    found = queries.session_page(organization_id, question)
-    totals = queries.totals(organization_id, question)
+    try:
+        found, totals = queries.session_page(organization_id, question), queries.totals(organization_id, question)
+    except TooSlow as error:
+        found, totals, complaint = Page((), None), Totals(), str(error)
     context = {
         "question": question, "period": period, "complaint": complaint, "sessions": found.rows, "totals": totals,
-        "is_unused": not found.rows and not queries.has_any(organization_id),
+        "is_unused": not found.rows and not complaint and not queries.has_any(organization_id),
         "per_session": totals.cost_nano_usd // totals.sessions if totals.priced else None,
         "error_part": totals.with_errors / totals.sessions if totals.sessions else None,
         "links": _links(request, question, found.next), "chips": _chips(request),
@@ -51,7 +54,7 @@ def sessions(request: OrganizationRequest) -> HttpResponse:
 def session(request: OrganizationRequest, session_id: str) -> HttpResponse:
     """One session. `?view=chat`, `?open=<request id>`."""
     organization_id = request.membership.organization_id
-    row = queries.session(organization_id, _clean(session_id))
+    row = queries.session(organization_id, storable(session_id))
     if row is None:
         raise Http404("There is no session with this id here.")
     steps = queries.steps(organization_id, row)
@@ -64,11 +67,6 @@ def session(request: OrganizationRequest, session_id: str) -> HttpResponse:
     return render(request, "sessions_app/session.html", context)
 
 
-def _clean(text: str) -> str:
-    """Postgres takes no NUL, so nothing stored holds one."""
-    return text.replace("\x00", "").strip()
-
-
 def _period(request: HttpRequest) -> tuple[Period, str]:
     """The period asked for, and what to say where it could not be read."""
     moment, query = now(), request.GET.dict()
@@ -79,7 +77,7 @@ def _period(request: HttpRequest) -> tuple[Period, str]:
 
 
 def _question(request: HttpRequest, period: Period) -> Question:
-    asked = {key: _clean(value) for key, value in request.GET.dict().items()}
+    asked = {key: storable(value).strip() for key, value in request.GET.dict().items()}
     sort = asked.get("sort", "")
     sort = sort if sort in SORTS else "newest"
     return Question(

@@ -79,7 +79,7 @@ def research_agent(organization_id: int, start: datetime, session: str = "run_01
     run = Run(organization_id, start, session, "market research", "dana@northwind.example")
     run.ask("/agent", "gpt-4o", (1800, 420), 4200)
     run.ask("/agent/plan", "gpt-4o", (2400, 900), 9100)
-    size = 90_000
+    size = 118_000
     for number in range(1, 8):
         base = f"/agent/round {number}"
         run.ask(f"{base}/choose query", "gpt-4o-mini", (3200, 90), 1400)

@@ -26,7 +26,7 @@
 
   const state = {
     opened: new Uint8Array(count), mode: "", words: "", hits: null, rows: [], place: new Map(), current: 0,
-    open: "", axis: null, isIdleHidden: false,
+    kept: null, open: "", axis: null, isIdleHidden: false,
   };
 
   // --- figures -------------------------------------------------------------------------------------------
@@ -130,9 +130,9 @@
     for (let tick = Math.ceil(from / step) * step; tick <= to; tick += step) {
       const x = where(tick);
       const piece = scale.find((each) => tick >= each.from && tick < each.to);
-      if (piece?.isPause || x < free || x > 0.94) continue;
+      if (piece?.isPause || x < free || x > 1 - 44 / wide) continue;
       free = x + 60 / wide;
-      drawn.push(svg("line", { x1: percent(x), x2: percent(x), y1: 0, y2: 28 }), svg("text", { x: percent(x), dx: 4, y: 18 }, duration(tick)));
+      drawn.push(svg("line", { x1: percent(x), x2: percent(x), y1: 0, y2: 28 }), svg("text", { x: percent(x), dx: 4, y: 18 }, tick ? duration(tick) : "0"));
     }
     for (const piece of scale.filter((each) => each.isPause)) {
       const mark = svg("g", { class: "pause" });
@@ -198,7 +198,10 @@
     state.hits = new Uint8Array(count);
     for (let node = 1; node < count; node += 1) {
       const said = `${text(data.label[node])}\n${text(data.model[node])}\n${text(data.error[node])}\n${text(data.kind[node])}`.toLowerCase();
-      if (!said.includes(state.words)) continue;
+      if (!said.includes(state.words)) {
+        if (state.hits[data.parent[node]] >= 2) state.hits[node] = 3;
+        continue;
+      }
       state.hits[node] = 2;
       for (let above = data.parent[node]; above > 0 && !state.hits[above]; above = data.parent[above]) state.hits[above] = 1;
     }
@@ -207,7 +210,14 @@
     state.mode = state.mode === mode ? "" : mode;
     for (const name of ["costliest", "slowest", "errors"]) tool(name).setAttribute("aria-pressed", String(state.mode === name));
     state.opened = state.opened.map((each) => (each === 2 ? 1 : each));
-    if (BITS[state.mode]) followWay(BITS[state.mode]);
+    if (BITS[state.mode]) {
+      state.kept = state.kept || state.opened.slice();
+      followWay(BITS[state.mode]);
+    } else if (state.kept) {
+      state.opened = state.kept;
+      state.kept = null;
+      openAbove(state.current);
+    }
     redraw();
     if (BITS[state.mode]) reveal(state.current);
   }
@@ -364,7 +374,8 @@
     if (missing) total.append("+");
     const heat = part("span", "trace-heat");
     heat.style.width = percent(share);
-    const self = part("span", "trace-self", hasBelow(node) && data.own[node] !== null ? `self ${money(data.own[node])}` : "");
+    const isOther = hasBelow(node) && data.own[node] !== null && data.own[node] !== data.cost[node];
+    const self = part("span", "trace-self", isOther ? `self ${money(data.own[node])}` : "");
     return cell("num trace-cost", heat, self, total);
   }
   function tokensCell(node) {
@@ -379,7 +390,8 @@
     const total = part("span", "trace-total", duration(hasBelow(node) ? data.wall[node] : data.ms[node]));
     const first = data.first[node] === null ? "" : `, first token after ${duration(data.first[node])}`;
     total.title = hasBelow(node) ? `${data.wall[node].toLocaleString("en-US")} ms from its first start to its last end` : `${data.ms[node].toLocaleString("en-US")} ms${first}`;
-    const self = part("span", "trace-self", hasBelow(node) && data.ms[node] !== null ? `self ${duration(data.ms[node])}` : "");
+    const isOther = hasBelow(node) && data.ms[node] !== null && data.ms[node] !== data.wall[node];
+    const self = part("span", "trace-self", isOther ? `self ${duration(data.ms[node])}` : "");
     return cell("num trace-time", self, total);
   }
   function barCell(node) {
