@@ -62,7 +62,10 @@ class Stage:
     asked: list[Asked] = field(default_factory=list)
 
     async def ask(
-        self, method: str = "POST", path: str = "/v1/chat/completions", body: bytes = b"{}",
+        self,
+        method: str = "POST",
+        path: str = "/v1/chat/completions",
+        body: bytes = b"{}",
         headers: Mapping[str, str] = AUTH,
     ) -> tuple[int, dict[str, str], bytes]:
         reader, writer = await self.connect(method, path, body, headers=headers)
@@ -71,8 +74,12 @@ class Stage:
         return parse_answer(raw)
 
     async def connect(
-        self, method: str = "POST", path: str = "/v1/chat/completions", body: bytes | None = b"{}",
-        *, headers: Mapping[str, str] = AUTH,
+        self,
+        method: str = "POST",
+        path: str = "/v1/chat/completions",
+        body: bytes | None = b"{}",
+        *,
+        headers: Mapping[str, str] = AUTH,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**24)
         given = {"host": "gateway.test", "connection": "close", **headers}

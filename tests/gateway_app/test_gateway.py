@@ -11,7 +11,16 @@ import pytest
 
 from llm.exchange import STATUS_CANCELLED, STATUS_TIMEOUT
 from tests.gateway_app.stage import (
-    AUTH, KEY, READ_ONLY, Asked, answering, json_answer, parse_answer, read_request, run, staged,
+    AUTH,
+    KEY,
+    READ_ONLY,
+    Asked,
+    answering,
+    json_answer,
+    parse_answer,
+    read_request,
+    run,
+    staged,
 )  # fmt: skip
 
 CHAT = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "a secret question"}]}).encode()
@@ -43,7 +52,9 @@ def test_a_json_call_is_answered_and_kept_as_it_was(tmp_path):
         async with staged(tmp_path, recording(seen, json_answer(REPLY, more="X-Request-Id: r1\r\n"))) as stage:
             given = {**AUTH, "authorization": "Bearer sk-provider", "content-type": "application/json",
                      "helicone-user-id": "u1", "helicone-property-app": "web"}  # fmt: skip
-            status, headers, body = await stage.ask(path="/v1/chat/completions?a=b&key=secret", body=CHAT, headers=given)
+            status, headers, body = await stage.ask(
+                path="/v1/chat/completions?a=b&key=secret", body=CHAT, headers=given
+            )
             (exchange,) = await stage.exchanges()
         assert (status, body, headers["x-request-id"]) == (200, REPLY, "r1")
         assert headers["helicone-id"] == str(exchange.id)
@@ -222,7 +233,9 @@ def test_an_answer_cut_short_is_cut_for_the_client_too(tmp_path):
 
 def test_a_providers_own_error_passes_unchanged(tmp_path):
     async def work():
-        async with staged(tmp_path, answering(json_answer(b'{"error":1}', "529 Overloaded", "Retry-After: 9\r\n"))) as stage:
+        async with staged(
+            tmp_path, answering(json_answer(b'{"error":1}', "529 Overloaded", "Retry-After: 9\r\n"))
+        ) as stage:
             status, headers, body = await stage.ask()
             (exchange,) = await stage.exchanges()
         assert (status, headers["retry-after"], body) == (529, "9", b'{"error":1}')

@@ -41,7 +41,11 @@ def told(path, headers=PROXIED, **more):
         ("/chat/completions", "openai", "/v1/chat/completions"),
         ("/v1/messages", "anthropic", "/v1/messages"),
         ("/v1/messages/count_tokens", "anthropic", "/v1/messages/count_tokens"),
-        ("/v1beta/models/gemini-2.0-flash:generateContent", "google", "/v1beta/models/gemini-2.0-flash:generateContent"),
+        (
+            "/v1beta/models/gemini-2.0-flash:generateContent",
+            "google",
+            "/v1beta/models/gemini-2.0-flash:generateContent",
+        ),
         ("/openai/deployments/d/chat/completions", "azure", "/openai/deployments/d/chat/completions"),
         ("/oai/v1/files/a%2Fb", "openai", "/v1/files/a%2Fb"),
         ("/v1/models", "openai", "/v1/models"),
@@ -56,7 +60,8 @@ def test_an_api_path_reaches_its_provider(path, slug, sent):
 @pytest.mark.parametrize(
     "path",
     ["/", "/requests", "/requests/abc", "/settings/keys", "/login", "/static/a.css", "/admin/", "/v1/request/query",
-     "/v1/request/0/property", "/v1/session/query", "/v1/user/metrics/query", "/v1/prompt-2025", "/v1/metrics/requestCount",
+     "/v1/request/0/property", "/v1/session/query", "/v1/user/metrics/query", "/v1/prompt-2025",
+     "/v1/metrics/requestCount",
      "/v1/trace/log", "/v1/traces", "/v1/evals/x", "/v1/log/request", "/v2/experiment/new", "/%761/request/query",
      "/v1/re%71uest/query", "/favicon.ico", "/somewhere/else", "/oai"],
 )  # fmt: skip
@@ -89,7 +94,10 @@ def test_a_list_of_models_is_the_providers_only_for_who_brings_a_providers_key()
 
 
 def test_the_first_label_of_the_host_names_a_provider_but_never_on_our_own_name():
-    assert told("/openai/v1/chat/completions", host="groq.obs.example.com")[1:] == ("groq", "/openai/v1/chat/completions")
+    assert told("/openai/v1/chat/completions", host="groq.obs.example.com")[1:] == (
+        "groq",
+        "/openai/v1/chat/completions",
+    )
     assert told("/v1/chat/completions", host="oai.hconeai.com")[1] == "openai"
     assert told("/v1/messages", host="anthropic.localhost")[1] == "anthropic"
     assert told("/requests", host="oai.example.com", own_host="oai.example.com")[0] == "web"
@@ -141,7 +149,11 @@ def test_who_cannot_be_called_is_said():
 
 def test_an_operators_address_stands_for_the_providers():
     route = resolve("/v1/chat/completions", headers=PROXIED)
-    assert target_url(route, Directives(), {"openai": "http://10.0.0.1:1/x"}) == ("openai", "http://10.0.0.1:1/x", False)
+    assert target_url(route, Directives(), {"openai": "http://10.0.0.1:1/x"}) == (
+        "openai",
+        "http://10.0.0.1:1/x",
+        False,
+    )
     named = Directives(target_url="https://api.openai.com")
     assert target_url(route, named, {"openai": "http://10.0.0.1:1"}) == ("openai", "http://10.0.0.1:1", False)
 
@@ -150,7 +162,9 @@ WORDS = st.sampled_from(
     ["v1", "gateway", "oai", "openai", "anthropic", "log", "request", "chat", "completions", "ai", "router", "custom",
      "models", "trace", "..", ".", "", "%2e%2e", "%2F", "requests", KEY, "v%31", "requ%65st", "é", "a b"]
 )  # fmt: skip
-PATHS = st.lists(WORDS, max_size=6).map(lambda words: "/" + "/".join(words)) | st.text(max_size=30).map(lambda t: "/" + t)
+PATHS = st.lists(WORDS, max_size=6).map(lambda words: "/" + "/".join(words)) | st.text(max_size=30).map(
+    lambda t: "/" + t
+)
 HEADERS = st.sampled_from([{}, OURS, THEIRS, PROXIED, {"anthropic-version": "1"}])
 
 

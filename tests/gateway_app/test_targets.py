@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from gateway_app import upstream
 from gateway_app.errors import TargetInvalid, TargetRefused, Unreachable
-from gateway_app.targets import METADATA_ADDRESSES, Guard, Origin, Target, provider_urls, read_target, without_credentials
+from gateway_app.targets import (
+    METADATA_ADDRESSES,
+    Guard,
+    Origin,
+    Target,
+    provider_urls,
+    read_target,
+    without_credentials,
+)
 
 NAMED = Origin("https", "x.example", 443, is_guarded=True)
 OPERATORS = Origin("https", "x.example", 443)
@@ -21,7 +29,8 @@ OPERATORS = Origin("https", "x.example", 443)
     "address",
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.1.1", "0.0.0.0", "224.0.0.1",
      "255.255.255.255", "198.18.0.1", "192.0.2.1", "240.0.0.1", "::1", "::", "fe80::1", "fc00::1", "fd12::1", "ff02::1",
-     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::7f00:1", "2001:db8::1", "fe80::1%eth0"],
+     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::7f00:1", "2001:db8::1",
+     "fe80::1%eth0"],
 )  # fmt: skip
 def test_an_inside_address_is_refused_and_the_setting_is_named(address):
     with pytest.raises(TargetRefused, match="GATEWAY_PRIVATE_TARGETS"):
@@ -30,7 +39,7 @@ def test_an_inside_address_is_refused_and_the_setting_is_named(address):
     assert Guard.read("deny").check(OPERATORS, [address]) == [address]
 
 
-@pytest.mark.parametrize("address", sorted(str(address) for address in METADATA_ADDRESSES) + ["::ffff:169.254.169.254"])
+@pytest.mark.parametrize("address", [*sorted(str(address) for address in METADATA_ADDRESSES), "::ffff:169.254.169.254"])
 def test_a_metadata_address_is_refused_whatever_the_setting(address):
     for origin in (NAMED, OPERATORS):
         for setting in ("allow", "0.0.0.0/0,::/0"):
@@ -51,8 +60,11 @@ def test_what_is_let_through_is_outside(address):
     except TargetRefused:
         return
     assert address.is_global
-    assert not any(address in ipaddress.ip_network(net) for net in ("10.0.0.0/8", "fc00::/7", "127.0.0.0/8")
-                   if address.version == ipaddress.ip_network(net).version)
+    assert not any(
+        address in ipaddress.ip_network(net)
+        for net in ("10.0.0.0/8", "fc00::/7", "127.0.0.0/8")
+        if address.version == ipaddress.ip_network(net).version
+    )
 
 
 def test_listed_networks_are_allowed_and_no_others():
@@ -94,8 +106,10 @@ def test_of_a_clients_target_only_the_origin_is_used():
 @pytest.mark.parametrize(
     ("base", "path", "sent"),
     [
-        ("", "/v1/x", "/v1/x"), ("/v1", "/v1/x", "/v1/x"), ("/v1", "/x", "/v1/x"), ("/openai/v1", "/v1/x", "/openai/v1/x"),
-        ("/openai/v1", "/openai/v1/x", "/openai/v1/x"), ("/proxy", "/v1/x", "/proxy/v1/x"), ("/v1", "/v10/x", "/v1/v10/x"),
+        ("", "/v1/x", "/v1/x"), ("/v1", "/v1/x", "/v1/x"), ("/v1", "/x", "/v1/x"),
+        ("/openai/v1", "/v1/x", "/openai/v1/x"),
+        ("/openai/v1", "/openai/v1/x", "/openai/v1/x"), ("/proxy", "/v1/x", "/proxy/v1/x"),
+        ("/v1", "/v10/x", "/v1/v10/x"),
         ("/a/v1", "/v1", "/a/v1"),
     ],
 )  # fmt: skip
@@ -104,7 +118,8 @@ def test_an_operators_path_is_said_once(base, path, sent):
 
 
 def test_provider_urls_are_read_from_the_environment():
-    assert provider_urls({"PROVIDER_URL_OPENAI": "http://a/v1", "PROVIDER_URL_GOOGLE_VERTEX": "https://b", "X": "y"}) == {
+    found = {"PROVIDER_URL_OPENAI": "http://a/v1", "PROVIDER_URL_GOOGLE_VERTEX": "https://b", "X": "y"}
+    assert provider_urls(found) == {
         "openai": "http://a/v1", "google-vertex": "https://b",
     }  # fmt: skip
     with pytest.raises(TargetInvalid):

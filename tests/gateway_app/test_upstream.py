@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import shutil
 import ssl
 import subprocess
@@ -55,7 +56,7 @@ class Fed:
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def frame_chunked(parts: list[bytes], trailer: bytes) -> bytes:
@@ -70,7 +71,11 @@ CUTS = st.lists(st.integers(0, 10_000), max_size=30)
 @given(parts=BODIES, cuts=CUTS, trailer=st.sampled_from([b"", b"X-Sum: 1\r\n"]), interim=st.booleans())
 def test_a_chunked_answer_is_the_same_however_it_is_cut(parts, cuts, trailer, interim):
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" if interim else b""
-    wire = early + b"HTTP/1.1 200 OK\r\nX-Odd-Case: a  b\r\nTransfer-Encoding: chunked\r\n\r\n" + frame_chunked(parts, trailer)
+    wire = (
+        early
+        + b"HTTP/1.1 200 OK\r\nX-Odd-Case: a  b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + frame_chunked(parts, trailer)
+    )
 
     async def work():
         fed = Fed()
@@ -117,7 +122,8 @@ def test_whatever_comes_is_an_answer_or_an_upstream_error(garbage, cuts):
     "wire",
     [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", b"HTTP/1.1 999 Odd\r\n\r\n", b"HTTP/2 200\r\n\r\n",
      b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", b"SSH-2.0-OpenSSH\r\n",
-     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
      b"HTTP/1.1 200 OK\r\nX: " + b"a" * MAX_HEAD_BYTES],
 )  # fmt: skip
 def test_what_is_no_honest_answer_is_broken(wire):
