@@ -115,6 +115,12 @@ def _elsewhere(request: HttpRequest, url_name: str) -> HttpResponseRedirectBase:
     return HttpResponseClientRedirect(address) if htmx else HttpResponseRedirect(address)
 
 
+def caller_of(request: Request) -> Caller:
+    """Who called, behind MayRead or MayWrite."""
+    assert isinstance(request.auth, Caller)
+    return request.auth
+
+
 def failure(message: str) -> AuthenticationFailed:
     """A 401 in Helicone's shape."""
     return AuthenticationFailed({"error": message, "trace": "isAuthenticated.error"})
