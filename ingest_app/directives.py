@@ -18,12 +18,13 @@ from uuid import UUID
 
 from llm.exchange import Attribution, Problem
 
-MAX_ID = 512
-"""Characters. In UTF-8 at most 2 KB, so that ids fit in an index (Postgres: 2.7 KB)."""
+MAX_ID = 500
+"""Characters. In UTF-8 at most 2 KB, so that ids fit in an index (Postgres: 2.7 KB). As in requests_app/columns.py,
+which would cut without a word what is longer."""
 MAX_URL = 2048
-MAX_PATH = 2048
+MAX_PATH = 2000
 MAX_PROPERTY_KEY = 200
-MAX_PROPERTY_VALUE = 8192
+MAX_PROPERTY_VALUE = 2000
 MAX_PROPERTIES = 200
 MAX_USD_PER_TOKEN = Decimal("0.01")
 """No model costs $10,000 a million tokens: such a number is a price per million, sent by mistake."""
