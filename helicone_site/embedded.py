@@ -156,7 +156,8 @@ class Postgres:
 
     def _configure(self) -> None:
         """Written anew at each start, so that it is what this version of the product means."""
-        settings = {**SETTINGS, "unix_socket_directories": f'"{self.sockets}"', "port": "5432"}
+        sockets = str(self.sockets).replace('"', '""')
+        settings = {**SETTINGS, "unix_socket_directories": f'"{sockets}"', "port": "5432"}
         settings |= THROW_AWAY if self.is_throw_away else {}
         lines = [f"{name} = '{_quoted(value)}'" for name, value in settings.items()]
         ours, own = self.folder / "postgresql.conf", self.folder / "own.conf"

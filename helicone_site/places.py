@@ -21,9 +21,12 @@ LONGEST_SOCKET_PATH = 100
 
 
 def run_folder(data_dir: Path) -> Path:
-    """The folder of sockets for a data directory: inside it, or a short private one where its path is too long."""
+    """The folder of sockets for a data directory: inside it, or a short private one where its path is too long.
+
+    Or where it has a letter that is more than a letter to libpq (a comma) or in a URL.
+    """
     inside = data_dir / "run"
-    if len(os.fsencode(inside)) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(inside)) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH and not set(",%#?") & set(str(inside)):
         return inside
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"helicone-{os.getuid()}-{digest}"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from helicone_site.embedded import Postgres, Valkey
+from lib.processes import end, spawn
 
 PATIENCE_SECONDS = 60.0
 
@@ -34,6 +40,19 @@ def descendants(pid: int) -> set[int]:
         more = {child for child, parent in parents.items() if parent in found} - found
         found, grew = found | more, bool(more)
     return found - {pid}
+
+
+@contextmanager
+def running(server: Postgres | Valkey, log: Path) -> Iterator[int]:
+    """A prepared server, ready; stopped in the end."""
+    with log.open("ab") as output:
+        pid = spawn(server.program(), output=output.fileno())
+    try:
+        wait_until(lambda: server.is_ready(pid), "the server is ready")
+        yield pid
+    finally:
+        end(pid, signal.SIGINT if isinstance(server, Postgres) else signal.SIGTERM)
+        os.waitpid(pid, 0)
 
 
 def _stat(folder: Path) -> list[str]:
