@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from genai_prices import Usage, calc_price
 from pytest import approx
@@ -15,7 +16,7 @@ def price(provider: str, model: str, **tokens: int) -> Decimal:
     return calc_price(Usage(**tokens), model, provider_id=provider).total_price
 
 
-def openai_chat_row(row: dict, reply, *, requested: str) -> None:
+def openai_chat_row(row: dict[str, Any], reply, *, requested: str) -> None:
     """The row says what an OpenAI chat reply with usage says; its counts are Helicone's: parts apart."""
     usage = reply.usage
     cached, reasoned = usage.prompt_tokens_details.cached_tokens, usage.completion_tokens_details.reasoning_tokens
@@ -38,7 +39,7 @@ def openai_chat_row(row: dict, reply, *, requested: str) -> None:
     assert row["cost"] > 0
 
 
-def anthropic_row(row: dict, message, *, requested: str) -> None:
+def anthropic_row(row: dict[str, Any], message, *, requested: str) -> None:
     """The row says what an Anthropic message says."""
     usage = message.usage
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
@@ -61,7 +62,7 @@ def anthropic_row(row: dict, message, *, requested: str) -> None:
     assert row["cost"] > 0
 
 
-def attribution(row: dict, *, user: str, session: str, path: str, properties: dict[str, str]) -> None:
+def attribution(row: dict[str, Any], *, user: str, session: str, path: str, properties: dict[str, str]) -> None:
     """Who and what the call belongs to, as its client declared it."""
     assert row["request_user_id"] == user
     held = {name.lower(): value for name, value in row["request_properties"].items()}

@@ -13,11 +13,13 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import psycopg
 from django.conf import settings
+from psycopg.conninfo import make_conninfo
 
 from lib.processes import die_with_parent
 
@@ -38,12 +40,12 @@ def until(found, *, what: str, seconds: float = PATIENCE_SECONDS):
     return value
 
 
-def free_port() -> int:
+def free_port() -> Any:
     with socket.create_server(("127.0.0.1", 0)) as held:
         return held.getsockname()[1]
 
 
-def start(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen:
+def start(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     """A process that goes when we go; what it prints is kept in `log`."""
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -72,7 +74,7 @@ class Provider:
         except OSError:
             return None
 
-    def seen(self) -> list[dict]:
+    def seen(self) -> Any:
         """The last requests it got, newest last."""
         with urllib.request.urlopen(f"{self.url}/_fake/seen") as answer:
             return json.load(answer)
@@ -102,7 +104,7 @@ class Database:
         return f"postgresql:///{self.name}?{urlencode(self._server)}"
 
     def connect(self, name: str | None = None) -> psycopg.Connection:
-        return psycopg.connect(**self._server, dbname=name or self.name, autocommit=True)
+        return psycopg.connect(make_conninfo("", **self._server, dbname=name or self.name), autocommit=True)
 
     def drop(self) -> None:
         self._command(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
@@ -137,7 +139,7 @@ class Stack:
         self.login = json.loads((folder / "data" / "first-login.json").read_text())
 
     @property
-    def key(self) -> str:
+    def key(self) -> Any:
         return self.login["api_key"]
 
     def _await_start(self) -> None:
@@ -151,7 +153,7 @@ class Stack:
     def _is_up_or_dead(self) -> bool:
         return self.process.poll() is not None or bool(self.health())
 
-    def health(self) -> dict[str, dict]:
+    def health(self) -> dict[str, Any]:
         """Each process's line of /healthz by its name, once all are well; empty before."""
         try:
             with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
@@ -160,18 +162,18 @@ class Stack:
             return {}
         return {line["process"]: line for line in lines}
 
-    def post(self, path: str, body: object, **headers: str) -> tuple[int, dict | list | str]:
+    def post(self, path: str, body: object, **headers: str) -> tuple[int, Any]:
         """Status and body of a POST with our key; JSON read."""
         sent = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}", **headers}
         request = urllib.request.Request(f"{self.url}{path}", json.dumps(body).encode(), sent)
         return self._answer(request)
 
-    def get(self, path: str) -> tuple[int, dict | list | str]:
+    def get(self, path: str) -> tuple[int, Any]:
         return self._answer(
             urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {self.key}"})
         )
 
-    def _answer(self, request: urllib.request.Request):
+    def _answer(self, request: urllib.request.Request) -> tuple[int, Any]:
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 status, data = answer.status, answer.read()
@@ -182,7 +184,7 @@ class Stack:
         except ValueError:
             return status, data.decode(errors="replace")
 
-    def rows(self, journey: str, count: int = 1) -> list[dict]:
+    def rows(self, journey: str, count: int = 1) -> Any:
         """The requests with that `journey` property, oldest first, once there are `count` of them."""
         body = {
             "filter": {"request_response_rmt": {"properties": {"journey": {"equals": journey}}}},
@@ -199,11 +201,11 @@ class Stack:
         assert len(rows) == count
         return rows
 
-    def row(self, journey: str) -> dict:
+    def row(self, journey: str) -> Any:
         [row] = self.rows(journey)
         return row
 
-    def whole(self, request_id: str) -> dict:
+    def whole(self, request_id: str) -> Any:
         """One request with its bodies."""
         status, answer = self.get(f"/v1/request/{request_id}?includeBody=true")
         assert status == 200, answer

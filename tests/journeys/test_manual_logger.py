@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from uuid import uuid4
+
 import pytest
 from helicone_helpers import HeliconeManualLogger
 
@@ -16,7 +19,7 @@ def logger(stack):
     return HeliconeManualLogger(api_key=stack.key, logging_endpoint=stack.url)
 
 
-def completion(text: str) -> dict:
+def completion(text):
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -70,7 +73,7 @@ def test_a_stream_logged_piece_by_piece_is_one_reply(stack, logger, journey):
         builder.add_chunk({**base, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]})
     builder.add_chunk({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     builder.add_chunk({**base, "choices": [], "usage": USAGE})
-    builder.send_log()
+    asyncio.run(builder.send_log())
     row = stack.row(journey)
     assert (row["prompt_tokens"], row["completion_tokens"]) == (812, 40)
     assert row["request_model"] == "gpt-4o-mini"
@@ -93,10 +96,7 @@ def test_a_tool_and_a_vector_search_are_steps_of_the_session(stack, logger, jour
 
 
 def test_the_same_log_twice_is_one_request(stack, logger, journey):
-    headers = said(
-        journey,
-        **{"Helicone-Request-Id": f"{journey[:8]}-{journey[8:12]}-4{journey[13:16]}-8{journey[17:20]}-{journey[20:]}"},
-    )
+    headers = said(journey, **{"Helicone-Request-Id": str(uuid4())})
     for _ in range(2):
         logger.log_request(
             request={"model": "gpt-4o-mini", "messages": ASKED},

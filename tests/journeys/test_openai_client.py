@@ -30,7 +30,7 @@ def said(journey: str, **more: str) -> dict[str, str]:
     }
 
 
-def attributed(row: dict, journey: str) -> None:
+def attributed(row, journey):
     check.attribution(
         row,
         user="ada@example.org",
