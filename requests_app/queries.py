@@ -296,7 +296,7 @@ def count(question: Question, *, most: int = COUNTED_EXACTLY) -> Count:
     where, values = _where(question)
     with _reader(COUNT_TIMEOUT_MS) as cursor:
         cursor.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM llm_request r WHERE {where} LIMIT %s) AS some",
+            f"SELECT count(*) FROM (SELECT 1 FROM llm_request r WHERE {where} LIMIT %s) AS counted",
             [*values, most + 1],
         )
         found = _single(cursor)

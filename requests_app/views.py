@@ -15,7 +15,7 @@ from accounts_app.permissions import OrganizationRequest, is_at_least, page
 from requests_app import asking, billing, bodies, drawing, exports, queries, telling
 from requests_app.asking import Asked
 from requests_app.filters import Entry, FilterError, catalogue, entry_of
-from requests_app.queries import Page, TooSlow, cursor_of, read_cursor
+from requests_app.queries import Page, Question, TooSlow, cursor_of, read_cursor
 
 LIVE_SUMMARY_RANGES = ("15m", "1h", "24h")
 """Ranges short enough to be summed again while one looks on."""
@@ -75,7 +75,9 @@ def summary(request: OrganizationRequest) -> HttpResponseBase:
 def values(request: OrganizationRequest) -> HttpResponseBase:
     """The fields of the filter form for one key, with values seen lately."""
     organization_id = request.membership.organization_id
-    entry = entry_of(request.GET.get("add_key") or "model")
+    entry = catalogue().get(request.GET.get("add_key") or "model")
+    if entry is None:
+        raise Http404("There is no such filter.")
     context = {
         "entry": entry, "operators": _operators(entry), "offered": _offered(organization_id, entry, request.GET),
         "names": queries.property_keys(organization_id) if entry.kind == "property" else [],
@@ -96,7 +98,10 @@ def request(request: OrganizationRequest, request_id: UUID) -> HttpResponseBase:
         "timing": drawing.timing(row), "public_url": request.build_absolute_uri("/").rstrip("/"),
         "may_delete": is_at_least(request.membership.role, Role.ADMIN),
     }  # fmt: skip
-    return render(request, f"requests_app/{'_request' if request.htmx else 'request'}.html", context)
+    if request.htmx:
+        return render(request, "requests_app/_request.html", context)
+    newer, older = queries.neighbours(Question(row.organization_id, asking.CALLS), row)
+    return render(request, "requests_app/request.html", {**context, "newer": newer, "older": older})
 
 
 @require_safe
@@ -224,7 +229,7 @@ def _operators(entry: Entry) -> list[tuple[str, str]]:
 
 
 def _offered(organization_id: int, entry: Entry, query: QueryDict) -> list[str]:
-    name, term = query.get("add_name", ""), query.get("add_value", "")
+    name, term = (query.get(key, "").replace("\x00", "") for key in ("add_name", "add_value"))
     if not entry.is_suggested or (entry.is_map and not name):
         return []
     try:

@@ -36,7 +36,7 @@ def _plain(value: Decimal) -> str:
 
 @register.filter
 def money_text(nano_usd: Number | None) -> str:
-    """$0.000172, $0.0602, $12.40, $1,204: the precision that matters at its size."""
+    """$0.000172, $0.0270, $12.40, $1,204: the precision that matters at its size."""
     if nano_usd is None:
         return UNKNOWN
     usd = Decimal(nano_usd) / NANO
@@ -51,11 +51,8 @@ def money_text(nano_usd: Number | None) -> str:
 
 
 def _three_digits(size: Decimal) -> str:
-    """A number below one to three digits that say something, at least cents, at most a nano-dollar."""
-    places = min(9, max(2, 2 - size.adjusted()))
-    text = f"{size:.{places}f}".rstrip("0")
-    missing = 2 - len(text.partition(".")[2])
-    return text + "0" * max(0, missing)
+    """A number below one to three digits that say something, down to a nano-dollar."""
+    return f"{size:.{min(9, 2 - size.adjusted())}f}"
 
 
 @register.filter

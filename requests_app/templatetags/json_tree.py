@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 import orjson
@@ -31,41 +31,47 @@ class _Budget:
 
 @register.filter
 def json_tree(value: Any) -> SafeString:
-    return format_html('<div class="json">{}</div>', _node(value, 0, _Budget(MOST_NODES)))
+    return format_html('<div class="json">{}</div>', _node(SafeString(), value, 0, _Budget(MOST_NODES)))
 
 
-def _node(value: Any, depth: int, budget: _Budget) -> SafeString:
+def _node(key: SafeString, value: Any, depth: int, budget: _Budget) -> SafeString:
     if isinstance(value, dict) and value:
-        return _fold(((_key(key), item) for key, item in value.items()), value, depth, budget)
+        items = ((_key(name), item) for name, item in value.items())
+        return _fold(format_html("{}{{", key), "}", items, _told(value, "key"), depth, budget)
     if isinstance(value, list) and value:
-        return _fold(((SafeString(), item) for item in value), value, depth, budget)
-    return _leaf(value)
+        rows = ((SafeString(), item) for item in value)
+        return _fold(format_html("{}[", key), "]", rows, _told(value, "item"), depth, budget)
+    return format_html("{}{}", key, _leaf(value))
 
 
-def _key(key: str) -> SafeString:
-    return format_html('<span class="json-key">{}</span>: ', _quoted(key))
+def _key(name: str) -> SafeString:
+    return format_html('<span class="json-key">{}</span>: ', _quoted(name))
 
 
-def _fold(items: Iterable[tuple[SafeString, Any]], value: Any, depth: int, budget: _Budget) -> SafeString:
-    opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
-    is_open = depth < OPEN_DEPTH and (depth < 1 or len(value) <= OPEN_ITEMS)
-    drawn = format_html_join("", "<li>{}{}</li>", _drawn(items, depth, budget))
-    noun = "key" if isinstance(value, dict) else "item"
-    told = f"{len(value)} {noun}{'' if len(value) == 1 else 's'}"
+def _told(value: Sized, noun: str) -> str:
+    return f"{len(value)} {noun}{'' if len(value) == 1 else 's'}"
+
+
+def _fold(
+    opening: SafeString, closing: str, items: Iterable[tuple[SafeString, Any]], told: str, depth: int, budget: _Budget
+) -> SafeString:
+    drawn = list(_drawn(items, depth, budget))
+    is_open = depth < OPEN_DEPTH and (depth < 1 or len(drawn) <= OPEN_ITEMS)
     return format_html(
-        "<details{}><summary>{} <small class=\"muted\">{}</small></summary><ul>{}</ul>{}</details>",
-        SafeString(" open") if is_open else "", opening, told, drawn, closing,
+        '<details{}><summary data-close="{}">{} <small class="muted">{}</small></summary><ul>{}</ul>{}</details>',
+        SafeString(" open") if is_open else "", closing, opening, told, format_html_join("", "<li>{}</li>", drawn),
+        closing,
     )  # fmt: skip
 
 
 def _drawn(
     items: Iterable[tuple[SafeString, Any]], depth: int, budget: _Budget
-) -> Iterator[tuple[SafeString, SafeString]]:
+) -> Iterator[tuple[SafeString]]:
     for key, item in items:
         if not budget.take():
-            yield SafeString(), format_html('<span class="muted">{}</span>', "… more: download it to see all")
+            yield (format_html('<span class="muted">{}</span>', "… more: download it to see all"),)
             return
-        yield key, _node(item, depth + 1, budget)
+        yield (_node(key, item, depth + 1, budget),)
 
 
 def _leaf(value: Any) -> SafeString:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from django import template
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
@@ -44,3 +45,12 @@ def value_of(mapping: Mapping[str, str], key: str) -> str | None:
 def as_condition(value: str) -> str:
     """A property's value as an address asks for exactly it."""
     return filter_url.text_of(Leaf("property", EQUAL, value, "-"))
+
+
+@register.filter
+def session_url(session_id: str) -> str:
+    """The page of a session; empty for an id no address can hold."""
+    try:
+        return reverse("session", args=[session_id])
+    except NoReverseMatch:
+        return ""
