@@ -17,7 +17,7 @@ from lib import periods
 from lib.clock import now
 from lib.periods import Period
 from requests_app.queries import TooSlow
-from sessions_app import drawing, queries
+from sessions_app import chat, drawing, queries
 from sessions_app.queries import SORTS, Page, Question, Seen, Totals, storable
 from sessions_app.tree import from_paths
 
@@ -59,11 +59,16 @@ def session(request: OrganizationRequest, session_id: str) -> HttpResponse:
         raise Http404("There is no session with this id here.")
     steps = queries.steps(organization_id, row)
     tree = from_paths(steps) if steps else None
-    context = {
-        "session": row, "tree": tree, "view": "tree", "summary": drawing.summary(row, steps, tree),
-        "drawing": drawing.drawing(tree) if tree else None,
-        "fallback": tree.nodes[1 : FALLBACK_ROWS + 1] if tree else (),
-    }  # fmt: skip
+    context: dict[str, Any] = {
+        "session": row,
+        "tree": tree,
+        "summary": drawing.summary(row, steps, tree),
+        "view": "tree",
+    }
+    if request.GET.get("view") == "chat":
+        context |= {"view": "chat", "chat": chat.read(organization_id, row, request.GET.get("after", ""))}
+    elif tree:
+        context |= {"drawing": drawing.drawing(tree), "fallback": tree.nodes[1 : FALLBACK_ROWS + 1]}
     return render(request, "sessions_app/session.html", context)
 
 
