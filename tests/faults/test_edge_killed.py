@@ -58,7 +58,8 @@ async def ask(port: int, number: int, received: dict[int, bytes]) -> None:
     """One streamed call; what reaches the client is put down under its number until the connection dies."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = b'{"stream":true,"n":%d}' % number
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nhelicone-auth: Bearer {KEY}\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nhelicone-auth: Bearer {KEY}\r\n"
+    head += f"content-length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
     with contextlib.suppress(ConnectionError):
         while chunk := await reader.read(65536):

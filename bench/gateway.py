@@ -1,0 +1,255 @@
+"""What the gateway costs: CPU per request and added latency, beside nginx `proxy_pass` and a direct call.
+
+    python -m bench.gateway [--seconds 4] [--connections 1 16 64] [--only json sse paced]
+
+Needs `wrk` and, for the comparison, `nginx`. The proxies run on core 0, the load and the upstream on the others.
+Logging is on: every exchange goes durably into a spool. Nothing leaves this machine.
+
+    json    a 1.7 KB chat request, a 1.2 KB answer
+    sse     50 events written one by one without a pause
+    paced   50 events, one every 5 ms, as a model would send them
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"
+EVENTS = 50
+REQUEST = {"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "s" * 800}, {"role": "user", "content": "u" * 780}]}
+ANSWER = {
+    "id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-mini-2024-07-18",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "a" * 850}}],
+    "usage": {"prompt_tokens": 400, "completion_tokens": 200, "total_tokens": 600},
+}  # fmt: skip
+EVENT = b"data: " + json.dumps(
+    {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "gpt-4o-mini-2024-07-18",
+     "choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]}
+).encode() + b"\n\n"  # fmt: skip
+PATHS = {"json": "/v1/chat/completions", "sse": "/v1/chat/completions?sse", "paced": "/v1/chat/completions?paced"}
+
+
+# --- the upstream -----------------------------------------------------------------------------------------------------
+
+
+class Upstream(asyncio.Protocol):
+    """Knows three paths, and no more HTTP than it needs."""
+
+    body = json.dumps(ANSWER).encode()
+    json_answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    sse_head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunk = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport, self.seen = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        self.seen += data
+        head, end, body = self.seen.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+        if not end or len(body) < int(length[1] if length else 0):
+            return
+        self.seen = b""
+        if b"?sse" in head:
+            self.transport.write(self.sse_head)
+            for _ in range(EVENTS):
+                self.transport.write(self.chunk)
+            self.transport.write(b"0\r\n\r\n")
+        elif b"?paced" in head:
+            self.transport.write(self.sse_head)
+            self.step(EVENTS)
+        else:
+            self.transport.write(self.json_answer)
+
+    def step(self, left: int) -> None:
+        if self.transport.is_closing():
+            return
+        self.transport.write(self.chunk if left else b"0\r\n\r\n")
+        if left:
+            asyncio.get_running_loop().call_later(0.005, self.step, left - 1)
+
+
+def serve_upstream(port: int) -> None:
+    import uvloop
+
+    async def run() -> None:
+        server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port, backlog=1024)
+        await server.serve_forever()
+
+    uvloop.run(run())
+
+
+# --- what is measured -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Measured:
+    requests: int
+    errors: int
+    p50_us: float
+    p99_us: float
+    cpu_us: float
+
+
+def load(port: int, kind: str, *, connections: int, seconds: float, script: Path, pids: list[int]) -> Measured:
+    before = cpu_seconds(pids)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script),
+               f"http://127.0.0.1:{port}{PATHS[kind]}"]  # fmt: skip
+    said = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=lambda: pin(1)).stdout
+    spent = cpu_seconds(pids) - before
+    told = json.loads(said.strip().splitlines()[-1])
+    return Measured(told["requests"], told["errors"], told["p50"], told["p99"], spent / max(1, told["requests"]) * 1e6)
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """User and system time of the processes and everybody they started."""
+    ticks = 0
+    for pid in {*pids, *(child for pid in pids for child in children(pid))}:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, file.read_text().split()):
+            found += [child, *children(child)]
+    return found
+
+
+def pin(core: int) -> None:
+    """To core 0, or to all the others."""
+    cores = os.sched_getaffinity(0)
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, {min(cores)} if core == 0 else (cores - {min(cores)} or cores))
+
+
+WRK = """
+wrk.method = "POST"
+wrk.body = %s
+wrk.headers["content-type"] = "application/json"
+wrk.headers["authorization"] = "Bearer sk-provider"
+wrk.headers["helicone-auth"] = "Bearer %s"
+wrk.headers["helicone-user-id"] = "user-1"
+wrk.headers["helicone-session-id"] = "session-1"
+wrk.headers["helicone-property-app"] = "bench"
+done = function(summary, latency)
+  local e = summary.errors
+  io.write(string.format('{"requests":%%d,"errors":%%d,"p50":%%d,"p99":%%d}\\n', summary.requests,
+    e.connect + e.read + e.write + e.status + e.timeout, latency:percentile(50), latency:percentile(99)))
+end
+"""
+
+
+# --- who is measured --------------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], port: int, core: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, preexec_fn=lambda: pin(core))
+    try:
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def nginx_configuration(folder: Path, port: int, upstream_port: int) -> Path:
+    file = folder / "nginx.conf"
+    file.write_text(f"""
+        daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null;
+        events {{ worker_connections 1024; }}
+        http {{
+            access_log off; keepalive_requests 1000000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+            fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+            upstream model {{ server 127.0.0.1:{upstream_port}; keepalive 128; keepalive_requests 1000000; }}
+            server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://model; proxy_http_version 1.1;
+                proxy_set_header Connection ""; proxy_buffering off; }} }}
+        }}""")
+    return file
+
+
+@contextlib.contextmanager
+def everybody(folder: Path) -> Iterator[dict[str, tuple[int, list[int]]]]:
+    """Port and processes of: the upstream itself, nginx, edge."""
+    sys.path.insert(0, str(ROOT))
+    from accounts_app.keys import hash_key
+
+    upstream_port, nginx_port, edge_port = free_port(), free_port(), free_port()
+    key = {"id": 1, "organization_id": 1, "name": "bench", "key_hash": hash_key(KEY), "permissions": "rw"}
+    (folder / "snapshot.json").write_text(json.dumps({"version": 1, "at": time.time(), "parts": {"keys": [key]}}))
+    edge = {"DATA_DIR": str(folder), "PORT": str(edge_port), "DATABASE_URL": "postgresql:///none?host=/nonexistent",
+            "PROVIDER_URL_OPENAI": f"http://127.0.0.1:{upstream_port}"}  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        upstream = [sys.executable, __file__, "--upstream", str(upstream_port)]
+        stack.enter_context(running(upstream, upstream_port, 1))
+        found: dict[str, tuple[int, list[int]]] = {"direct": (upstream_port, [])}
+        if nginx := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin"):
+            command = [nginx, "-p", str(folder), "-c", str(nginx_configuration(folder, nginx_port, upstream_port))]
+            found["nginx"] = (nginx_port, [stack.enter_context(running(command, nginx_port, 0)).pid])
+        command = [sys.executable, "-m", "helicone_site.asgi"]
+        found["edge"] = (edge_port, [stack.enter_context(running(command, edge_port, 0, **edge)).pid])
+        yield found
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--seconds", type=int, default=4)
+    arguments.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
+    arguments.add_argument("--only", nargs="+", choices=list(PATHS), default=list(PATHS))
+    arguments.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.upstream:
+        serve_upstream(given.upstream)
+        return
+    if not shutil.which("wrk"):
+        sys.exit("bench.gateway needs wrk (Debian: apt-get install wrk).")
+    with tempfile.TemporaryDirectory() as name, everybody(Path(name)) as everyone:
+        script = Path(name) / "load.lua"
+        script.write_text(WRK % (json.dumps(json.dumps(REQUEST)), KEY))
+        print(f"{'':6} {'conn':>4} {'through':>8} {'req/s':>8} {'CPU µs':>7} {'p50 ms':>8} {'p99 ms':>8} {'+p50':>7} {'+p99':>7}  errors")
+        for kind in given.only:
+            for connections in given.connections:
+                table(kind, connections, everyone, seconds=given.seconds, script=script)
+
+
+def table(kind: str, connections: int, everyone: dict[str, tuple[int, list[int]]], *, seconds: int, script: Path) -> None:
+    direct: Measured | None = None
+    for through, (port, pids) in everyone.items():
+        got = load(port, kind, connections=connections, seconds=seconds, script=script, pids=pids)
+        direct = direct or got
+        added = (got.p50_us - direct.p50_us) / 1000, (got.p99_us - direct.p99_us) / 1000
+        cpu = f"{got.cpu_us:7.0f}" if pids else "      –"
+        print(f"{kind:6} {connections:4} {through:>8} {got.requests / seconds:8.0f} {cpu} {got.p50_us / 1000:8.2f} "
+              f"{got.p99_us / 1000:8.2f} {added[0]:7.2f} {added[1]:7.2f}  {got.errors or ''}", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
