@@ -17,10 +17,8 @@ class Event(NamedTuple):
 
 def looks_like(data: bytes) -> bool:
     """Whether `data` is an event stream, told by its first lines and not by its content type."""
-    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
-    while head.startswith(b":"):
-        head = head.partition(b"\n")[2].lstrip()
-    return head.startswith((b"data:", b"event:", b"id:", b"retry:")) or b"\ndata:" in data[:65536]
+    head = data[:65536].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return head.startswith((b"data:", b"event:", b"id:", b"retry:")) or b"\ndata:" in head or b"\rdata:" in head
 
 
 _DATA_LINE: Final = re.compile(rb"^data:(.+)", re.MULTILINE)

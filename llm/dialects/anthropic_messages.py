@@ -30,7 +30,7 @@ _COUNT_PATH: Final = "/count_tokens"
 
 def score(call: Call) -> int:
     sample = call.sample
-    kind = sample.get("type")
+    kind = loose.text(sample.get("type"))
     if (kind == "message" and "content" in sample) or kind in _EVENTS:
         return 100
     if kind == "error" and isinstance(sample.get("error"), dict):
@@ -156,7 +156,7 @@ def read(call: Call) -> Reading:
         return _count(request, body)
     sent = body.get("usage")
     blocks = loose.mappings(body.get("content"))
-    calls = [(loose.text(block.get("name")), block.get("input")) for block in blocks if block.get("type") in _CALLS]
+    calls = [(loose.text(block.get("name")), block.get("input")) for block in blocks if loose.text(block.get("type")) in _CALLS]
     return Reading(
         kind=_kind(call),
         request_model=loose.name(request.get("model")),

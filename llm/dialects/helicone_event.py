@@ -18,7 +18,7 @@ _BOOKKEEPING: Final = frozenset({"_type", "toolName", "operation"})
 
 
 def score(call: Call) -> int:
-    return 200 if call.request.get("_type") in _KINDS else 0
+    return 200 if loose.text(call.request.get("_type")) in _KINDS else 0
 
 
 def fold(events: Sequence[Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ _SETTINGS: Final = (
 
 def score(call: Call) -> int:
     sample = call.sample
-    if sample.get("object") in _OBJECTS:
+    if loose.text(sample.get("object")) in _OBJECTS:
         return 100
     if isinstance(sample.get("choices"), list):
         return 90
@@ -50,7 +50,7 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     for chunk in events:
         if isinstance(chunk, dict):
             latest.update(chunk)
-            for delta in chunk.get("choices") or ():
+            for delta in loose.listing(chunk.get("choices")):
                 if isinstance(delta, dict):
                     _choice(delta.get("index"), choices).take(delta)
     body = _tops(latest, events)

@@ -27,7 +27,9 @@ def exchange(**given: Any) -> Exchange:
 
 
 def body(value: Any, **given: Any) -> Body:
-    data = value if isinstance(value, bytes) else value.encode() if isinstance(value, str) else json.dumps(value).encode()
+    """A side of an exchange: bytes and text as they are, anything else as JSON."""
+    text = value if isinstance(value, bytes | str) else json.dumps(value)
+    data = text if isinstance(text, bytes) else text.encode()
     return Body(data=data, size=len(data), **given)
 
 
@@ -43,7 +45,8 @@ def golden(file: Path) -> tuple[Exchange, dict[str, Any]]:
     """A golden file as an exchange, and the file itself."""
     said = json.loads(file.read_text(encoding="utf-8"))
     if "events" in said:
-        came = sse(said["events"], named=said.get("named", False), done=said.get("done", False), cut=said.get("cut", ""))
+        given = {key: said[key] for key in ("named", "done", "cut") if key in said}
+        came = sse(said["events"], **given)
     else:
         came = said["response_text"].encode() if "response_text" in said else json.dumps(said["response"]).encode()
     asked = body(said["request"]) if said["request"] is not None else Body()

@@ -1,0 +1,185 @@
+"""A stream folds into the body it would have been, however it was cut into chunks and however they were framed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm import dialects
+from llm.dialects import anthropic_messages, openai_chat, openai_responses
+from llm.frames import unwrap
+from llm.parse import parse
+from tests.wire.exchanges import body, exchange, sse
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+@st.composite
+def pieces(draw: st.DrawFn, text: str) -> list[str]:
+    """`text` cut anywhere, empty pieces among them."""
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+def chunk(**delta: Any) -> dict[str, Any]:
+    return {"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [{"index": 0, "delta": delta}]}
+
+
+@given(st.data(), TEXT, TEXT, TEXT)
+def test_chat_deltas_cut_anywhere_are_one_message(data, content, reasoning, arguments):
+    events = [chunk(role="assistant")]
+    events += [chunk(reasoning_content=piece) for piece in data.draw(pieces(reasoning))]
+    events += [chunk(content=piece) for piece in data.draw(pieces(content))]
+    start = {"index": 0, "id": "call", "type": "function", "function": {"name": "look", "arguments": ""}}
+    events += [chunk(tool_calls=[start])]
+    events += [
+        chunk(tool_calls=[{"index": 0, "function": {"arguments": piece}}]) for piece in data.draw(pieces(arguments))
+    ]
+    events += [{**chunk(), "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+    (choice,) = openai_chat.fold(events)["choices"]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": content,
+        "reasoning_content": reasoning or None,
+        "tool_calls": [{"id": "call", "type": "function", "function": {"name": "look", "arguments": arguments}}],
+    }
+
+
+@given(st.data(), TEXT, TEXT, st.dictionaries(TEXT, TEXT, max_size=3))
+def test_anthropic_deltas_cut_anywhere_are_one_message(data: st.DataObject, text, thinking, tool_input) -> None:
+    def deltas(index: int, kind: str, key: str, whole: str) -> list[dict[str, Any]]:
+        return [
+            {"type": "content_block_delta", "index": index, "delta": {"type": kind, key: piece}}
+            for piece in data.draw(pieces(whole))
+        ]
+
+    def start(index: int, **block: Any) -> dict[str, Any]:
+        return {"type": "content_block_start", "index": index, "content_block": block}
+
+    events = [
+        {"type": "message_start", "message": {"type": "message", "content": [], "usage": {"output_tokens": 1}}},
+        start(0, type="thinking", thinking=""), *deltas(0, "thinking_delta", "thinking", thinking),
+        start(1, type="text", text=""), *deltas(1, "text_delta", "text", text),
+        start(2, type="tool_use", id="t", name="look", input={}),
+        *deltas(2, "input_json_delta", "partial_json", json.dumps(tool_input)),
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
+    ]
+    folded = anthropic_messages.fold(events)
+    assert folded["usage"] == {"output_tokens": 9}
+    assert folded["content"] == [
+        {"type": "thinking", "thinking": thinking},
+        {"type": "text", "text": text},
+        {"type": "tool_use", "id": "t", "name": "look", "input": tool_input},
+    ]
+
+
+@given(st.data(), TEXT, TEXT)
+def test_broken_response_streams_keep_what_came_however_it_was_cut(data, text, arguments):
+    events: list[dict[str, Any]] = [{"type": "response.created", "response": {"status": "in_progress", "output": []}}]
+    events += [
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": piece}
+        for piece in data.draw(pieces(text))
+    ]
+    events += [{"type": "response.output_item.added", "output_index": 1,
+                "item": {"type": "function_call", "name": "look", "arguments": ""}}]
+    events += [
+        {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": piece}
+        for piece in data.draw(pieces(arguments))
+    ]
+    assert openai_responses.fold(events)["output"] == [
+        {"type": "message", "content": [{"type": "output_text", "text": text}]},
+        {"type": "function_call", "name": "look", "arguments": arguments},
+    ]
+
+
+USAGE = st.fixed_dictionaries({"prompt_tokens": st.integers(0, 10**6), "completion_tokens": st.integers(0, 10**6)})
+
+
+@given(st.lists(USAGE, min_size=1, max_size=4))
+def test_usage_told_again_and_again_is_the_last_told_and_never_a_sum(told):
+    events = [{**chunk(content="x"), "usage": usage} for usage in told]
+    assert openai_chat.fold(events)["usage"] == told[-1]
+
+
+def test_a_tool_call_under_a_used_index_with_another_id_is_another_call():
+    events = [
+        chunk(tool_calls=[{"index": 0, "id": "a", "function": {"name": "one", "arguments": "{}"}}]),
+        chunk(tool_calls=[{"index": 0, "id": "b", "function": {"name": "two", "arguments": "{}"}}]),
+    ]
+    (choice,) = openai_chat.fold(events)["choices"]
+    assert [call["function"]["name"] for call in choice["message"]["tool_calls"]] == ["one", "two"]
+
+
+def test_content_that_comes_as_parts_stays_parts():
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}
+    more = {"type": "thinking", "thinking": [{"type": "text", "text": "m."}]}
+    events = [chunk(content=[thought]), chunk(content=[more]), chunk(content="Yes")]
+    (choice,) = openai_chat.fold(events)["choices"]
+    assert choice["message"]["content"] == [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hmm."}]}, {"type": "text", "text": "Yes"},
+    ]
+    assert thought == {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}
+
+
+# --- framing ----------------------------------------------------------------------------------------------------------
+
+EVENTS = st.lists(
+    st.fixed_dictionaries({"type": st.just("content_block_delta"), "text": TEXT, "n": st.integers(-5, 5)}),
+    min_size=1, max_size=6,
+)
+
+
+@given(EVENTS, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.booleans(), st.booleans())
+def test_an_event_stream_is_read_whatever_its_line_ends_names_comments_and_terminal(events, end, named, done, comments):
+    stream = sse(events, named=named, done=done).decode()
+    if comments:
+        stream = ": hello\n\n" + stream.replace("\n\n", "\n\n: keep-alive\n\n")
+    payload = unwrap(body(stream.replace("\n", end)))
+    assert (payload.shape, list(payload.events), payload.is_done, payload.problems) == ("sse", events, done, ())
+
+
+@given(EVENTS)
+def test_json_lines_are_the_stream_they_were(events):
+    lines = "\n".join(json.dumps(event) for event in events)
+    payload = unwrap(body(lines))
+    assert (payload.shape, list(payload.events), payload.problems) == ("lines", events, ())
+
+
+@given(EVENTS, st.integers(1, 40))
+def test_a_stream_cut_anywhere_keeps_its_whole_events(events, cut):
+    stream = sse(events)
+    kept = unwrap(body(stream[:-cut])).events
+    assert list(kept) == events[: len(kept)]
+    assert len(kept) >= len(events) - 1 - cut // 10
+
+
+def test_one_event_over_several_data_lines_is_one_event():
+    assert unwrap(body('data: {"a":\ndata: 1}\n\ndata: {"a": 2}\n\n')).events == ({"a": 1}, {"a": 2})
+
+
+def test_events_without_the_empty_line_between_them_are_told_apart():
+    assert unwrap(body('data: {"a": 1}\ndata: {"a": 2}\ndata: [DONE]\n\n')).events == ({"a": 1}, {"a": 2})
+
+
+def test_a_dialect_is_found_by_being_there():
+    assert {name for name, _ in dialects.every()} >= {"openai_chat", "anthropic_messages"}
+
+
+def test_folding_leaves_the_events_as_they_were():
+    events = [chunk(content=[{"type": "text", "text": "a"}]), chunk(content=[{"type": "text", "text": "b"}])]
+    before = json.dumps(events)
+    openai_chat.fold(events)
+    openai_chat.fold(events)
+    assert json.dumps(events) == before
+
+
+def test_a_folded_body_reads_like_the_stream():
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    stream = sse([chunk(role="assistant", content="Hi"), {**chunk(), "usage": usage}])
+    streamed = parse(exchange(request=body({"model": "m"}), response=body(stream)))
+    assert streamed.folded_response is not None
+    whole = parse(exchange(request=body({"model": "m"}), response=body(streamed.folded_response)))
+    assert (whole.usage, whole.response_preview) == (streamed.usage, streamed.response_preview)
