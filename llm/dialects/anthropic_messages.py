@@ -156,7 +156,8 @@ def read(call: Call) -> Reading:
         return _count(request, body)
     sent = body.get("usage")
     blocks = loose.mappings(body.get("content"))
-    calls = [(loose.text(block.get("name")), block.get("input")) for block in blocks if loose.text(block.get("type")) in _CALLS]
+    called = [block for block in blocks if loose.text(block.get("type")) in _CALLS]
+    calls = [(loose.text(block.get("name")), block.get("input")) for block in called]
     return Reading(
         kind=_kind(call),
         request_model=loose.name(request.get("model")),

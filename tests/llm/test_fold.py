@@ -78,7 +78,7 @@ def test_anthropic_deltas_cut_anywhere_are_one_message(data: st.DataObject, text
 
 @given(st.data(), TEXT, TEXT)
 def test_broken_response_streams_keep_what_came_however_it_was_cut(data, text, arguments):
-    events: list[dict[str, Any]] = [{"type": "response.created", "response": {"status": "in_progress", "output": []}}]
+    events = [{"type": "response.created", "response": {"status": "in_progress", "output": []}}]
     events += [
         {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": piece}
         for piece in data.draw(pieces(text))

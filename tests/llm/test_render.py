@@ -56,7 +56,8 @@ def test_an_anthropic_message_shows_thinking_tools_and_documents():
             {"type": "tool_result", "tool_use_id": "t1", "is_error": True, "content": "broken"},
         ]}],
     }, {"type": "message", "stop_reason": "tool_use", "content": [
-        {"type": "thinking", "thinking": "Hm"}, {"type": "tool_use", "id": "t2", "name": "weather", "input": {"c": 1}}]})
+        {"type": "thinking", "thinking": "Hm"},
+        {"type": "tool_use", "id": "t2", "name": "weather", "input": {"c": 1}}]})
     assert conversation.messages[0] == Message("system", (Part("text", text="Be kind."),))
     assert conversation.messages[1].parts == (
         Part("image", url=PICTURE, media_type="image/png"),

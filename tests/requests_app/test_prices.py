@@ -73,7 +73,7 @@ def test_a_price_by_the_hour_is_read_from_the_bundle(small):
     usage = Usage(input_tokens=1_000_000, output_tokens=0)
     reading = Reading(response_model="deepseek-chat", usage=usage)
 
-    def cost(hour: int) -> int | None:
+    def cost(hour):
         moment = datetime(2026, 11, 21, hour, tzinfo=UTC)
         return book.charge(exchange(provider="deepseek", requested_at=moment), reading).nano_usd
 
