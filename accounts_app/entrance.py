@@ -138,7 +138,10 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 def _join_as(request: HttpRequest, found: Invitation, user: User) -> HttpResponse:
     if request.method != "POST":
         return render(request, "accounts_app/invitation.html", {"invitation": found, "is_logged_in": True})
-    return _welcome(request, actions.join(found, user).organization_id)
+    try:
+        return _welcome(request, actions.join(found, user).organization_id)
+    except actions.NotAllowed:
+        return render(request, "accounts_app/dead_link.html", {"kind": "invitation"}, status=410)
 
 
 def _welcome(request: HttpRequest, organization_id: int) -> HttpResponse:

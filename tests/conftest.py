@@ -39,17 +39,20 @@ def fresh_cache():
     cache.clear()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A real browser; skips where there is none, unless REQUIRE_BROWSER=1."""
+    """A real browser; skips where there is none, unless REQUIRE_BROWSER=1.
+
+    One per module: while it is there, an event loop runs in this thread, and `asyncio.run` of other modules refuses.
+    """
     program = os.environ.get("CHROMIUM_BIN") or shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         message = "No Chromium on PATH; name one with CHROMIUM_BIN."
         pytest.fail(message) if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip(message)
     playwright = pytest.importorskip("playwright.sync_api")
-    # Playwright keeps a loop running in this thread, which Django would take for asynchronous code.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with playwright.sync_playwright() as started:
+    with pytest.MonkeyPatch.context() as patch, playwright.sync_playwright() as started:
+        # Django would take the thread with a loop in it for asynchronous code.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         browser = started.chromium.launch(executable_path=program, args=list(CHROMIUM_FLAGS))
         yield browser
         browser.close()

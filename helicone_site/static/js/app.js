@@ -479,6 +479,9 @@ if (palette) {
   $("input", palette).addEventListener("input", (event) => searchPalette(event.target.value));
   palette.addEventListener("keydown", paletteKey);
 }
+if (!/Mac|iP(hone|ad)/.test(navigator.platform)) {
+  for (const key of $$("[data-modifier]")) key.textContent = `ctrl ${key.dataset.modifier}`;
+}
 startDrawer();
 $(".settings-nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 refresh();
