@@ -33,7 +33,8 @@ class Child:
     """What to run, and how it is known to be ready and made to stop.
 
     `is_ready` is asked with its pid. `runs_once`: it must end with 0 before what comes after it starts. `must_start`:
-    it is given up, and with it everything, when it dies so often before it was ever ready.
+    it is given up, and with it everything, when it dies so often before it was ever ready. `may_end`: when it ends
+    with 0 it is done, and nobody waits for that.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Child:
     last_resort: signal.Signals = signal.SIGKILL
     runs_once: bool = False
     must_start: int | None = None
+    may_end: bool = False
 
 
 @dataclass(slots=True)
@@ -187,6 +189,9 @@ class Supervisor:
             self._failure = f"{state.child.name} failed ({_ending(code)}); its last lines above say why."
 
     def _plan_restart(self, state: _State, code: int) -> None:
+        if code == 0 and state.child.may_end:
+            state.is_done = True
+            return
         now = time.monotonic()
         if now - state.started_at >= STABLE_SECONDS:
             state.pause = FIRST_PAUSE_SECONDS

@@ -99,11 +99,12 @@ def _run(*, is_demo: bool) -> int:
     heartbeat.clear(settings.HEALTH_DIR)
     known_login = _first_login()
     services = _services()
-    environment = _environment()
+    environment = _environment() | (_fake_providers() if is_demo else {})
     prepare = Child("prepare", _manage("prepare", environment), runs_once=True)
-    stages = [services, [prepare], _processes(environment)]
+    processes = _processes(environment)
     if is_demo:
-        stages.append([Child("demo", _manage("demo", environment))])
+        processes.append(Child("demo", _manage("demo", environment), may_end=True))
+    stages = [services, [prepare], processes]
     embedded_ones = {child.name: child for child in services}
 
     def speak_for(name: str, pid: int) -> None:
@@ -166,6 +167,14 @@ def _environment() -> dict[str, str]:
     }
     agreed = {"DATA_DIR": str(places.DATA_DIR), "PYTHONUNBUFFERED": "1"}
     return {"MALLOC_ARENA_MAX": "2", **ours, **agreed}
+
+
+def _fake_providers() -> dict[str, str]:
+    """Where the demo serves its fake provider: on a free port, or where the operator says."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    names = ("PROVIDER_URL_OPENAI", "PROVIDER_URL_ANTHROPIC")
+    return {name: os.environ.get(name, url) for name in names}
 
 
 # --- once all is ready --------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ SCRIPTS = {
         echo $$ > "$NAME.pid"
         while :; do sleep 0.05; done""",
     "fails": "echo 'the reason'; exit 3",
-    "ends": 'echo "ran $NAME" >> order',
+    "ends": 'echo $$ > "$NAME.pid"; echo "ran $NAME" >> order',
     "forks": """
         sleep 1000 & echo $! > grandchild.pid
         echo $$ > "$NAME.pid"
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _child(folder: Path, *, name: str, does: str = "lives", grace: float = 10.0, must_start: int | None = None,
-           runs_once: bool = False) -> supervise.Child:  # fmt: skip
+           runs_once: bool = False, may_end: bool = False) -> supervise.Child:  # fmt: skip
     path = folder / f"{name}.pid"
     return supervise.Child(
         name,
@@ -53,6 +53,7 @@ def _child(folder: Path, *, name: str, does: str = "lives", grace: float = 10.0,
         grace_seconds=grace,
         must_start=must_start,
         runs_once=runs_once,
+        may_end=may_end,
     )
 
 

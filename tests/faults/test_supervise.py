@@ -132,6 +132,15 @@ def test_a_stage_starts_when_the_one_before_is_ready(build):
     assert house.order() == ["start one", "ran once", "start two"]
 
 
+def test_who_may_end_is_not_started_again(build):
+    house = build(named("one"), named("tale", does="ends", may_end=True))
+    house.await_ready()
+    wait_until(lambda: "ran tale" in house.order(), "the tale is told")
+    _, said = house.stop()
+    assert house.order().count("ran tale") == 1
+    assert "tale ended" not in said
+
+
 def test_who_does_not_stop_in_time_is_ended(build):
     house = build(named("one", does="ignores", grace=0.1))
     house.await_ready()
