@@ -1,7 +1,7 @@
 """The requests room as Helicone's REST API: its paths, its words, its shapes. Everything is a question; all need read.
 
-    _Invalid(APIException)    the body asked for what cannot be: 422 in Helicone's validation shape
-    TooSlow                   500 with the sentence; never an empty list
+_Invalid(APIException)    the body asked for what cannot be: 422 in Helicone's validation shape
+TooSlow                   500 with the sentence; never an empty list
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rest_framework.views import APIView
 from accounts_app.permissions import ApiKeyAuthentication, Caller, MayRead
 from lib.clock import now
 from llm.providers import by_slug
-from requests_app import bodies, filter_json, queries
+from requests_app import bodies, filter_json, queries, queries_sums
 from requests_app.filters import EQUAL, FilterError, join, leaf
 from requests_app.queries import Question, Sort, TooSlow
 from requests_app.rows import RequestRow
@@ -309,7 +309,7 @@ class CountRequests(_View):
     """POST /v1/request/count/query."""
 
     def post(self, request: Request) -> Response:
-        return Response({"data": queries.count_all(_query(request).question), "error": None})
+        return Response({"data": queries_sums.count_all(_query(request).question), "error": None})
 
 
 class QueryIds(_View):

@@ -187,6 +187,9 @@ def _chip(asked: Asked, one: Leaf) -> Chip:
     without = asked.without(filter_url.parameter(one), filter_url.text_of(one))
     if one.value is None:
         return Chip(words, "is not known" if one.operator == EQUAL else "is known", "", without)
+    if entry.kind == "boolean":
+        is_so = one.value == (one.operator == EQUAL)
+        return Chip(words, "yes" if is_so else "no", "", without)
     value = f"${one.value}" if entry.kind == "money" else filter_url.plain(one.value)
     unit = f" {entry.unit}" if entry.unit and entry.kind != "money" else ""
     return Chip(words, OPERATOR_WORDS[one.operator], f"{value}{unit}" if value else "empty", without)

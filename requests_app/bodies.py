@@ -1,6 +1,6 @@
 """Stored bodies as bytes, JSON and conversation again.
 
-    BodyUnreadable     a body was sealed with a key, or packed with a dictionary, that is not here
+BodyUnreadable     a body was sealed with a key, or packed with a dictionary, that is not here
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from llm.conversation import Conversation, Message, Part
 from llm.providers import by_slug
 from requests_app import bodies, telling
 from requests_app.bodies import Bodies, BodyUnreadable
-from requests_app.queries import Summary
+from requests_app.queries_sums import Summary
 from requests_app.rows import BodyRow, RequestRow
 
 LONGEST_PART = 20_000

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
@@ -23,27 +23,17 @@ from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg.errors import QueryCanceled
 
-from lib.clock import from_microseconds, microseconds, now, time_of
+from lib.clock import from_microseconds, microseconds, time_of
 from requests_app.filters import (
     EVERYTHING,
-    Entry,
-    FilterError,
     Node,
     as_uuid,
     bounds,
     compile,
     entry_of,
-    escaped,
 )
 from requests_app.rows import BodyRow, RequestRow
 from requests_app.store import BODY_COLUMNS, COLUMNS, JSON_COLUMNS, partition_start, row_from
-
-SUMMARY_TIMEOUT_MS = 5_000
-COUNT_TIMEOUT_MS = 2_000
-COUNTED_EXACTLY = 10_000
-SUGGESTIONS, SUGGESTED_FROM, SUGGESTED_DAYS = 20, 20_000, 30
-"""How many values are offered, from how many of the newest rows, at most how old."""
-FAILED = "r.status NOT BETWEEN 200 AND 299"
 
 _NAMES = ", ".join(f"r.{name}" for name in COLUMNS)
 _JSON = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
@@ -97,7 +87,7 @@ class Page:
 
 
 @contextmanager
-def _reader(timeout_ms: int | None = None) -> Iterator[CursorWrapper]:
+def reader(timeout_ms: int | None = None) -> Iterator[CursorWrapper]:
     """A cursor in a short transaction with a time limit. Raises TooSlow."""
     limit = min(timeout_ms or settings.READER_TIMEOUT_MS, settings.READER_TIMEOUT_MS)
     try:
@@ -119,10 +109,10 @@ def _row(values: Sequence[Any]) -> RequestRow:
     return row_from(dict(zip(COLUMNS, found, strict=True)))
 
 
-def _where(question: Question) -> tuple[str, list[Any]]:
+def where(question: Question) -> tuple[str, list[Any]]:
     """The whole condition but for windows and cursors; organisation first."""
     clause = compile(question.filter)
-    since, until = _range(question)
+    since, until = time_range(question)
     sql: str = "r.organization_id = %s"
     values: list[Any] = [question.organization_id]
     if since:
@@ -132,7 +122,7 @@ def _where(question: Question) -> tuple[str, list[Any]]:
     return f"{sql} AND {clause.sql}", [*values, *clause.values]
 
 
-def _range(question: Question) -> tuple[datetime | None, datetime | None]:
+def time_range(question: Question) -> tuple[datetime | None, datetime | None]:
     """What the question and its filter say about time, together."""
     low, high = bounds(question.filter)
     lows = [moment for moment in (question.since, low) if moment]
@@ -146,7 +136,7 @@ def _range(question: Question) -> tuple[datetime | None, datetime | None]:
 
 def page(question: Question, *, size: int, older: Cursor | None = None, newer: Cursor | None = None) -> Page:
     """The newest rows, those older than a cursor, or the ones just newer than it."""
-    with _reader() as cursor:
+    with reader() as cursor:
         rows = _walk(cursor, question, size + 1, start=newer or older, upward=newer is not None)
     more, shown = len(rows) > size, rows[:size]
     if newer:
@@ -157,15 +147,15 @@ def page(question: Question, *, size: int, older: Cursor | None = None, newer: C
 def _walk(
     cursor: CursorWrapper, question: Question, wanted: int, *, start: Cursor | None, upward: bool
 ) -> list[RequestRow]:
-    where, values = _where(question)
+    condition, values = where(question)
     direction, sign = ("ASC", ">") if upward else ("DESC", "<")
     if start:
-        where += f" AND (r.requested_at, r.id) {sign} (%s, %s)"
+        condition += f" AND (r.requested_at, r.id) {sign} (%s, %s)"
         values += [start.requested_at, start.id]
     found: list[RequestRow] = []
     for low, high in _windows(cursor, question, start, upward=upward):
         cursor.execute(
-            f"SELECT {_NAMES} FROM llm_request r WHERE {where} AND r.requested_at >= %s "
+            f"SELECT {_NAMES} FROM llm_request r WHERE {condition} AND r.requested_at >= %s "
             f"AND r.requested_at < %s ORDER BY r.requested_at {direction}, r.id {direction} LIMIT %s",
             [*values, low, high, wanted - len(found)],
         )
@@ -180,7 +170,7 @@ def _windows(
 ) -> list[tuple[datetime, datetime]]:
     """Stretches of 1, 1, 2, 4, … partitions over all the rows asked for, in walking order."""
     stored = _partitions(cursor)
-    since, until = _range(question)
+    since, until = time_range(question)
     if start and upward:
         since = max(start.requested_at, since or start.requested_at)
     elif start:
@@ -217,7 +207,7 @@ def _partitions(cursor: CursorWrapper) -> list[datetime]:
 
 def neighbours(question: Question, row: RequestRow) -> tuple[RequestRow | None, RequestRow | None]:
     """The rows just newer and just older than this one in the list."""
-    with _reader() as cursor:
+    with reader() as cursor:
         newer = _walk(cursor, question, 1, start=cursor_of(row), upward=True)
         older = _walk(cursor, question, 1, start=cursor_of(row), upward=False)
     return (newer[0] if newer else None), (older[0] if older else None)
@@ -237,9 +227,9 @@ def batches(question: Question, *, size: int = 1_000) -> Iterator[tuple[RequestR
 
 def has_any(organization_id: int) -> bool:
     """Whether anything was ever captured for this organisation."""
-    with _reader() as cursor:
+    with reader() as cursor:
         cursor.execute("SELECT EXISTS (SELECT 1 FROM llm_request WHERE organization_id = %s)", [organization_id])
-        return bool(_single(cursor))
+        return bool(single(cursor))
 
 
 # --- rows in another order, for the API -----------------------------------------------------------------------
@@ -267,151 +257,24 @@ class Sort:
 
 def ordered(question: Question, *, sort: Sort, limit: int, offset: int) -> list[RequestRow]:
     """Rows in an order of their own; ties and the unknown last, newest first."""
-    where, values = _where(question)
+    condition, values = where(question)
     direction = "ASC" if sort.direction == "asc" else "DESC"
     if sort.key:
         order = f"{SORTS[sort.key]} {direction} NULLS LAST, r.requested_at DESC, r.id DESC"
         values += [sort.name] if sort.key == "property" else []
     else:
         order = f"r.requested_at {direction}, r.id {direction}"
-    with _reader() as cursor:
+    with reader() as cursor:
         cursor.execute(
-            f"SELECT {_NAMES} FROM llm_request r WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s",
+            f"SELECT {_NAMES} FROM llm_request r WHERE {condition} ORDER BY {order} LIMIT %s OFFSET %s",
             [*values, limit, offset],
         )
         return list(map(_row, cursor.fetchall()))
 
 
-# --- counts ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    value: int
-    is_exact: bool
-
-
-def count(question: Question, *, most: int = COUNTED_EXACTLY) -> Count:
-    """How many rows, counted no further than `most`. Raises TooSlow."""
-    where, values = _where(question)
-    with _reader(COUNT_TIMEOUT_MS) as cursor:
-        cursor.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM llm_request r WHERE {where} LIMIT %s) AS counted",
-            [*values, most + 1],
-        )
-        found = _single(cursor)
-    return Count(min(found, most), is_exact=found <= most)
-
-
-def count_all(question: Question) -> int:
-    """How many rows, all of them. Raises TooSlow."""
-    where, values = _where(question)
-    with _reader() as cursor:
-        cursor.execute(f"SELECT count(*) FROM llm_request r WHERE {where}", values)
-        return int(_single(cursor))
-
-
-def _single(cursor: CursorWrapper) -> Any:
+def single(cursor: CursorWrapper) -> Any:
     found = cursor.fetchone()
     return found[0] if found else None
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    since: datetime
-    until: datetime
-    requests: int
-    failed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Sums over all rows of a question; money in nano-USD, of the `priced` ones only."""
-
-    requests: int
-    failed: int
-    priced: int
-    cost_nano_usd: int
-    duration_p95_ms: float | None
-    buckets: tuple[Bucket, ...]
-
-    @property
-    def failed_share(self) -> float | None:
-        return self.failed / self.requests if self.requests else None
-
-
-def summary(question: Question, *, buckets: int = 48) -> Summary:
-    """From the ground, with the requests over time in equal buckets. Raises TooSlow."""
-    with _reader(SUMMARY_TIMEOUT_MS) as cursor:
-        since, until = _ends(cursor, question)
-        width = max((until - since) / buckets, timedelta(microseconds=1))
-        where, values = _where(replace(question, since=since, until=question.until))
-        cursor.execute(
-            "SELECT least(floor(extract(epoch FROM r.requested_at - %s) / %s), %s)::int, count(*), "
-            f"count(*) FILTER (WHERE {FAILED}), count(r.cost_nano_usd), coalesce(sum(r.cost_nano_usd), 0) "
-            f"FROM llm_request r WHERE {where} GROUP BY 1",
-            [since, width.total_seconds(), buckets - 1, *values],
-        )
-        sums = {row[0]: row[1:] for row in cursor.fetchall()}
-        cursor.execute(
-            "SELECT percentile_disc(0.95) WITHIN GROUP (ORDER BY r.duration_ms) "
-            f"FROM llm_request r WHERE {where} AND r.duration_ms IS NOT NULL",
-            values,
-        )
-        p95 = _single(cursor)
-    drawn = tuple(
-        Bucket(since + width * index, since + width * (index + 1), *sums.get(index, (0, 0))[:2])
-        for index in range(buckets)
-    )
-    requests, failed, priced, cost = (sum(int(row[i]) for row in sums.values()) for i in range(4))
-    return Summary(requests, failed, priced, cost, p95, drawn)
-
-
-def _ends(cursor: CursorWrapper, question: Question) -> tuple[datetime, datetime]:
-    """The range as two moments: an open start is the organisation's oldest row, an open end is now."""
-    since, until = _range(question)
-    until = until or now()
-    if since is None:
-        cursor.execute(
-            "SELECT requested_at FROM llm_request WHERE organization_id = %s ORDER BY requested_at LIMIT 1",
-            [question.organization_id],
-        )
-        since = _single(cursor) or until - timedelta(days=1)
-    return since, max(until, since + timedelta(seconds=1))
-
-
-# --- values to choose from ------------------------------------------------------------------------------------
-
-
-def suggestions(organization_id: int, key: str, *, name: str = "", term: str = "") -> list[str]:
-    """Values of an entry seen lately, the commonest first. Raises FilterError for one that has none to offer."""
-    entry = entry_of(key)
-    if not entry.is_suggested:
-        raise FilterError(f"{entry.words} has no list of values.", path=key)
-    return _commonest(organization_id, _suggested(entry), [name] if entry.is_map else [], term)
-
-
-def property_keys(organization_id: int, *, term: str = "") -> list[str]:
-    """Names of properties seen lately, the commonest first."""
-    return _commonest(organization_id, "jsonb_object_keys(r.properties)", [], term)
-
-
-def _suggested(entry: Entry) -> str:
-    return f"({entry.sql} ->> %s)" if entry.is_map else f"({entry.sql})::text"
-
-
-def _commonest(organization_id: int, sql: str, names: list[str], term: str) -> list[str]:
-    with _reader(COUNT_TIMEOUT_MS) as cursor:
-        cursor.execute(
-            f"SELECT value FROM (SELECT {sql} AS value FROM (SELECT * FROM llm_request r "
-            "WHERE r.organization_id = %s AND r.requested_at >= %s ORDER BY r.requested_at DESC LIMIT %s) AS r) "
-            "AS seen WHERE value ILIKE %s GROUP BY value ORDER BY count(*) DESC, value LIMIT %s",
-            [
-                *names, organization_id, now() - timedelta(days=SUGGESTED_DAYS), SUGGESTED_FROM,
-                f"%{escaped(term)}%", SUGGESTIONS,
-            ],
-        )
-        return [value for (value,) in cursor.fetchall()]
 
 
 # --- one request ----------------------------------------------------------------------------------------------
@@ -420,7 +283,7 @@ def _commonest(organization_id: int, sql: str, names: list[str], term: str) -> l
 def one(organization_id: int, text: str) -> RequestRow | None:
     """The request with this id, ours or one its client chose."""
     identifier = as_uuid(text)
-    with _reader() as cursor:
+    with reader() as cursor:
         if identifier and (at := time_of(identifier)):
             key: tuple[Any, ...] = (organization_id, identifier, at, at + timedelta(milliseconds=1))
             cursor.execute(f"{_ONE} AND r.requested_at >= %s AND r.requested_at < %s", key)
@@ -443,7 +306,7 @@ def alias_owners(organization_id: int, rows: Sequence[RequestRow]) -> set[UUID]:
     chosen = [row.client_request_id for row in rows if row.client_request_id]
     if not chosen:
         return set()
-    with _reader() as cursor:
+    with reader() as cursor:
         cursor.execute(
             "SELECT id FROM request_alias WHERE organization_id = %s AND client_id = ANY(%s)",
             [organization_id, chosen],
@@ -460,14 +323,17 @@ def bodies(rows: Sequence[RequestRow]) -> dict[UUID, BodyRow]:
     """Stored bodies of rows of one organisation, by id."""
     if not rows:
         return {}
-    with _reader() as cursor:
+    with reader() as cursor:
         cursor.execute(
             f"SELECT {', '.join(f'b.{name}' for name in BODY_COLUMNS)} FROM llm_request_body b "
             "JOIN unnest(%s::timestamptz[], %s::uuid[]) AS w (requested_at, id) USING (requested_at, id) "
             "WHERE b.organization_id = %s AND b.requested_at BETWEEN %s AND %s",
             [
-                [row.requested_at for row in rows], [row.id for row in rows], rows[0].organization_id,
-                min(row.requested_at for row in rows), max(row.requested_at for row in rows),
+                [row.requested_at for row in rows],
+                [row.id for row in rows],
+                rows[0].organization_id,
+                min(row.requested_at for row in rows),
+                max(row.requested_at for row in rows),
             ],
         )
         found = [BodyRow(*map(_plain_bytes, row)) for row in cursor.fetchall()]

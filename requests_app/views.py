@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, is_at_least, page
-from requests_app import asking, billing, bodies, drawing, exports, queries, telling
+from requests_app import asking, billing, bodies, drawing, exports, queries, queries_sums, telling
 from requests_app.asking import Asked
 from requests_app.filters import Entry, FilterError, catalogue, entry_of
 from requests_app.queries import Page, Question, TooSlow, cursor_of, read_cursor
@@ -63,7 +63,7 @@ def summary(request: OrganizationRequest) -> HttpResponseBase:
     asked = _asked(request)
     context: dict[str, Any] = {"asked": asked, "is_repeated": _is_summed_again(asked)}
     try:
-        found = queries.summary(asked.question)
+        found = queries_sums.summary(asked.question)
         context |= {"summary": found, "bars": [(bar, _zoom(asked, bar)) for bar in drawing.bars(found)]}
     except TooSlow:
         context["count"] = _count(asked)
@@ -80,7 +80,7 @@ def values(request: OrganizationRequest) -> HttpResponseBase:
         raise Http404("There is no such filter.")
     context = {
         "entry": entry, "operators": _operators(entry), "offered": _offered(organization_id, entry, request.GET),
-        "names": queries.property_keys(organization_id) if entry.kind == "property" else [],
+        "names": queries_sums.property_keys(organization_id) if entry.kind == "property" else [],
     }  # fmt: skip
     part = "_options.html" if request.GET.get("part") == "options" else "_fields.html"
     return render(request, f"requests_app/{part}", context)
@@ -156,9 +156,7 @@ def _listed(request: OrganizationRequest, asked: Asked) -> dict[str, Any]:
     found, trouble = _found(asked)
     since = read_cursor(request.GET.get("since", ""))
     known = (since.requested_at, since.id) if since else None
-    lines = [
-        telling.line(row, is_new=known is not None and (row.requested_at, row.id) > known) for row in found.rows
-    ]
+    lines = [telling.line(row, is_new=known is not None and (row.requested_at, row.id) > known) for row in found.rows]
     fingerprint = telling.fingerprint(found.rows)
     return {
         "asked": asked, "lines": lines, "columns": asking.shown_columns(asked), "page": found, "trouble": trouble,
@@ -209,9 +207,9 @@ def _is_summed_again(asked: Asked) -> bool:
     return asked.is_live and asked.period.preset in LIVE_SUMMARY_RANGES
 
 
-def _count(asked: Asked) -> queries.Count | None:
+def _count(asked: Asked) -> queries_sums.Count | None:
     try:
-        return queries.count(asked.question)
+        return queries_sums.count(asked.question)
     except TooSlow:
         return None
 
@@ -233,6 +231,6 @@ def _offered(organization_id: int, entry: Entry, query: QueryDict) -> list[str]:
     if not entry.is_suggested or (entry.is_map and not name):
         return []
     try:
-        return queries.suggestions(organization_id, entry.key, name=name, term=term)
+        return queries_sums.suggestions(organization_id, entry.key, name=name, term=term)
     except TooSlow:
         return []

@@ -64,9 +64,7 @@ def _fold(
     )  # fmt: skip
 
 
-def _drawn(
-    items: Iterable[tuple[SafeString, Any]], depth: int, budget: _Budget
-) -> Iterator[tuple[SafeString]]:
+def _drawn(items: Iterable[tuple[SafeString, Any]], depth: int, budget: _Budget) -> Iterator[tuple[SafeString]]:
     for key, item in items:
         if not budget.take():
             yield (format_html('<span class="muted">{}</span>', "… more: download it to see all"),)

@@ -20,7 +20,10 @@ class Company:
     def key(self, permissions: str = "rw") -> str:
         key = keys.mint()
         ApiKey.objects.create(
-            organization=self.organization, name="test", key_hash=keys.hash_key(key), hint=key[-4:],
+            organization=self.organization,
+            name="test",
+            key_hash=keys.hash_key(key),
+            hint=key[-4:],
             permissions=permissions,
         )
         return key

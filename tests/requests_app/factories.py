@@ -30,9 +30,15 @@ PLAIN: dict[str, Any] = {
 
 def make_row(organization_id: int, requested_at: datetime | None = None, **values: Any) -> RequestRow:
     at = requested_at or clock.now()
-    return RequestRow(**{
-        **PLAIN, "organization_id": organization_id, "requested_at": at, "id": clock.uuid7(at), **values,
-    })
+    return RequestRow(
+        **{
+            **PLAIN,
+            "organization_id": organization_id,
+            "requested_at": at,
+            "id": clock.uuid7(at),
+            **values,
+        }
+    )
 
 
 def make_request(

@@ -207,15 +207,17 @@ def test_what_cannot_be_asked_is_answered_by_a_sentence(text, message):
 
 
 def test_helicones_own_example_is_understood():
-    tree = filter_json.parse({
-        "left": {"request_response_rmt": {"request_created_at": {"gte": "2026-07-01T00:00:00.000Z"}}},
-        "operator": "and",
-        "right": {
-            "left": {"request_response_rmt": {"properties": {"environment": {"equals": "prod"}}}},
-            "operator": "or",
-            "right": {"request_response_rmt": {"status": {"gte": "400"}}},
-        },
-    })
+    tree = filter_json.parse(
+        {
+            "left": {"request_response_rmt": {"request_created_at": {"gte": "2026-07-01T00:00:00.000Z"}}},
+            "operator": "and",
+            "right": {
+                "left": {"request_response_rmt": {"properties": {"environment": {"equals": "prod"}}}},
+                "operator": "or",
+                "right": {"request_response_rmt": {"status": {"gte": "400"}}},
+            },
+        }
+    )
     either = Or((Leaf("property", "=", "prod", "environment"), Leaf("status", ">=", 400)))
     assert tree == And((Leaf("at", ">=", datetime(2026, 7, 1, tzinfo=UTC)), either))
 

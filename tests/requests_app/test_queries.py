@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib import clock
-from requests_app import queries
+from requests_app import queries, queries_sums
 from requests_app.filters import EVERYTHING, FilterError, Leaf
 from requests_app.queries import Question, Sort, TooSlow
 from tests.requests_app import factories
@@ -87,16 +87,16 @@ def test_what_is_stored_comes_back_field_for_field():
 
 def test_a_statement_that_takes_too_long_says_so():
     many(MINE, 3)
-    with override_settings(READER_TIMEOUT_MS=1), pytest.raises(TooSlow, match="shorter time range"):
-        with queries._reader() as cursor:
-            cursor.execute("SELECT pg_sleep(1)")
+    short = override_settings(READER_TIMEOUT_MS=1)
+    with short, pytest.raises(TooSlow, match="shorter time range"), queries.reader() as cursor:
+        cursor.execute("SELECT pg_sleep(1)")
 
 
 def test_counting_stops_where_it_is_told():
     many(MINE, 30)
-    assert queries.count(Question(MINE)) == queries.Count(30, is_exact=True)
-    assert queries.count(Question(MINE), most=10) == queries.Count(10, is_exact=False)
-    assert queries.count_all(Question(MINE)) == 30
+    assert queries_sums.count(Question(MINE)) == queries_sums.Count(30, is_exact=True)
+    assert queries_sums.count(Question(MINE), most=10) == queries_sums.Count(10, is_exact=False)
+    assert queries_sums.count_all(Question(MINE)) == 30
 
 
 def test_a_summary_sums_what_is_known_and_counts_the_rest_apart():
@@ -106,7 +106,7 @@ def test_a_summary_sums_what_is_known_and_counts_the_rest_apart():
             MINE, START + timedelta(minutes=minute), status=status, cost_nano_usd=cost, duration_ms=took
         )
     factories.make_request(THEIRS, START, cost_nano_usd=9)
-    found = queries.summary(Question(MINE, EVERYTHING, START, START + timedelta(minutes=4)), buckets=4)
+    found = queries_sums.summary(Question(MINE, EVERYTHING, START, START + timedelta(minutes=4)), buckets=4)
     assert (found.requests, found.failed, found.priced, found.cost_nano_usd) == (4, 2, 2, 1200)
     assert found.duration_p95_ms == 300
     assert found.failed_share == 0.5
@@ -116,11 +116,11 @@ def test_a_summary_sums_what_is_known_and_counts_the_rest_apart():
 
 def test_a_summary_of_all_time_begins_with_the_oldest_row():
     many(MINE, 5)
-    assert sum(bucket.requests for bucket in queries.summary(Question(MINE)).buckets) == 5
+    assert sum(bucket.requests for bucket in queries_sums.summary(Question(MINE)).buckets) == 5
 
 
 def test_nothing_is_summed_to_nothing_not_to_zero_percent():
-    assert queries.summary(Question(MINE)).failed_share is None
+    assert queries_sums.summary(Question(MINE)).failed_share is None
 
 
 def test_suggestions_are_the_commonest_lately_of_this_organization():
@@ -129,13 +129,13 @@ def test_suggestions_are_the_commonest_lately_of_this_organization():
         for _ in range(times):
             factories.make_request(MINE, now, model=model, properties={"env": model})
     factories.make_request(THEIRS, now, model="theirs", properties={"secret": "x"})
-    assert queries.suggestions(MINE, "model") == ["a", "b", "100%"]
-    assert queries.suggestions(MINE, "model", term="%") == ["100%"]
-    assert queries.suggestions(MINE, "property", name="env", term="A") == ["a"]
-    assert queries.property_keys(MINE) == ["env"]
-    assert queries.suggestions(MINE, "status") == ["200"]
+    assert queries_sums.suggestions(MINE, "model") == ["a", "b", "100%"]
+    assert queries_sums.suggestions(MINE, "model", term="%") == ["100%"]
+    assert queries_sums.suggestions(MINE, "property", name="env", term="A") == ["a"]
+    assert queries_sums.property_keys(MINE) == ["env"]
+    assert queries_sums.suggestions(MINE, "status") == ["200"]
     with pytest.raises(FilterError):
-        queries.suggestions(MINE, "cost")
+        queries_sums.suggestions(MINE, "cost")
 
 
 def test_one_request_is_found_by_our_id_and_by_its_clients():
@@ -185,8 +185,8 @@ def test_every_question_asks_for_its_organization_only():
     mine = Question(MINE, Leaf("organization", "=", str(THEIRS)))
     assert queries.page(mine, size=5).rows == ()
     assert queries.ordered(mine, sort=Sort(), limit=5, offset=0) == []
-    assert queries.count_all(mine) == 0
-    assert queries.summary(Question(MINE)).requests == 0
+    assert queries_sums.count_all(mine) == 0
+    assert queries_sums.summary(Question(MINE)).requests == 0
     assert queries.has_any(MINE) is False
     assert queries.has_any(THEIRS) is True
     assert list(queries.batches(Question(MINE))) == []

@@ -173,7 +173,7 @@ def test_a_strip_that_takes_too_long_counts_what_it_can(looking, acme, monkeypat
     def slow(*_, **__):
         raise queries.TooSlow("too slow")
 
-    monkeypatch.setattr(views.queries, "summary", slow)
+    monkeypatch.setattr(views.queries_sums, "summary", slow)
     assert "takes too long" in page(looking, "/requests/summary")
     monkeypatch.setattr(views.queries, "page", slow)
     assert "This took too long" in page(looking, "/requests")
@@ -243,7 +243,7 @@ def test_only_an_admin_is_offered_to_delete(client, acme):
 
 def test_the_call_as_curl_survives_a_shell_and_holds_no_key():
     row = factories.make_row(1, datetime(2026, 9, 1, tzinfo=UTC), target_url="https://api.openai.com/v1/x?a='b'")
-    body = json.dumps({"text": "it's $HOME `id` \"quoted\" \\ ü\n"})
+    body = json.dumps({"text": 'it\'s $HOME `id` "quoted" \\ ü\n'})
     headers = {"content-type": "application/json", "authorization": "Bearer sk-secret", "x-it's": "$(id)", "host": "h"}
     said = drawing.curl(row, Bodies(request=body.encode(), request_headers=headers))
     words = shlex.split(said.replace("\\\n", " "))
