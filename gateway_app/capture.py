@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from gateway_app.tee import MEMORY_BYTES, Pieces, Tee
 from ingest_app import records
 from ingest_app.directives import Directives
-from ingest_app.spool import Record, SpoolError, Writer
+from ingest_app.spool import Writer
 from llm import parse
-from llm.exchange import Body, Exchange, Problem
+from llm.exchange import STATUS_INTERRUPTED, Exchange, Problem
 
 READ_AT_ONCE_BYTES = 32 * 1024
 """A larger body with an omitted side is read in a thread, beside the event loop."""
@@ -40,12 +42,27 @@ class Outcome:
     problem: Problem | None = None
 
 
+class Facts(NamedTuple):
+    """What is known of an exchange when it begins, beside its client's directives."""
+
+    id: UUID
+    organization_id: int
+    api_key_id: int
+    requested_at: datetime
+    provider: str
+    method: str
+    url: str
+    """Without credentials."""
+    request_headers: Mapping[str, str]
+    country_code: str | None
+
+
 class Capture:
     """`begin`, then the tees take what passes, `begun` before the first byte goes to the client, `end`."""
 
-    def __init__(self, spool: Writer, exchange: Exchange, directives: Directives, *, cap: int, counts: Counts) -> None:
+    def __init__(self, spool: Writer, facts: Facts, directives: Directives, *, cap: int, counts: Counts) -> None:
         self._spool = spool
-        self._exchange = exchange
+        self._facts = facts
         self._directives = directives
         self._counts = counts
         self._begun: Future[None] | None = None
@@ -66,8 +83,8 @@ class Capture:
         if is_small:
             self.request.take(first)
             self._begun_with = self.request.begun_with()
-        body = replace(self._sent_body(), data=self._begun_with)
-        self._begun = self._spool.put(records.begin(replace(self._exchange, request=body)))
+        body = self.request.body(*self._sent_types(), front=self._begun_with)
+        self._begun = self._spool.put(records.begin(self._exchange(STATUS_INTERRUPTED, request=body)))
         self._counts.begun += 1
         if not is_small:
             self.request.take(first)
@@ -77,8 +94,7 @@ class Capture:
         if self._has_begun or self._begun is None:
             return
         if not self._begun.done():
-            with contextlib.suppress(SpoolError):
-                await asyncio.wrap_future(self._begun)
+            await _done(self._begun)
         self._has_begun = self._begun.exception() is None
         if not self._has_begun:
             self._begun = None
@@ -99,11 +115,12 @@ class Capture:
         """Closes the record. `defer` runs what takes long beside the event loop."""
         headers = outcome.headers or {}
         came = (headers.get("content-type", ""), headers.get("content-encoding", ""))
-        exchange = replace(
-            self._exchange, status=outcome.status, duration_ms=outcome.duration_ms,
-            time_to_first_token_ms=outcome.time_to_first_token_ms, response_headers=headers,
-            request=self._sent_body(), response=self.response.body(*came),
-            problems=(*self._exchange.problems, outcome.problem) if outcome.problem else self._exchange.problems,
+        front = b"" if self._begun is not None else self._begun_with
+        response = self.response.body(*came)
+        exchange = self._exchange(
+            outcome.status, duration_ms=outcome.duration_ms, time_to_first_token_ms=outcome.time_to_first_token_ms,
+            request=self.request.body(*self._sent_types(), front=front), response=response, response_headers=headers,
+            problems=self._problems(outcome),
         )  # fmt: skip
         if not self._reads:
             self._put_end(exchange)
@@ -121,13 +138,16 @@ class Capture:
         return replace(exchange, reading=reading)
 
     def _put_end(self, exchange: Exchange) -> None:
-        self._spool.put(self._end_record(exchange)).add_done_callback(self._count)
+        record = records.end(exchange) if self._begun is not None else records.whole(exchange)
+        self._spool.put(record).add_done_callback(self._count)
 
-    def _end_record(self, exchange: Exchange) -> Record:
-        if self._begun is not None:
-            return records.end(exchange)
-        request = replace(exchange.request, data=self._begun_with + exchange.request.data)
-        return records.whole(replace(exchange, request=request))
+    def _problems(self, outcome: Outcome) -> tuple[Problem, ...]:
+        found = [*self._directives.problems]
+        if outcome.problem is not None:
+            found.append(outcome.problem)
+        if self._pieces.has_lost:
+            found.append(Problem("capture_incomplete"))
+        return tuple(found)
 
     def _count(self, done: Future[None]) -> None:
         if done.exception() is None:
@@ -137,12 +157,31 @@ class Capture:
 
     def _put_piece(self, is_request: bool, data: bytes) -> Future[None]:
         if is_request:
-            return self._spool.put(records.piece(self._exchange.id, request=data))
-        return self._spool.put(records.piece(self._exchange.id, response=data))
+            return self._spool.put(records.piece(self._facts.id, request=data))
+        return self._spool.put(records.piece(self._facts.id, response=data))
 
     def _sent_types(self) -> tuple[str, str]:
-        headers = self._exchange.request_headers
+        headers = self._facts.request_headers
         return headers.get("content-type", ""), headers.get("content-encoding", "")
 
-    def _sent_body(self) -> Body:
-        return self.request.body(*self._sent_types())
+    def _exchange(self, status: int, **more: Any) -> Exchange:
+        facts = self._facts
+        return Exchange(
+            id=facts.id, organization_id=facts.organization_id, requested_at=facts.requested_at, door="gateway",
+            provider=facts.provider, status=status, method=facts.method, url=facts.url, api_key_id=facts.api_key_id,
+            request_headers=facts.request_headers, attribution=self._directives.attribution,
+            country_code=facts.country_code, **{"problems": self._directives.problems, **more},
+        )  # fmt: skip
+
+
+async def _done(future: Future[None]) -> None:
+    """Waits for another thread's future; lighter than asyncio.wrap_future, and there is one for every call."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+    future.add_done_callback(lambda _: loop.call_soon_threadsafe(_wake, waiter))
+    await waiter
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -10,11 +10,12 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
 from gateway_app import errors, headers
-from gateway_app.capture import Capture, Counts, Outcome
+from gateway_app.capture import Capture, Counts, Facts, Outcome
 from gateway_app.connection import Head, Headers
 from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMissing, KeyUnknown, NotReady, NotSupported
 from gateway_app.headers import Framing
@@ -25,7 +26,7 @@ from gateway_app.upstream import Pool
 from ingest_app.directives import Directives
 from ingest_app.spool import Writer
 from lib.clock import now, uuid7
-from llm.exchange import STATUS_CANCELLED, STATUS_INTERRUPTED, Exchange, Problem
+from llm.exchange import STATUS_CANCELLED, STATUS_INTERRUPTED, Problem
 
 FLUSH_LOOK_SECONDS = 0.5
 STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream", "application/jsonl")
@@ -46,8 +47,7 @@ class Policy:
     provider_urls: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(NamedTuple):
     """A request as it came in, read."""
 
     scope: Scope
@@ -175,14 +175,12 @@ class Passage:
 
     def _begin(self, speaker: Speaker, *, provider: str, url: str, first: bytes) -> None:
         visit = self._visit
-        exchange = Exchange(
-            id=self._id, organization_id=speaker.organization_id, requested_at=self._requested_at, door="gateway",
-            provider=provider, status=STATUS_INTERRUPTED, method=visit.scope["method"], url=url,
-            request_headers=headers.recorded(visit.headers), attribution=visit.directives.attribution,
-            api_key_id=speaker.key_id, country_code=_country(visit.headers), problems=visit.directives.problems,
+        facts = Facts(
+            self._id, speaker.organization_id, speaker.key_id, self._requested_at, provider, visit.scope["method"], url,
+            headers.recorded(visit.headers), _country(visit.headers),
         )  # fmt: skip
         self._capture = Capture(
-            self._gateway.spool, exchange, visit.directives,
+            self._gateway.spool, facts, visit.directives,
             cap=self._gateway.policy.capture_max_bytes, counts=self._gateway.counts,
         )  # fmt: skip
         self._capture.begin(first)

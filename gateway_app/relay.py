@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway_app.connection import Connection, Head
 from gateway_app.errors import ClientGone, Stale
@@ -40,8 +39,7 @@ class NoTap:
 NO_TAP = NoTap()
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A request as it goes out. `first` is what of its body had come by then."""
 
     method: str

@@ -121,7 +121,10 @@ def _without_key(path: str) -> tuple[str, str | None]:
 
 def _words(path: str) -> list[str]:
     """The decoded segments; empty for `/`."""
-    return [unquote(word) for word in path.split("/")[1:]] if path != "/" else []
+    if path == "/":
+        return []
+    words = path.split("/")[1:]
+    return [unquote(word) for word in words] if "%" in path else words
 
 
 def _has_prefix(words: list[str], prefixes: frozenset[str]) -> bool:

@@ -97,7 +97,7 @@ def read_target(url: str, *, is_guarded: bool, keeps_path: bool) -> Target:
 
 def without_credentials(query: str) -> str:
     """The query string without parameters that are credentials."""
-    if not any(f"{name}=" in query.lower() for name in CREDENTIAL_PARAMETERS):
+    if not query or not any(f"{name}=" in query.lower() for name in CREDENTIAL_PARAMETERS):
         return query
     pairs = parse_qsl(query, keep_blank_values=True)
     return urlencode([(name, value) for name, value in pairs if name.lower() not in CREDENTIAL_PARAMETERS])

@@ -123,12 +123,12 @@ class Tee:
         self._held, self._held_bytes = [], 0
         return data
 
-    def body(self, content_type: str = "", content_encoding: str = "") -> Body:
-        """The side as a record tells it; `data` is what no piece holds yet."""
+    def body(self, content_type: str = "", content_encoding: str = "", *, front: bytes = b"") -> Body:
+        """The side as a record tells it; `data` is `front` and what no piece holds yet."""
         held, self._held = self._held, []
         self._held_bytes = 0
         tail = b"".join(self._tail)[-TAIL_BYTES:]
-        data = held[0] if len(held) == 1 and not tail else b"".join(held) + tail
+        data = b"".join((front, *held, tail)) if held or tail else front
         return Body(data, content_type, content_encoding, self.size, self._state())
 
     def reread(self, content_type: str = "", content_encoding: str = "") -> Body:
