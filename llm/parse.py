@@ -89,6 +89,7 @@ def _finished(
     exchange: Exchange, call: Call, reading: Reading, *, name: str, sent: Payload, came: Payload, is_whole: bool
 ) -> Reading:
     """What holds for every dialect: stream flags, errors, problems of the frames."""
+    reading = _with_usage(reading, call)
     problems = [*_request_problems(exchange, sent), *came.problems, *reading.problems]
     if not is_whole:
         problems.append(Problem("stream_truncated"))
@@ -112,6 +113,15 @@ def _finished(
         response_preview=reading.response_preview or preview.line(error_message or came.noise),
         problems=tuple(problems),
     )
+
+
+def _with_usage(reading: Reading, call: Call) -> Reading:
+    """`reading`, with the usual names tried where its dialect found no counts."""
+    told = reading.usage
+    if told.input_tokens is not None or told.output_tokens is not None or reading.kind not in MODEL_KINDS:
+        return reading
+    found = usage.generic(loose.mapping(call.response))
+    return replace(reading, usage=found) if found else reading
 
 
 def _lacks_usage(call: Call, reading: Reading) -> bool:

@@ -33,7 +33,7 @@ REASONS: Final = {
     "provider": "The provider stated this cost in its reply.",
     "client": "The client stated this cost, or its own prices, with the call.",
     "no_price": "No price row is for this model at this provider and time.",
-    "no_usage": "The reply tells no token counts.",
+    "no_usage": "The reply does not tell the token counts a cost needs.",
     "no_model": "Neither request nor reply names a model.",
     "not_a_model_call": "This step calls no model.",
     "failed": "The call failed; providers charge nothing for it.",
@@ -339,7 +339,7 @@ class PriceBook:
             return stated
         if exchange.status >= 400:
             return Charge(None, "failed")
-        if usage.input_tokens is None and usage.output_tokens is None:
+        if _is_half_told(reading):
             return Charge(None, "failed" if reading.error_type or reading.error_message else "no_usage")
         return self._priced(exchange, reading)
 
@@ -406,6 +406,14 @@ class PriceBook:
 def explain(row: PriceRow, usage: Usage, *, at: datetime, service_tier: str | None = None) -> tuple[Line, ...]:
     """The lines of a bill at any row, replaced ones too. Raises BadPrice."""
     return bill(compiled(row.prices).at(at, context(usage, service_tier)), usage)
+
+
+def _is_half_told(reading: Reading) -> bool:
+    """Whether counts a cost needs are missing; only what answers in text must tell its output."""
+    usage = reading.usage
+    if reading.kind == "llm":
+        return usage.input_tokens is None or usage.output_tokens is None
+    return usage.input_tokens is None and usage.output_tokens is None
 
 
 def models_of(exchange: Exchange, reading: Reading) -> tuple[str, ...]:

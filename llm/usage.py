@@ -7,6 +7,7 @@ read by the same rules. Where keys alone cannot tell, the sums do (see `_hidden`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -15,16 +16,17 @@ from llm.exchange import Usage
 
 INPUT_KEYS: Final = (
     "prompt_tokens", "input_tokens", "inputTokens", "prompt_token_count", "promptTokens", "prompt_eval_count",
-    "inputTokenCount", "promptTokenCount", "inputTextTokenCount",
+    "inputTokenCount", "inputTextTokenCount",
 )
 OUTPUT_KEYS: Final = (
     "completion_tokens", "output_tokens", "outputTokens", "generation_token_count", "completionTokens",
-    "eval_count", "outputTokenCount", "candidatesTokenCount", "totalOutputTextTokenCount",
+    "eval_count", "outputTokenCount", "totalOutputTextTokenCount",
 )
 CACHE_READ_KEYS: Final = (
     "prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "prompt_cache_read_token_count",
     "cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens",
 )
+TOTAL_KEYS: Final = ("total_tokens", "totalTokens")
 CACHE_WRITE_KEYS: Final = ("prompt_cache_write_token_count", "cache_creation_input_tokens", "cacheWriteInputTokens")
 SEARCH_KEYS: Final = ("num_search_queries", "num_sources_used")
 _INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
@@ -66,13 +68,18 @@ def openai(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage
         web_searches=searches(sent) if web_searches is None else web_searches,
         sent=sent,
     )
-    return told if _is_confirmed(sent, told) else whole(told)
+    return _settled(told, first(sent, TOTAL_KEYS))
 
 
-def _is_confirmed(sent: Mapping[str, Any], told: Usage) -> bool:
-    """Whether the provider's own total says that its totals are totals, whatever its parts say."""
-    total = loose.count(sent.get("total_tokens"))
-    return total is not None and total == (told.input_tokens or 0) + (told.output_tokens or 0)
+def _settled(told: Usage, total: int | None) -> Usage:
+    """`told` as the provider's own total explains it: its totals are totals, or the cache comes on top of them."""
+    if total is None or told.input_tokens is None:
+        return whole(told)
+    missing = total - told.input_tokens - (told.output_tokens or 0)
+    if missing == 0:
+        return told
+    cache = (told.cache_read_tokens or 0) + (told.cache_write_tokens or 0)
+    return replace(told, input_tokens=told.input_tokens + cache) if missing == cache else whole(told)
 
 
 def _hidden(sent: Mapping[str, Any], input_tokens: int, *, output_tokens: int, reasoning: int) -> int:
@@ -81,11 +88,12 @@ def _hidden(sent: Mapping[str, Any], input_tokens: int, *, output_tokens: int, r
     xAI leaves reasoning out of completion_tokens; Google's OpenAI door leaves thinking out and does not name it.
     A total below the sum says nothing.
     """
-    total = loose.count(sent.get("total_tokens"))
+    total = first(sent, TOTAL_KEYS)
     if total is None:
         return reasoning if reasoning > output_tokens else 0
     missing = total - input_tokens - output_tokens
-    return missing if missing > 0 and (missing == reasoning or not reasoning) else 0
+    is_cache = missing == (first(sent, CACHE_READ_KEYS) or 0) + (first(sent, CACHE_WRITE_KEYS) or 0)
+    return missing if missing > 0 and not is_cache and (missing == reasoning or not reasoning) else 0
 
 
 def searches(sent: Mapping[str, Any]) -> int | None:
@@ -97,13 +105,36 @@ def searches(sent: Mapping[str, Any]) -> int | None:
 
 def generic(body: Mapping[str, Any]) -> Usage | None:
     """Usage of a reply no dialect knows: a `usage`-like object, or counts at the root; None where there is none."""
-    for key in ("usage", "usageMetadata", "usage_metadata", "amazon-bedrock-invocationMetrics"):
+    for key in ("usageMetadata", "usage_metadata"):
+        if isinstance(sent := body.get(key), dict) and sent:
+            return google(sent)
+    for key in ("usage", "amazon-bedrock-invocationMetrics"):
         if isinstance(sent := body.get(key), dict) and _tells(sent):
             return openai(sent)
     if not _tells(body):
         return None
     keys = {*INPUT_KEYS, *OUTPUT_KEYS, *CACHE_READ_KEYS, *CACHE_WRITE_KEYS}
     return openai({key: value for key, value in body.items() if key in keys})
+
+
+def google(sent: Mapping[str, Any]) -> Usage:
+    """Gemini's usageMetadata: thoughts and the prompts of tools come on top of what its counts say."""
+    asked, answered = loose.count(sent.get("promptTokenCount")), loose.count(sent.get("candidatesTokenCount"))
+    tools, thoughts = loose.count(sent.get("toolUsePromptTokenCount")), loose.count(sent.get("thoughtsTokenCount"))
+    return whole(Usage(
+        input_tokens=None if asked is None and tools is None else (asked or 0) + (tools or 0),
+        output_tokens=None if answered is None and thoughts is None else (answered or 0) + (thoughts or 0),
+        cache_read_tokens=loose.count(sent.get("cachedContentTokenCount")),
+        reasoning_tokens=thoughts,
+        input_audio_tokens=_modality(sent.get("promptTokensDetails"), "AUDIO"),
+        output_audio_tokens=_modality(sent.get("candidatesTokensDetails"), "AUDIO"),
+        sent=sent,
+    ))
+
+
+def _modality(details: Any, name: str) -> int | None:
+    counts = [loose.count(item.get("tokenCount")) for item in loose.mappings(details) if item.get("modality") == name]
+    return sum(count or 0 for count in counts) if counts else None
 
 
 def _tells(sent: Mapping[str, Any]) -> bool:
@@ -113,53 +144,54 @@ def _tells(sent: Mapping[str, Any]) -> bool:
 def whole(usage: Usage) -> Usage:
     """`usage` with totals that hold their parts: where parts exceed a total, the provider told it without them."""
     cache = (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
-    is_short_in = cache > (usage.input_tokens or 0) and usage.input_tokens is not None
-    is_short_out = (usage.reasoning_tokens or 0) > (usage.output_tokens or 0) and usage.output_tokens is not None
+    is_short_in = _exceeds(cache, usage.input_tokens)
+    is_short_out = _exceeds(usage.reasoning_tokens, usage.output_tokens)
     if not is_short_in and not is_short_out and not _has_loose_parts(usage):
         return usage
     return _raised(usage, is_short_in=is_short_in, is_short_out=is_short_out)
 
 
 def is_odd(usage: Usage) -> bool:
-    """Whether some part is larger than the total it belongs to."""
-    return _has_loose_parts(usage) or (
-        (usage.reasoning_tokens or 0) > (usage.output_tokens or 0)
-        or (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0) > (usage.input_tokens or 0)
+    """Whether some part is larger than the total it belongs to. A total that was not told holds anything."""
+    cache = (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
+    return (
+        _has_loose_parts(usage)
+        or _exceeds(usage.reasoning_tokens, usage.output_tokens)
+        or _exceeds(cache, usage.input_tokens)
     )
+
+
+def _exceeds(part: int | None, total: int | None) -> bool:
+    return total is not None and (part or 0) > total
 
 
 def _has_loose_parts(usage: Usage) -> bool:
     return (
         (usage.cache_write_1h_tokens or 0) > (usage.cache_write_tokens or 0)
-        or (usage.input_audio_tokens or 0) > (usage.input_tokens or 0)
-        or (usage.output_audio_tokens or 0) > (usage.output_tokens or 0)
-        or (usage.input_tokens is None and bool(usage.cache_read_tokens or usage.cache_write_tokens))
-        or (usage.output_tokens is None and bool(usage.reasoning_tokens))
+        or _exceeds(usage.input_audio_tokens, usage.input_tokens)
+        or _exceeds(usage.output_audio_tokens, usage.output_tokens)
     )
 
 
 def _raised(usage: Usage, *, is_short_in: bool, is_short_out: bool) -> Usage:
-    cache_write = _at_least(usage.cache_write_tokens, usage.cache_write_1h_tokens)
-    cache = (usage.cache_read_tokens or 0) + (cache_write or 0)
-    input_tokens = (usage.input_tokens or 0) + cache if is_short_in else _at_least(usage.input_tokens, cache or None)
-    output = (usage.output_tokens or 0) + (usage.reasoning_tokens or 0) if is_short_out else usage.output_tokens
-    return Usage(
-        input_tokens=_at_least(input_tokens, usage.input_audio_tokens),
-        output_tokens=_at_least(_at_least(output, usage.reasoning_tokens), usage.output_audio_tokens),
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=cache_write,
-        cache_write_1h_tokens=usage.cache_write_1h_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        input_audio_tokens=usage.input_audio_tokens,
-        output_audio_tokens=usage.output_audio_tokens,
-        web_searches=usage.web_searches,
-        sent=usage.sent,
+    cache_write = max(usage.cache_write_tokens or 0, usage.cache_write_1h_tokens or 0)
+    cache = (usage.cache_read_tokens or 0) + cache_write
+    input_tokens, output_tokens = usage.input_tokens, usage.output_tokens
+    if is_short_in and input_tokens is not None:
+        input_tokens += cache
+    if is_short_out and output_tokens is not None:
+        output_tokens += usage.reasoning_tokens or 0
+    return replace(
+        usage,
+        input_tokens=_at_least(_at_least(input_tokens, cache), usage.input_audio_tokens),
+        output_tokens=_at_least(output_tokens, usage.output_audio_tokens),
+        cache_write_tokens=cache_write if usage.cache_write_1h_tokens else usage.cache_write_tokens,
     )
 
 
 def _at_least(total: int | None, part: int | None) -> int | None:
-    """`total` raised to `part`; a part of 0 says nothing about an untold total."""
-    return total if not part else max(total or 0, part)
+    """`total` raised to `part`; what was not told stays untold."""
+    return None if total is None else max(total, part or 0)
 
 
 # --- cost the provider declares ---------------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ def test_a_bill_is_exact_and_rounded_once(tokens_in, tokens_out, price_in, price
     ({}, {"model": "llama-9"}, "no_price"),
     ({"provider": "nobody.example"}, {}, "no_price"),
     ({}, {"usage": Usage()}, "no_usage"),
+    ({}, {"usage": Usage(input_tokens=5)}, "no_usage"),
     ({}, {"usage": Usage(), "error_message": "no"}, "failed"),
     ({"status": 500}, {}, "failed"),
     ({}, {"kind": "tool"}, "not_a_model_call"),
@@ -89,7 +90,8 @@ def test_an_unknown_cost_is_none_with_its_reason(given_exchange, given_reading, 
 def test_a_model_with_a_price_for_one_side_only_is_not_priced_by_half():
     row = PriceRow(1, "openai", "e", {"equals": "e"}, {"input_mtok": "0.02"}, source=SEED)
     book = PriceBook([row])
-    assert book.charge(exchange(), reading("e", usage=Usage(input_tokens=50))).nano_usd == 1000
+    embedded = reading("e", usage=Usage(input_tokens=50), kind="embedding")
+    assert book.charge(exchange(), embedded).nano_usd == 1000
     assert book.charge(exchange(), reading("e")).reason == "no_price"
 
 
@@ -134,10 +136,9 @@ def test_a_dated_price_holds_from_its_day_to_the_next():
         PriceRow(1, "openai", "m", {"equals": "m"}, {"input_mtok": "1"}, ends_at=day, source=SEED),
         PriceRow(2, "openai", "m", {"equals": "m"}, {"input_mtok": "2"}, starts_at=day, source=SEED),
     ]
-    charged = [
-        PriceBook(rows).charge(exchange(requested_at=moment), reading("m", usage=Usage(input_tokens=1))).nano_usd
-        for moment in (day - timedelta(microseconds=1), day)
-    ]
+    one = reading("m", usage=Usage(input_tokens=1, output_tokens=0))
+    moments = (day - timedelta(microseconds=1), day)
+    charged = [PriceBook(rows).charge(exchange(requested_at=moment), one).nano_usd for moment in moments]
     assert charged == [1000, 2000]
 
 
