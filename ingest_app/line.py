@@ -6,18 +6,17 @@ Each step takes a batch and gives one; it is timed and counted under its own nam
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from llm.parse import parse
-from llm.pricing import PriceBook
-
 from ingest_app import amendments, forget
 from ingest_app.records import Amendment, Forget
 from llm.exchange import Exchange, ParsedExchange, PricedExchange
+from llm.parse import parse
+from llm.pricing import PriceBook
 from requests_app import store
 from requests_app.rows import Change
 from sessions_app import rollup as sessions
@@ -29,7 +28,7 @@ DropReason = Literal["duplicate", "unreadable_record", "unstorable"]
 class Tally:
     """Seconds and items by step, drops by reason, since the process started."""
 
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     items: Counter[str] = field(default_factory=Counter)
     drops: Counter[DropReason] = field(default_factory=Counter)
 

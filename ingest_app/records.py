@@ -125,7 +125,9 @@ def _facts(exchange: Exchange) -> bytes:
     facts["request_headers"] = exchange.request_headers
     facts["response_headers"] = exchange.response_headers
     facts["attribution"] = {
-        f.name: value for f in fields(Attribution) if (value := getattr(exchange.attribution, f.name))
+        f.name: value
+        for f in fields(Attribution)
+        if (value := getattr(exchange.attribution, f.name)) is not None and value != {}
     }
     if exchange.reading is not None:
         facts["reading"] = _reading_facts(exchange.reading)

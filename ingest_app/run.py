@@ -6,16 +6,16 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
-from llm.pricing import PriceBook
 
 from ingest_app import line, records
 from ingest_app.records import Amendment, Forget
 from ingest_app.spool import Entry, Reader
 from lib.clock import now
 from llm.exchange import Exchange, Problem, Reading
+from llm.pricing import PriceBook
 from requests_app import store
 
 log = logging.getLogger("ingest.line")
@@ -51,7 +51,7 @@ class Line:
         self._load_prices = load_prices
         self._settings = settings
         self._bench: line.Bench | None = None
-        self._partitions: set[object] = set()
+        self._partitions: set[datetime] = set()
         self._due = {"interrupted": 0.0, "prices": 0.0, "tidy": 0.0}
 
     @property
@@ -121,11 +121,11 @@ class Line:
         self.waits_for = "Postgres"
         self.close()
 
-    def _ensure_partitions(self, connection: store.Db, moments: set[object]) -> None:
+    def _ensure_partitions(self, connection: store.Db, moments: set[datetime]) -> None:
         days = self._settings.partition_days
-        starts = {store.partition_start(moment, days) for moment in moments}  # type: ignore[arg-type]
+        starts = {store.partition_start(moment, days) for moment in moments}
         if missing := starts - self._partitions:
-            store.ensure_partitions(connection, missing, days=days)  # type: ignore[arg-type]
+            store.ensure_partitions(connection, missing, days=days)
             self._partitions |= missing
 
     def _store(self, entries: Sequence[Entry], bench: line.Bench) -> None:

@@ -22,5 +22,5 @@ def delete_request(request: OrganizationRequest, request_id: UUID) -> HttpRespon
     """Erases one request with its bodies and counts; the line does it a moment later."""
     organization_id = request.membership.organization_id
     late.send(records.forget(records.Forget(organization_id, (request_id,), now())))
-    audit.record(request.membership, "request.deleted", {"request_id": str(request_id)})
+    audit.record(organization_id, request.user, "request deleted", request_id=str(request_id))
     return HttpResponseClientRedirect("/requests") if request.htmx else redirect("requests")

@@ -8,10 +8,14 @@ from typing import Any
 import orjson
 
 from lib import zstd
-from llm.exchange import Body, PricedExchange, Problem
+from llm.exchange import Body, Exchange, PricedExchange, Problem, Reading, Usage
 from llm.frames import decoded
 from requests_app.rows import BodyRow, RequestRow
 
+COUNTS = (
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+    "reasoning_tokens", "input_audio_tokens", "output_audio_tokens", "web_searches",
+)  # fmt: skip
 LONGEST_TEXT = 2_000
 """Longest free text of a row, in characters; bodies have their own table."""
 LONGEST_NAME = 500
@@ -38,69 +42,77 @@ def integer(value: int | float | None, largest: int = LARGEST_INTEGER) -> int | 
 
 def row_of(priced: PricedExchange) -> RequestRow:
     exchange, reading, charge = priced.exchange, priced.reading, priced.charge
-    said, usage = exchange.attribution, reading.usage
-    end_user_id = said.end_user_id or (reading.end_user_id if exchange.door == "gateway" else None)
     return RequestRow(
         organization_id=exchange.organization_id,
         requested_at=exchange.requested_at,
         id=exchange.id,
-        client_request_id=text(said.client_request_id),
         kind=text(reading.kind) or "llm",
         door=exchange.door,
         provider=text(exchange.provider) or "unknown",
-        model=text(said.model_override or reading.response_model or reading.request_model),
+        model=text(exchange.attribution.model_override or reading.response_model or reading.request_model),
         request_model=text(reading.request_model),
         response_model=text(reading.response_model),
-        status=integer(exchange.status, LARGEST_SMALLINT) or 0,
         error_type=text(reading.error_type),
         error_message=text(reading.error_message, LONGEST_TEXT),
         finish_reason=text(reading.finish_reason),
         is_stream=reading.is_stream,
         cached=False,
-        duration_ms=integer(exchange.duration_ms),
-        time_to_first_token_ms=integer(exchange.time_to_first_token_ms),
-        input_tokens=integer(usage.input_tokens),
-        output_tokens=integer(usage.output_tokens),
-        cache_read_tokens=integer(usage.cache_read_tokens),
-        cache_write_tokens=integer(usage.cache_write_tokens),
-        cache_write_1h_tokens=integer(usage.cache_write_1h_tokens),
-        reasoning_tokens=integer(usage.reasoning_tokens),
-        input_audio_tokens=integer(usage.input_audio_tokens),
-        output_audio_tokens=integer(usage.output_audio_tokens),
-        web_searches=integer(usage.web_searches),
-        usage=usage.sent,
         cost_nano_usd=integer(charge.nano_usd, LARGEST_BIGINT),
         cost_reason=charge.reason,
         price_id=charge.price_id,
-        end_user_id=text(end_user_id),
-        session_id=text(said.session_id),
-        session_path=text(said.session_path, LONGEST_TEXT),
-        session_name=text(said.session_name),
-        properties={text(key) or "": text(value, LONGEST_TEXT) or "" for key, value in said.properties.items()},
         scores=None,
-        prompt_id=text(said.prompt_id),
-        prompt_version=text(said.prompt_version),
-        api_key_id=exchange.api_key_id,
-        country_code=text(exchange.country_code),
         threat=None,
-        method=text(exchange.method) or "POST",
-        target_url=text(exchange.url, LONGEST_TEXT) or "",
         dialect=reading.dialect,
         provider_response_id=text(reading.provider_response_id),
         service_tier=text(reading.service_tier),
-        trace_id=text(exchange.trace_id),
-        span_id=text(exchange.span_id),
-        parent_span_id=text(exchange.parent_span_id),
         name=None,
         request_preview=text(reading.request_preview) or "",
         response_preview=text(reading.response_preview) or "",
         tool_calls=tuple(name for tool in reading.tool_calls if (name := text(tool))),
-        request_bytes=integer(exchange.request.size) or 0,
-        response_bytes=integer(exchange.response.size) or 0,
-        request_state=exchange.request.state,
-        response_state=exchange.response.state,
         problems=tuple(_named(problem) for problem in (*exchange.problems, *reading.problems)),
+        **_passed(exchange),
+        **_attributed(exchange, reading),
+        **_counted(reading.usage),
     )
+
+
+def _passed(exchange: Exchange) -> dict[str, Any]:
+    """How it went over the wire."""
+    return {
+        "status": integer(exchange.status, LARGEST_SMALLINT) or 0,
+        "duration_ms": integer(exchange.duration_ms),
+        "time_to_first_token_ms": integer(exchange.time_to_first_token_ms),
+        "api_key_id": exchange.api_key_id,
+        "country_code": text(exchange.country_code),
+        "method": text(exchange.method) or "POST",
+        "target_url": text(exchange.url, LONGEST_TEXT) or "",
+        "trace_id": text(exchange.trace_id),
+        "span_id": text(exchange.span_id),
+        "parent_span_id": text(exchange.parent_span_id),
+        "request_bytes": integer(exchange.request.size) or 0,
+        "response_bytes": integer(exchange.response.size) or 0,
+        "request_state": exchange.request.state,
+        "response_state": exchange.response.state,
+    }
+
+
+def _attributed(exchange: Exchange, reading: Reading) -> dict[str, Any]:
+    """Whose it is. What a body says of its user counts at the gateway only: a log's poster says it in `meta`."""
+    said = exchange.attribution
+    return {
+        "client_request_id": text(said.client_request_id),
+        "end_user_id": text(said.end_user_id or (reading.end_user_id if exchange.door == "gateway" else None)),
+        "session_id": text(said.session_id),
+        "session_path": text(said.session_path, LONGEST_TEXT),
+        "session_name": text(said.session_name),
+        "properties": {text(key) or "": text(value, LONGEST_TEXT) or "" for key, value in said.properties.items()},
+        "prompt_id": text(said.prompt_id),
+        "prompt_version": text(said.prompt_version),
+    }
+
+
+def _counted(usage: Usage) -> dict[str, Any]:
+    return {"usage": usage.sent, **{name: integer(getattr(usage, name)) for name in COUNTS}}
 
 
 def body_row_of(priced: PricedExchange) -> BodyRow:

@@ -184,7 +184,7 @@ def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> set[Key]:
 
     At the gateway the same id again is an SDK's retry: a call of its own, which the alias does not name.
     """
-    wanted = {}
+    wanted: dict[tuple[int, str], RequestRow] = {}
     for row in rows:
         if row.client_request_id:
             wanted.setdefault((row.organization_id, row.client_request_id), row)

@@ -83,7 +83,7 @@ def test_an_exchange_becomes_a_row_with_its_bodies(writer: Writer, the_line: Lin
         "gpt-4o-mini-2024-07-18", "gpt-4o-mini", 200, 10, 5, 420, "u-1", "s-1", {"env": "prod"}, "Hello", "Reply 1",
         "llm", "openai_chat",
     )]  # fmt: skip
-    assert query(db, "SELECT count(*) FROM llm_request_body WHERE request IS NOT NULL AND response IS NOT NULL") == [(1,)]
+    assert query(db, "SELECT count(request), count(response) FROM llm_request_body") == [(1, 1)]
 
 
 def test_a_batch_run_twice_changes_nothing_the_second_time(writer: Writer, the_line: Line, db: store.Db) -> None:
@@ -110,7 +110,7 @@ def test_a_gateway_call_repeating_its_id_is_a_call_of_its_own(writer: Writer, th
     put(writer, chat(1, client_request_id="mine"), chat(2, client_request_id="mine"))
     run_dry(the_line)
     assert query(db, "SELECT count(*), count(DISTINCT id), min(client_request_id) FROM llm_request") == [(2, 2, "mine")]
-    assert query(db, "SELECT id FROM request_alias") == [(chat(1).id,)] or len(query(db, "SELECT * FROM request_alias")) == 1
+    assert query(db, "SELECT count(*) FROM request_alias") == [(1,)]
 
 
 def test_what_was_begun_and_never_ended_is_kept_as_interrupted(

@@ -22,6 +22,7 @@ BEAT_SECONDS = 1.0
 
 class Command(BaseCommand):
     help = "Stores what the spool folder holds, batch by batch, until SIGTERM."
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopping = threading.Event()
