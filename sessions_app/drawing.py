@@ -123,7 +123,8 @@ def summary(session: SessionRow, steps: Sequence[Step], tree: Tree | None) -> Su
     """Of the steps shown, or where there are none left, of what the session counted."""
     sums = tree.root.total if tree else _counted(session)
     measure = "cost" if sums.cost_nano_usd else "time"
-    by_step, by_model = shares(steps, place_label), shares(filter(_calls_model, steps), _model)
+    nodes = tree.nodes if tree else ()
+    by_step, by_model = shares(nodes, place_label), shares(filter(_calls_model, nodes), _model)
     is_cut = len(steps) >= MOST_STEPS and session.steps > len(steps)
     return Summary(
         sums=sums,
@@ -156,8 +157,8 @@ def _counted(session: SessionRow) -> Sums:
     )  # fmt: skip
 
 
-def _calls_model(step: Step) -> bool:
-    return step.calls_model
+def _calls_model(node: Node) -> bool:
+    return node.own.requests > 0
 
 
 def _model(step: Step) -> str:

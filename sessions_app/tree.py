@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import add
+from typing import Any
 from uuid import UUID
 
 PATH_BUDGET = 200_000
@@ -179,12 +180,13 @@ def label_of(step: Step) -> str:
     return step.name or step.model or step.kind
 
 
-def shares(steps: Iterable[Step], key: Callable[[Step], str]) -> list[Share]:
-    """Steps summed by `key`, costliest first, then by model time."""
-    sums: dict[str, Sums] = defaultdict(Sums)
-    for step in steps:
-        sums[key(step)] += measure(step)
-    found = [Share(label, total) for label, total in sums.items()]
+def shares(nodes: Iterable[Node], key: Callable[[Step], str]) -> list[Share]:
+    """The nodes' steps summed by `key`, costliest first, then by model time."""
+    measured: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+    for node in nodes:
+        if node.step:
+            measured[key(node.step)].append(_numbers(node.own))
+    found = [Share(label, Sums(*map(sum, zip(*numbers, strict=True)))) for label, numbers in measured.items()]
     return sorted(found, key=lambda share: (-share.sums.cost_nano_usd, -share.sums.model_ms, share.label))
 
 
@@ -273,7 +275,8 @@ def _grow(places: list[_Place]) -> Tree:
     for index, place in enumerate(places[1:], 1):
         children[place.parent].append(index)
     downwards = _downwards(children)
-    totals = [measure(place.step) if place.step else NOTHING for place in places]
+    owns = [measure(place.step) if place.step else NOTHING for place in places]
+    totals = owns.copy()
     starts = [place.step.started_at if place.step else None for place in places]
     ends = [place.step.ended_at if place.step else None for place in places]
     for index in reversed(downwards[1:]):
@@ -283,7 +286,8 @@ def _grow(places: list[_Place]) -> Tree:
         ends[parent] = max(filter(None, (ends[parent], ends[index])))
     for siblings in children:
         siblings.sort(key=lambda child: (starts[child], child))
-    return _read(places, children, totals=totals, spans=list(zip(starts, ends, strict=True)))  # type: ignore[arg-type]
+    spans: Any = list(zip(starts, ends, strict=True))
+    return _read(places, children, sums=list(zip(owns, totals, strict=True)), spans=spans)
 
 
 def _downwards(children: list[list[int]]) -> list[int]:
@@ -298,7 +302,7 @@ def _read(
     places: list[_Place],
     children: list[list[int]],
     *,
-    totals: list[Sums],
+    sums: list[tuple[Sums, Sums]],
     spans: list[tuple[datetime, datetime]],
 ) -> Tree:
     """Places in reading order as nodes, renumbered."""
@@ -313,7 +317,7 @@ def _read(
     for here in range(len(order) - 1, 0, -1):
         sizes[order[here][1]] += sizes[here]
     nodes = tuple(
-        _node(where, size=sizes[index], place=places[place], total=totals[place], span=spans[place])
+        _node(where, size=sizes[index], place=places[place], sums=sums[place], span=spans[place])
         for index, (place, parent, depth) in enumerate(order)
         for where in [(index, parent, depth)]
     )
@@ -325,12 +329,11 @@ def _read(
 
 
 def _node(
-    where: tuple[int, int, int], *, size: int, place: _Place, total: Sums, span: tuple[datetime, datetime]
+    where: tuple[int, int, int], *, size: int, place: _Place, sums: tuple[Sums, Sums], span: tuple[datetime, datetime]
 ) -> Node:
-    own = measure(place.step) if place.step else NOTHING
     return Node(
         *where, size=size, label=place.label, path=place.path, step=place.step,
-        own=own, total=total, started_at=span[0], ended_at=span[1],
+        own=sums[0], total=sums[1], started_at=span[0], ended_at=span[1],
     )  # fmt: skip
 
 

@@ -196,7 +196,7 @@ def test_a_span_hangs_under_its_parent_even_when_the_parent_came_later():
 def test_the_same_action_in_every_round_is_one_share():
     steps = [step(n, f"/round-{n}/summarise", cost_nano_usd=10) for n in range(4)]
     steps.append(step(9, "/plan", cost_nano_usd=1))
-    found = shares(steps, place_label)
+    found = shares(from_paths(steps).nodes, place_label)
     assert [(share.label, share.sums.cost_nano_usd, share.sums.requests) for share in found] == [
         ("summarise", 40, 4), ("plan", 1, 1),
     ]  # fmt: skip

@@ -34,8 +34,7 @@
     const usd = nano / 1e9;
     if (usd >= 1000) return `$${Math.round(usd).toLocaleString("en-US")}`;
     if (usd >= 1 || !usd) return `$${usd.toFixed(2)}`;
-    const places = Math.min(9, Math.max(2, 2 - Math.floor(Math.log10(usd))));
-    return `$${usd.toFixed(places).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
+    return `$${usd.toFixed(Math.min(9, 2 - Math.floor(Math.log10(usd))))}`;
   }
   function tokens(value) {
     for (const [unit, suffix] of [[1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
@@ -294,7 +293,7 @@
     row.style.transform = `translateY(${place * height}px)`;
     row.classList.toggle("is-failed", Boolean(data.failed[node]));
     row.classList.toggle("is-current", node === state.current);
-    row.classList.toggle("is-open", Boolean(data.id[node]) && data.id[node] === state.open);
+    row.classList.toggle("is-shown", Boolean(data.id[node]) && data.id[node] === state.open);
     row.classList.toggle("on-way", Boolean(data.ways[node] & (BITS[state.mode] || 0)));
     row.classList.toggle("is-aside", Boolean(state.hits && state.hits[node] === 1));
     return row;
@@ -547,7 +546,7 @@
   document.addEventListener("drawer:open", (event) => { state.open = event.detail.id; markOpenRow(); });
   document.addEventListener("drawer:close", () => { state.open = ""; markOpenRow(); });
   function markOpenRow() {
-    for (const [node, row] of drawn) row.classList.toggle("is-open", Boolean(data.id[node]) && data.id[node] === state.open);
+    for (const [node, row] of drawn) row.classList.toggle("is-shown", Boolean(data.id[node]) && data.id[node] === state.open);
   }
   // Scrolling happens in the window or in any box around the tree.
   document.addEventListener("scroll", drawSoon, { capture: true, passive: true });
