@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from llm.conversation import Conversation, Message, Part
+from llm.conversation import Conversation, Message, Part, ToolSpec
 from llm.providers import by_slug
 from requests_app import bodies, telling
 from requests_app.bodies import Bodies, BodyUnreadable
@@ -17,6 +17,11 @@ from requests_app.rows import BodyRow, RequestRow
 
 LONGEST_PART = 20_000
 """Characters of one part of a conversation that are shown; the whole stands behind a link."""
+SHOWN_IN_ALL, SHOWN_PAST_IT = 400_000, 400
+"""Characters a whole conversation may show, and of each part once they are used up."""
+FIRST_TURNS, LAST_TURNS = 40, 160
+"""Of a longer conversation these are shown."""
+LARGEST_PICTURE = 4 * 2**20
 LARGEST_SHOWN_JSON = 512 * 1024
 LARGEST_CURL = 256 * 1024
 IMAGE_TYPES = ("data:image/png", "data:image/jpeg", "data:image/gif", "data:image/webp")
@@ -57,19 +62,26 @@ class Turn:
     """Class of its bar: user, assistant, system, tool."""
     parts: tuple[ShownPart, ...]
     text: str
-    """All its words, for copying."""
+    """Its words for copying, where they stand in several parts."""
+
+    @property
+    def has_text(self) -> bool:
+        return any(shown.part.kind == "text" for shown in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    sent: tuple[Turn, ...]
+    first: tuple[Turn, ...]
+    passed_over: int
+    """Messages between the first and the last that are not shown."""
+    last: tuple[Turn, ...]
     came: tuple[Turn, ...]
-    tools: tuple[Any, ...]
+    tools: tuple[ToolSpec, ...]
     settings: Mapping[str, Any]
 
     @property
     def is_empty(self) -> bool:
-        return not self.sent and not self.came
+        return not self.first and not self.came
 
 
 LOOKS = {"user": "user", "human": "user", "assistant": "assistant", "model": "assistant", "system": "system",
@@ -77,21 +89,41 @@ LOOKS = {"user": "user", "human": "user", "assistant": "assistant", "model": "as
 
 
 def talk(conversation: Conversation) -> Talk:
-    return Talk(
-        tuple(map(_turn, conversation.messages)), tuple(map(_turn, conversation.reply)),
-        conversation.tools, conversation.settings,
-    )  # fmt: skip
+    """What of a conversation one page can hold: its end and its reply before its middle."""
+    budget = _Budget(SHOWN_IN_ALL)
+    came = tuple(_turn(message, budget) for message in conversation.reply[:LAST_TURNS])
+    sent = conversation.messages
+    split = max(FIRST_TURNS, len(sent) - LAST_TURNS)
+    last = tuple(_turn(message, budget) for message in reversed(sent[split:]))
+    first = tuple(_turn(message, budget) for message in sent[:FIRST_TURNS])
+    passed_over = max(0, split - FIRST_TURNS)
+    return Talk(first, passed_over, last[::-1], came, conversation.tools, conversation.settings)
 
 
-def _turn(message: Message) -> Turn:
-    words = "\n\n".join(part.text for part in message.parts if part.kind in ("text", "refusal"))
-    return Turn(message, LOOKS.get(message.role, "user"), tuple(map(_shown, message.parts)), words)
+class _Budget:
+    """Characters that may still be shown."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self, wanted: int) -> int:
+        granted = min(wanted, LONGEST_PART, max(self.left, SHOWN_PAST_IT))
+        self.left -= granted
+        return granted
 
 
-def _shown(part: Part) -> ShownPart:
-    is_picture = part.kind == "image" and part.url.startswith(IMAGE_TYPES)
+def _turn(message: Message, budget: _Budget) -> Turn:
+    words = [part.text for part in message.parts if part.kind == "text"]
+    copied = "\n\n".join(words) if len(words) > 1 else ""
+    parts = tuple(_shown(part, budget) for part in message.parts)
+    return Turn(message, LOOKS.get(message.role, "user"), parts, copied[:LONGEST_PART])
+
+
+def _shown(part: Part, budget: _Budget) -> ShownPart:
+    is_picture = part.kind == "image" and part.url.startswith(IMAGE_TYPES) and len(part.url) <= LARGEST_PICTURE
     text = bodies.pretty(part.text.encode()) if part.kind in ("tool_call", "tool_result") else part.text
-    return ShownPart(part, text[:LONGEST_PART], len(text) > LONGEST_PART, is_picture)
+    granted = budget.take(len(text))
+    return ShownPart(part, text[:granted], len(text) > granted, is_picture)
 
 
 # --- the whole drawer -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
-from django_filters import Filter, FilterSet
+from django_filters import Filter, FilterSet  # type: ignore[import-untyped]
 
 from requests_app.filters import (
     EQUAL,

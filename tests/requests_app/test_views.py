@@ -15,6 +15,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from lib import clock, zstd
+from llm.conversation import Conversation, Message, Part
 from requests_app import asking, drawing, exports, queries, telling, views
 from requests_app.bodies import Bodies, BodyUnreadable, read
 from requests_app.rows import BodyRow
@@ -232,6 +233,23 @@ def test_a_body_is_downloaded_never_shown_as_a_page(looking, acme):
     assert answer.content == b"<html>"
     assert looking.get(f"/requests/{row.id}/response.txt").status_code == 404
     assert looking.get(f"/requests/{row.id}/headers.txt").status_code == 404
+
+
+def test_a_conversation_without_end_stays_a_page(looking, acme):
+    messages = [{"role": "user", "content": f"message {n} " + "x" * 30_000} for n in range(400)]
+    row = factories.make_request(acme.id, request={"messages": messages}, response={})
+    html = page(looking, f"/requests/{row.id}", **HTMX)
+    assert len(html) < 1_000_000
+    assert all(f"message {n} " in html for n in (0, 39, 240, 399))
+    assert "message 40 " not in html
+    assert "200 messages between are not shown" in html
+
+
+def test_a_short_conversation_is_shown_whole_and_in_order():
+    said = tuple(Message("user", (Part("text", text=str(n)),)) for n in range(150))
+    shown = drawing.talk(Conversation(messages=said))
+    assert [turn.message for turn in (*shown.first, *shown.last)] == list(said)
+    assert shown.passed_over == 0
 
 
 def test_only_an_admin_is_offered_to_delete(client, acme):
