@@ -14,7 +14,7 @@ from typing import Any, Literal
 import orjson
 import zstandard
 
-from llm import sse
+from llm import loose, sse
 from llm.exchange import Body, Problem
 
 Shape = Literal["empty", "json", "sse", "lines", "html", "text", "binary"]
@@ -61,7 +61,7 @@ def _payload(data: bytes, *, is_cut: bool) -> Payload:
     start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if start in (b"{", b"[", b'"'):
         try:
-            return _document(orjson.loads(data.removeprefix(b"\xef\xbb\xbf")))
+            return _document(loose.loads(data.removeprefix(b"\xef\xbb\xbf")))
         except orjson.JSONDecodeError:
             return _broken(data, is_cut=is_cut)
     if start == b"<" and _HTML.match(data):
@@ -139,7 +139,7 @@ def _stream(data: bytes) -> Payload:
 def _at_once(datas: list[bytes]) -> tuple[Any, ...] | None:
     """The values of data lines, read as one array (a third of the time); None unless each line is one document."""
     try:
-        values = orjson.loads(b"[" + b",".join(datas) + b"]")
+        values = loose.loads(b"[" + b",".join(datas) + b"]")
     except orjson.JSONDecodeError:
         return None
     return tuple(values) if values and len(values) == len(datas) else None
@@ -150,7 +150,7 @@ def _one_by_one(events: Iterable[sse.Event]) -> Payload:
     unread, is_done = 0, False
     for event in events:
         try:
-            values.append(orjson.loads(event.data))
+            values.append(loose.loads(event.data))
         except orjson.JSONDecodeError:
             if event.data.strip() == sse.DONE:
                 is_done = True
@@ -191,7 +191,7 @@ def _flat(values: Iterable[Any]) -> tuple[Any, ...]:
 
 def _value(line: bytes) -> Any:
     try:
-        return orjson.loads(line)
+        return loose.loads(line)
     except orjson.JSONDecodeError:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -48,8 +49,32 @@ def count(value: Any) -> int | None:
 
 def pretty(value: Any) -> str:
     """JSON for people to read."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
+    return _dumped(value, orjson.OPT_INDENT_2)
 
 
 def compact(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    return _dumped(value, 0)
+
+
+def _dumped(value: Any, option: int) -> str:
+    try:
+        return orjson.dumps(value, option=option | orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        return "(nested too deeply to show)"
+
+
+_LONE_SURROGATES: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+
+
+def loads(data: bytes) -> Any:
+    """The JSON value of `data`; half characters (an emoji cut in two) become U+FFFD. Raises orjson.JSONDecodeError."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        whole, changed = _LONE_SURROGATES.subn(rb"\\ufffd", data)
+        if not changed:
+            raise
+        return orjson.loads(whole)

@@ -109,10 +109,18 @@ def _finished(
         is_stream=bool(came.events) or (call.request.get("stream") is True and came.shape == "empty"),
         error_type=error_type or reading.error_type,
         error_message=error_message or reading.error_message,
-        folded_response=orjson.dumps(call.response, option=orjson.OPT_NON_STR_KEYS) if came.events and name else None,
+        folded_response=_bytes(call.response) if came.events and name else None,
         response_preview=reading.response_preview or preview.line(error_message or came.noise),
         problems=tuple(problems),
     )
+
+
+def _bytes(body: Any) -> bytes | None:
+    """A folded body as JSON; None where it is nested too deeply to write (the raw stream is kept then)."""
+    try:
+        return orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError:
+        return None
 
 
 def _with_usage(reading: Reading, call: Call) -> Reading:

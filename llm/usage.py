@@ -52,15 +52,16 @@ def openai(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage
     inputs, outputs = _details(sent, _INPUT_DETAILS), _details(sent, _OUTPUT_DETAILS)
     input_tokens, output_tokens = first(sent, INPUT_KEYS), first(sent, OUTPUT_KEYS)
     reasoning = loose.count(outputs.get("reasoning_tokens"))
+    cache_read = _either(inputs.get("cached_tokens"), first(sent, CACHE_READ_KEYS))
+    cache_write = _either(inputs.get("cache_write_tokens"), first(sent, CACHE_WRITE_KEYS))
     if output_tokens is not None:
-        output_tokens += _hidden(sent, input_tokens or 0, output_tokens=output_tokens, reasoning=reasoning or 0)
-    cache_read = loose.count(inputs.get("cached_tokens"))
-    cache_write = loose.count(inputs.get("cache_write_tokens"))
+        known, cache = (input_tokens or 0) + output_tokens, (cache_read or 0) + (cache_write or 0)
+        output_tokens += _hidden(first(sent, TOTAL_KEYS), known, cache, reasoning=reasoning or 0)
     told = Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        cache_read_tokens=first(sent, CACHE_READ_KEYS) if cache_read is None else cache_read,
-        cache_write_tokens=first(sent, CACHE_WRITE_KEYS) if cache_write is None else cache_write,
+        cache_read_tokens=cache_read,
+        cache_write_tokens=cache_write,
         cache_write_1h_tokens=loose.count(loose.mapping(inputs.get("cache_write_details")).get("write_1h_tokens")),
         reasoning_tokens=reasoning,
         input_audio_tokens=loose.count(inputs.get("audio_tokens")),
@@ -82,18 +83,23 @@ def _settled(told: Usage, total: int | None) -> Usage:
     return replace(told, input_tokens=told.input_tokens + cache) if missing == cache else whole(told)
 
 
-def _hidden(sent: Mapping[str, Any], input_tokens: int, *, output_tokens: int, reasoning: int) -> int:
-    """Output tokens that `total_tokens` knows of and the output count does not.
+def _either(value: Any, otherwise: int | None) -> int | None:
+    counted = loose.count(value)
+    return otherwise if counted is None else counted
+
+
+def _hidden(total: int | None, known: int, cache: int, *, reasoning: int) -> int:
+    """Output tokens that the provider's total knows of and its output count does not.
 
     xAI leaves reasoning out of completion_tokens; Google's OpenAI door leaves thinking out and does not name it.
-    A total below the sum says nothing.
+    A total below the sum says nothing, and one above it by the cache speaks of the input.
     """
-    total = first(sent, TOTAL_KEYS)
-    if total is None:
-        return reasoning if reasoning > output_tokens else 0
-    missing = total - input_tokens - output_tokens
-    is_cache = missing == (first(sent, CACHE_READ_KEYS) or 0) + (first(sent, CACHE_WRITE_KEYS) or 0)
-    return missing if missing > 0 and not is_cache and (missing == reasoning or not reasoning) else 0
+    missing = 0 if total is None else total - known
+    if missing <= 0:
+        return 0
+    if reasoning:
+        return missing if missing == reasoning else 0
+    return 0 if missing == cache else missing
 
 
 def searches(sent: Mapping[str, Any]) -> int | None:

@@ -129,6 +129,21 @@ def test_a_reply_is_read_through_its_content_encoding(encoding, data):
     assert (reading.usage.input_tokens, reading.problems) == (7, ())
 
 
+def test_half_a_character_spoils_nothing():
+    said = b'{"message": {"content": "\\ud83d and \\ude00 and \\ud83d\\ude00"}}'
+    data = PLAIN.replace(b'"choices": []', b'"choices": [' + said + b"]")
+    reading = parse(exchange(response=Body(data)))
+    assert (reading.usage.input_tokens, reading.response_preview) == (7, "\ufffd and \ufffd and 😀")
+
+
+@pytest.mark.parametrize("depth", [200, 300, 900, 100_000])
+def test_json_of_any_depth_is_survived(depth):
+    deep = b'{"choices": [{"message": {"content": ' + b"[" * depth + b"]" * depth + b'}}], "object": "chat.completion'
+    for reply in (deep + b'"}', b"data: " + deep + b'.chunk"}\n\n'):
+        reading = read_and_show(deep + b'"}', reply)
+        assert "unreadable" not in {problem.code for problem in reading.problems}
+
+
 def test_a_cut_gzip_body_is_read_as_far_as_it_goes_and_named():
     stream = sse([{**REPLY, "object": "chat.completion.chunk", "pad": str(number) * 50} for number in range(99)])
     reading = parse(exchange(response=Body(gzip.compress(stream)[:-200], content_encoding="gzip")))

@@ -28,6 +28,11 @@ def test_a_total_that_is_larger_by_the_cache_says_it_was_left_out():
     assert totals({**sent, "totalTokens": 15}) == (10, 5)
 
 
+def test_a_cache_named_among_the_details_is_not_taken_for_output():
+    details = {"prompt_tokens_details": {"cached_tokens": 50}}
+    assert totals({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 65, **details}) == (60, 5)
+
+
 def test_parts_larger_than_an_unexplained_total_come_on_top_of_it():
     assert totals({"prompt_tokens": 2, "completion_tokens": 1, "cached_tokens": 50}) == (52, 1)
 
