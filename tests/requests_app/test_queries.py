@@ -18,7 +18,8 @@ from tests.requests_app import factories
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 9, 1, tzinfo=UTC)
-MINE, THEIRS = 1, 2
+MINE, THEIRS = 910_001, 910_002
+"""Ids no organisation of another test has, were its rows left behind."""
 
 
 def many(organization_id: int, count: int, **values):
