@@ -47,12 +47,13 @@ class Services:
     def _start(self, server: Any, stop_signal: signal.Signals) -> None:
         server.prepare()
         pid = spawn(server.program(), output=self._log, watchdog=self._watchdog)
-        self._running.append((pid, stop_signal))
         until = time.monotonic() + START_SECONDS
         while not server.is_ready(pid):
-            if time.monotonic() > until or os.waitpid(pid, os.WNOHANG)[0]:
+            if os.waitpid(pid, os.WNOHANG)[0] or time.monotonic() > until:
+                end(pid, signal.SIGKILL)
                 raise pytest.UsageError(f"{server} did not start:\n{(self._folder / 'services.log').read_text()}")
             time.sleep(0.02)
+        self._running.append((pid, stop_signal))
 
     def stop(self) -> None:
         for pid, stop_signal in reversed(self._running):
