@@ -15,7 +15,7 @@ from uuid import UUID
 from llm.conversation import Conversation, Message
 from requests_app import bodies, queries
 from requests_app.bodies import BodyUnreadable
-from requests_app.drawing import Turn, talk
+from requests_app.drawing import Talk, talk
 from requests_app.filters import leaf
 from requests_app.queries import Cursor, Question
 from requests_app.rows import BodyRow, RequestRow
@@ -24,7 +24,7 @@ from sessions_app.queries import SessionRow
 STEPS_A_PAGE = 25
 STEPS_REMEMBERED = 5
 """Calls before the page whose words count as said: the last ones of a chat hold its whole history."""
-BYTES_A_PAGE = 16 * 2**20
+BYTES_A_PAGE = 4 * 2**20
 """Of stored bodies; a page that would need more is shorter."""
 
 Words = tuple[object, ...]
@@ -35,8 +35,7 @@ class Entry:
     """One step: what is new in what it sent, and what came. `repeated` messages were said before."""
 
     row: RequestRow
-    sent: tuple[Turn, ...]
-    came: tuple[Turn, ...]
+    talk: Talk
     repeated: int
     is_readable: bool
     """False: the bodies were not kept, are gone, or are too large to show here."""
@@ -78,7 +77,7 @@ def entries(rows: Sequence[RequestRow], kept: Mapping[UUID, BodyRow], *, heard: 
         shown = talk(Conversation(messages=new, reply=conversation.reply))
         repeated = len(conversation.messages) - len(new)
         is_readable = bool(conversation.messages or conversation.reply)
-        made.append(Entry(row, shown.sent, shown.came, repeated=repeated, is_readable=is_readable))
+        made.append(Entry(row, shown, repeated=repeated, is_readable=is_readable))
         _hear(said, conversation)
     return made
 

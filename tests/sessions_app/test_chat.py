@@ -27,7 +27,8 @@ def turn(organization_id: int, number: int, history: list[tuple[str, str]], repl
 
 def told(organization_id: int, after: str = "") -> list[list[str]]:
     found = chat.read(organization_id, session(organization_id, "talk"), after)
-    return [[one.text for one in (*entry.sent, *entry.came)] for entry in found.entries]
+    turns = [(*entry.talk.first, *entry.talk.last, *entry.talk.came) for entry in found.entries]
+    return [[one.parts[0].text for one in said] for said in turns]
 
 
 START = [("system", "Be brief."), ("user", "Hello")]
@@ -53,7 +54,7 @@ def test_a_page_remembers_what_the_one_before_it_said(acme, monkeypatch):
 def test_bodies_too_large_for_a_page_are_left_to_the_drawer(acme, monkeypatch):
     turn(acme.id, 1, START, "Hi!", request_bytes=10**9)
     entry = chat.read(acme.id, session(acme.id, "talk"), "").entries[0]
-    assert (entry.is_readable, entry.sent) == (False, ())
+    assert (entry.is_readable, entry.talk.is_empty) == (False, True)
 
 
 def test_the_tab_shows_words_as_text_and_steps_without_bodies_by_their_preview(looking, acme):

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from lib.clock import now
+from requests_app.queries import TooSlow
 from tests.sessions_app.scenes import call, chat, keep, research_agent
 
 HOUR = timedelta(hours=1)
@@ -186,3 +187,23 @@ def test_the_list_is_narrowed_by_words_name_user_range_and_errors(looking, acme)
     assert found("?name=job") == ["failed"]
     assert found("?user=ann@x.example") == ["chat_50%"]
     assert found("?errors=1") == ["failed"]
+
+
+def test_a_question_that_takes_too_long_is_a_page_that_says_so(looking, acme, monkeypatch):
+    def slow(*asked):
+        raise TooSlow("Query timeout. Try a shorter time range or simpler filters.")
+
+    keep([call(acme.id, now() - HOUR)])
+    monkeypatch.setattr("sessions_app.queries.session_page", slow)
+    page = looking.get(reverse("sessions"))
+    assert page.status_code == 200
+    assert "Try a shorter time range" in words(page)
+    assert "No sessions yet" not in words(page)
+
+
+def test_a_page_of_one_session_asks_the_same_few_questions_whatever_its_size(
+    looking, acme, django_assert_max_num_queries
+):
+    research_agent(acme.id, now() - HOUR)
+    with django_assert_max_num_queries(16):
+        looking.get(address("run_01HV7Q2M8ZK3"))
