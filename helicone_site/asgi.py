@@ -28,7 +28,7 @@ from gateway_app.targets import Guard, Origin, provider_urls
 from helicone_site import places, settings
 from ingest_app import directives, doors
 from ingest_app.directives import Directives
-from ingest_app.doors import DoorReply, DoorRequest, Doorway
+from ingest_app.doors import DoorRequest, Doorway
 from ingest_app.spool import Writer
 from lib import heartbeat
 
@@ -123,9 +123,8 @@ async def answer_log(edge: Edge, visit: Visit) -> None:
     body = await read_bounded(visit, edge.doorway.max_bytes)
     if body is None:
         answered = doors.too_large(edge.doorway.max_bytes)
-        answered = DoorReply(answered.status, {**answered.headers, "connection": "close"}, answered.body)
     else:
-        request = DoorRequest(visit.scope["method"], visit.route.path, visit.headers, body)
+        request = DoorRequest(visit.scope["method"], visit.route.path, visit.headers, body, visit.route.path_key)
         answered = await doors.handle(request, edge.doorway)
     more = [(name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-length"]
     await reply(visit.send, answered.status, more, answered.body)

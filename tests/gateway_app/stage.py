@@ -218,7 +218,7 @@ async def served(edge: Edge) -> AsyncIterator[int]:
 
     config = uvicorn.Config(
         app, port=0, http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical",
-        server_header=False, date_header=False, timeout_graceful_shutdown=2,
+        server_header=False, date_header=False, proxy_headers=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]

@@ -1,0 +1,153 @@
+"""The switch: log doors, `web` behind its socket, health."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+
+from helicone_site import asgi
+from lib import heartbeat
+from tests.gateway_app.stage import AUTH, KEY, Asked, answering, json_answer, read_request, run, staged
+
+LOG = json.dumps(
+    {
+        "providerRequest": {
+            "url": "https://api.openai.com/v1/chat/completions",
+            "json": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]},
+            "meta": {"Helicone-User-Id": "u1"},
+        },
+        "providerResponse": {"json": {"model": "gpt-4o-mini", "choices": []}, "status": 200, "headers": {}},
+        "timing": {
+            "startTime": {"seconds": 1763000000, "milliseconds": 1},
+            "endTime": {"seconds": 1763000001, "milliseconds": 2},
+        },
+    }
+).encode()
+BEARER = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+
+
+@contextlib.asynccontextmanager
+async def web(folder, answer: bytes, asked: list[Asked]):
+    async def play(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                asked.append(await read_request(reader))
+                writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_unix_server(play, folder / "web.sock")
+    try:
+        yield
+    finally:
+        server.close()
+
+
+def test_everything_else_goes_to_web_as_it_came(tmp_path):
+    asked: list[Asked] = []
+
+    async def work():
+        answer = json_answer(b"<p>page</p>", more="Set-Cookie: helicone_session=s\r\n")
+        async with web(tmp_path, answer, asked), staged(tmp_path, answering()) as stage:
+            headers = {"cookie": "helicone_session=s", "x-forwarded-for": "9.9.9.9", "x-forwarded-proto": "gopher"}
+            status, came, body = await stage.ask(path="/requests?f=%20a", body=b"x=1", headers=headers)
+            await stage.ask(path="/v1/request/query", body=b"{}" * 200_000, headers=BEARER)
+        assert (status, body, came["set-cookie"]) == (200, b"<p>page</p>", "helicone_session=s")
+        page, api = asked
+        assert (page.line, page.body) == ("POST /requests?f=%20a HTTP/1.1", b"x=1")
+        assert (page.headers["host"], page.headers["cookie"]) == ("gateway.test", "helicone_session=s")
+        assert page.headers["x-forwarded-for"] == "9.9.9.9, 127.0.0.1"
+        assert page.headers["x-forwarded-proto"] == "http"
+        assert api.headers["authorization"] == f"Bearer {KEY}"
+        assert api.body == b"{}" * 200_000
+
+    run(work())
+
+
+def test_while_web_is_away_a_page_says_so(tmp_path):
+    async def work():
+        async with staged(tmp_path, answering()) as stage:
+            status, headers, body = await stage.ask(path="/requests")
+        assert (status, headers["retry-after"]) == (502, "2")
+        assert b"not ready" in body
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/oai/v1/log", BEARER),
+        ("/v1/gateway/oai/v1/log", BEARER),
+        (f"/{KEY}/oai/v1/log", {}),
+        ("/oai/v1/lo%67/", BEARER),
+    ],
+)
+def test_a_log_door_keeps_what_it_is_told(tmp_path, path, headers):
+    async def work():
+        async with staged(tmp_path, answering()) as stage:
+            status, came, body = await stage.ask(path=path, body=LOG, headers=headers)
+            (exchange,) = await stage.exchanges()
+        assert (status, body) == (200, b"ok")
+        assert came["helicone-id"] == str(exchange.id)
+        assert (exchange.door, exchange.attribution.end_user_id) == ("log", "u1")
+
+    run(work())
+
+
+def test_a_log_that_is_too_long_is_refused_however_its_length_is_told(tmp_path):
+    kept = {**BEARER, "connection": "keep-alive"}
+
+    async def work():
+        async with staged(tmp_path, answering()) as stage:
+            for framing in ({"content-length": str(2**21)}, {"transfer-encoding": "chunked"}):
+                reader, writer = await stage.connect(path="/oai/v1/log", body=None, headers={**kept, **framing})
+                for _ in range(20):
+                    writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+                    await writer.drain()
+                assert b" 413 " in await reader.readline()
+                writer.close()
+
+    run(work())
+
+
+def test_health_is_well_when_every_process_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(asgi, "HEALTH_DIR", tmp_path / "health")
+
+    async def work():
+        async with staged(tmp_path, answering()) as stage:
+            before, _, _ = await stage.ask("GET", "/healthz", b"", headers={})
+            for name in ("edge", "web", "line", "worker"):
+                heartbeat.write(tmp_path / "health", name, is_ready=True, detail={"more": name})
+            after, _, body = await stage.ask("GET", "/healthz", b"", headers={})
+            heartbeat.write(tmp_path / "health", "line", is_ready=False)
+            later, _, _ = await stage.ask("GET", "/healthz", b"", headers={})
+            legacy = await stage.ask("GET", "/healthcheck", b"", headers={})
+        lines = [json.loads(line) for line in body.splitlines()]
+        assert (before, after, later) == (503, 200, 503)
+        assert [line["process"] for line in lines] == ["edge", "line", "web", "worker"]
+        assert legacy[2] == b'{"status":"healthy :)"}'
+
+    run(work())
+
+
+def test_edge_runs_without_django():
+    import subprocess
+    import sys
+
+    code = "import sys, helicone_site.asgi; print([m for m in sys.modules if m.split('.')[0] in ('django', 'celery')])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+def test_whoever_asks_with_auth_gets_an_id_on_every_answer(tmp_path):
+    async def work():
+        async with staged(tmp_path, answering(json_answer())) as stage:
+            for path in ("/v1/chat/completions", "/v1/gateway/nobody/x", "/v1/gateway/custom/x"):
+                _, headers, _ = await stage.ask(path=path, headers=AUTH)
+                assert len(headers["helicone-id"]) == 36
+                assert headers["helicone-status"] in ("success", "failed")
+
+    run(work())
