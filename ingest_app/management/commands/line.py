@@ -15,6 +15,7 @@ from ingest_app.run import Line, Settings
 from ingest_app.spool import Reader
 from lib import heartbeat
 from lib.postgres import conninfo
+from llm.pricing import PriceBook
 from requests_app import prices, store
 
 BEAT_SECONDS = 1.0
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         line = Line(
             reader,
             connect=_connect,
-            load_prices=prices.load_book,
+            load_prices=_Prices().load,
             settings=Settings(partition_days=settings.PARTITION_DAYS),
         )
         try:
@@ -44,6 +45,20 @@ class Command(BaseCommand):
 
 def _connect() -> store.Db:
     return psycopg.connect(conninfo(settings.DATABASES["default"], application="line"), autocommit=True)
+
+
+class _Prices:
+    """The price book, read again only when prices have changed."""
+
+    def __init__(self) -> None:
+        self._stamp: prices.Stamp | None = None
+        self._book = PriceBook(())
+
+    def load(self, connection: store.Db) -> PriceBook:
+        stamp = prices.stamp(connection)
+        if stamp != self._stamp:
+            self._book, self._stamp = prices.load_book(connection), stamp
+        return self._book
 
 
 class _Beat:
