@@ -69,6 +69,14 @@ class Asked:
             query.pop(key, None)
         return _address("requests", query)
 
+    def cleared(self) -> str:
+        """This address, on its newest page, without any condition: range, columns and size stay."""
+        query = self.parameters.copy()
+        for key in self.parameters:
+            if key in PLACE or key not in PAGE_KEYS:
+                query.pop(key, None)
+        return _address("requests", query)
+
 
 def _address(url_name: str, query: QueryDict) -> str:
     text = query.urlencode(safe="/:<>=*!~@")

@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse, HttpResponseBase, QueryDict, Stre
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, is_at_least, page
@@ -49,6 +50,8 @@ def live(request: OrganizationRequest) -> HttpResponseBase:
     context = _listed(request, asked)
     if context["fingerprint"] == request.GET.get("seen"):
         return HttpResponse(status=204)
+    if not request.GET.get("since"):  # the list was empty: its frame is another now, too
+        return HttpResponseClientRefresh()
     if request.GET.get("top") == "1":
         answer = render(request, "requests_app/_list.html", context)
         answer["HX-Retarget"], answer["HX-Reswap"] = "#list", "outerHTML"
@@ -188,7 +191,7 @@ def _links(asked: Asked, found: Page, fingerprint: str) -> dict[str, Any]:
         "live_from_here": asked.link("requests-live", **{**here, "seen": fingerprint}),
         "rows_from_here": asked.link("request-rows", **here),
         "sizes": [(size, asked.link(**{**away, "size": str(size)})) for size in asking.SIZES],
-        "all_time": asked.link(**{**away, "range": "all", "from": None, "to": None}),
+        "cleared": asked.cleared(), "all_time": asked.link(**{**away, "range": "all", "from": None, "to": None}),
     }  # fmt: skip
 
 
@@ -198,7 +201,7 @@ def _frame_links(asked: Asked) -> dict[str, Any]:
         "summary": asked.link("requests-summary", **away), "csv": asked.link("requests-csv", **away),
         "jsonl": asked.link("requests-jsonl", **away),
         "jsonl_bodies": asked.link("requests-jsonl", **{**away, "bodies": "1"}),
-        "toggle_live": asked.link(**{**away, "live": "0" if asked.is_live else None}),
+        "cleared": asked.cleared(), "toggle_live": asked.link(**{**away, "live": "0" if asked.is_live else None}),
         "no_words": asked.link(**{**away, "q": None}), "ranges": asking.ranges(asked),
     }  # fmt: skip
 

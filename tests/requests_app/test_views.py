@@ -143,6 +143,19 @@ def test_news_come_as_a_pill_below_and_as_rows_at_the_top(looking, acme):
     assert str(row.id) in at_top.content.decode()
 
 
+def test_the_first_request_of_an_empty_list_brings_the_whole_page(looking, acme):
+    link = live_link(page(looking))
+    assert looking.get(link).status_code == 204
+    factories.make_request(acme.id)
+    assert looking.get(link)["HX-Refresh"] == "true"
+
+
+def test_clearing_the_filters_keeps_range_and_columns(looking, acme):
+    factories.make_request(acme.id)
+    html = page(looking, "/requests?model=a&q=b&range=7d&columns=time,cost&older=1.x")
+    assert 'href="/requests?range=7d&amp;columns=time%2Ccost">Clear</a>' in html
+
+
 def test_a_late_row_below_the_top_is_news_too(looking, acme):
     factories.make_request(acme.id)
     link = live_link(page(looking))
