@@ -2,76 +2,78 @@
 
 from __future__ import annotations
 
-import warnings
+import json
+import subprocess
+import sys
+from typing import NamedTuple
 
-import anthropic
 import pytest
 
 from tests.journeys import check
+from tests.journeys.stack import ROOT
 from tests.journeys.test_openai_client import ASKED, said
+
+MODELS = ("gpt-4o-mini", "openai/o4-mini", "anthropic/claude-haiku-4-5")
+
+
+class Called(NamedTuple):
+    """A call litellm made: what it answered with, and the row it became."""
+
+    reply: dict[str, object]
+    row: dict[str, object]
+
+    @property
+    def usage(self):
+        return self.reply["usage"]
 
 
 @pytest.fixture(scope="module")
-def litellm_module():
-    """litellm without a network: its price map is the one it ships."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    patch.setenv("LITELLM_TELEMETRY", "False")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        litellm = pytest.importorskip("litellm")
-    yield litellm
-    patch.undo()
-
-
-@pytest.fixture
-def litellm(stack, litellm_module, monkeypatch):
-    monkeypatch.setenv("HELICONE_API_KEY", stack.key)
-    monkeypatch.setenv("HELICONE_API_BASE", stack.url)
-    monkeypatch.setattr(litellm_module, "success_callback", ["helicone"])
-    yield litellm_module
-
-
-pytestmark = pytest.mark.filterwarnings("ignore")  # litellm's own, and pydantic's about it
-
-
-def test_an_openai_call_is_visible(stack, litellm, journey):
-    reply = litellm.completion(
-        model="gpt-4o-mini", messages=ASKED, api_base=f"{stack.provider.url}/v1", api_key="sk-of-the-provider",
-        metadata=said(journey),
-    )  # fmt: skip
-    row = stack.row(journey)
-    assert row["provider"] == "OPENAI"
-    assert row["prompt_tokens"] == reply.usage.prompt_tokens
-    assert row["completion_tokens"] == reply.usage.completion_tokens
-    assert row["request_user_id"] == "ada@example.org"
-    assert row["request_properties"]["Helicone-Session-Id"] == f"session-{journey}"
-    cost = check.price(
-        "openai", "gpt-4o-mini", input_tokens=reply.usage.prompt_tokens, output_tokens=reply.usage.completion_tokens
+def called(stack):
+    """One call to each of MODELS, by model."""
+    urls = {model: stack.provider.url if "claude" in model else f"{stack.provider.url}/v1" for model in MODELS}
+    calls = [
+        {"model": model, "messages": ASKED, "api_base": urls[model], "api_key": "sk-x", "metadata": said(model)}
+        for model in MODELS
+    ]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.journeys.litellm_calls"],
+        input=json.dumps(calls),
+        cwd=ROOT,
+        env={**stack.environment, "HELICONE_API_KEY": stack.key, "HELICONE_API_BASE": stack.url},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
-    assert row["cost"] == pytest.approx(float(cost), rel=1e-6)
+    assert done.returncode == 0, done.stderr[-2000:]
+    replies = json.loads(done.stdout.splitlines()[-1])
+    return {model: Called(reply, stack.row(model)) for model, reply in zip(MODELS, replies, strict=True)}
 
 
-def test_the_true_model_is_shown_where_the_callback_names_another(stack, litellm, journey):
+def test_an_openai_call_is_visible_with_its_tokens_cost_and_owner(called):
+    call = called["gpt-4o-mini"]
+    assert call.row["provider"] == "OPENAI"
+    assert call.row["prompt_tokens"] == call.usage["prompt_tokens"]
+    assert call.row["completion_tokens"] == call.usage["completion_tokens"]
+    assert call.row["request_user_id"] == "ada@example.org"
+    assert call.row["request_properties"]["Helicone-Session-Id"] == "session-gpt-4o-mini"
+    cost = check.price(
+        "openai",
+        "gpt-4o-mini",
+        input_tokens=call.usage["prompt_tokens"],
+        output_tokens=call.usage["completion_tokens"],
+    )
+    assert call.row["cost"] == pytest.approx(float(cost), rel=1e-6)
+
+
+def test_the_true_model_is_shown_where_the_callback_names_another(called):
     """litellm logs models it does not know as gpt-3.5-turbo; the reply has the true one."""
-    litellm.completion(
-        model="openai/o4-mini", messages=ASKED, api_base=f"{stack.provider.url}/v1", api_key="sk-of-the-provider",
-        metadata=said(journey),
-    )  # fmt: skip
-    row = stack.row(journey)
+    row = called["openai/o4-mini"].row
     assert row["model"].startswith("o4-mini")
     assert row["cost"] > 0
 
 
-def test_a_claude_call_is_visible(stack, litellm, journey, monkeypatch):
-    """The callback needs two constants anthropic 2 no longer has; with those of version 1 it logs."""
-    monkeypatch.setattr(anthropic, "HUMAN_PROMPT", "\n\nHuman:", raising=False)
-    monkeypatch.setattr(anthropic, "AI_PROMPT", "\n\nAssistant:", raising=False)
-    reply = litellm.completion(
-        model="anthropic/claude-haiku-4-5", messages=ASKED, api_base=stack.provider.url, api_key="sk-ant-x",
-        metadata=said(journey),
-    )  # fmt: skip
-    row = stack.row(journey)
-    assert row["provider"] == "ANTHROPIC"
-    assert row["prompt_tokens"] == reply.usage.prompt_tokens
-    assert row["cost"] > 0
+def test_a_claude_call_is_visible(called):
+    call = called["anthropic/claude-haiku-4-5"]
+    assert call.row["provider"] == "ANTHROPIC"
+    assert call.row["prompt_tokens"] == call.usage["prompt_tokens"]
+    assert call.row["cost"] > 0
