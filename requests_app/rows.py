@@ -78,6 +78,11 @@ class RequestRow:
     """When each late fact was said, in microseconds since 1970, by `properties.<key>` or `scores.<key>`."""
 
 
+def is_error(status: int) -> bool:
+    """Whether a call failed: anything but HTTP's 2xx and 3xx. In SQL: `status NOT BETWEEN 200 AND 399`."""
+    return not 200 <= status <= 399
+
+
 @dataclass(frozen=True, slots=True)
 class BodyRow:
     """One row of `llm_request_body`; zstd frames, None for a side that was omitted or never came."""

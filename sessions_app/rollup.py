@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from psycopg import Connection
 
 from llm.exchange import MODEL_KINDS
-from requests_app.rows import Change, RequestRow
+from requests_app.rows import Change, RequestRow, is_error
 
 LARGEST_SET = 20
 """Users and models a session names; the rest are in its requests."""
@@ -43,10 +43,10 @@ class _Sums:
 
     def count(self, row: RequestRow, sign: int) -> None:
         self.steps += sign
-        self.errors += sign * is_error(row)
-        self.duration_ms += sign * (row.duration_ms or 0)
+        self.errors += sign * is_error(row.status)
         if row.kind in MODEL_KINDS:
             self.requests += sign
+            self.duration_ms += sign * (row.duration_ms or 0)
             self.priced += sign * (row.cost_nano_usd is not None)
             self.cost_nano_usd += sign * (row.cost_nano_usd or 0)
             self.input_tokens += sign * (row.input_tokens or 0)
@@ -63,10 +63,6 @@ class _Sums:
             self.end_users.add(row.end_user_id)
         if row.model and row.kind in MODEL_KINDS:
             self.model_names.add(row.model)
-
-
-def is_error(row: RequestRow) -> bool:
-    return not 200 <= row.status < 400
 
 
 def apply(connection: Connection[tuple[object, ...]], changes: Iterable[Change]) -> None:

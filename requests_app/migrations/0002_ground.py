@@ -31,7 +31,7 @@ CREATE INDEX llm_request_end_user ON llm_request (organization_id, end_user_id, 
 CREATE INDEX llm_request_session ON llm_request (organization_id, session_id, requested_at)
     WHERE session_id IS NOT NULL;
 CREATE INDEX llm_request_trace ON llm_request (organization_id, trace_id) WHERE trace_id IS NOT NULL;
-CREATE INDEX llm_request_failed ON llm_request (organization_id, requested_at) WHERE status NOT BETWEEN 200 AND 299;
+CREATE INDEX llm_request_failed ON llm_request (organization_id, requested_at) WHERE status NOT BETWEEN 200 AND 399;
 CREATE INDEX llm_request_properties ON llm_request USING gin (properties jsonb_path_ops);
 """
 
