@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -23,6 +24,8 @@ REFUSED = 2
 """Exit code when nothing was started; a sentence on stderr says why."""
 INTERRUPTED = 130
 STARTS_BEFORE_GIVING_UP = 5
+PREPARED = places.DATA_DIR / "postgres" / "prepared"
+"""Which product prepared this database last; it goes where the database goes."""
 
 
 class CannotStart(Exception):
@@ -104,15 +107,46 @@ def _run(*, is_demo: bool) -> int:
     processes = _processes(environment)
     if is_demo:
         processes.append(Child("demo", _manage("demo", environment), may_end=True))
-    stages = [services, [prepare], processes]
+    is_prepared = _is_prepared()
+    stages = [services, [prepare, *processes]] if is_prepared else [services, [prepare], processes]
     embedded_ones = {child.name: child for child in services}
 
     def speak_for(name: str, pid: int) -> None:
         if child := embedded_ones.get(name):
             heartbeat.write(settings.HEALTH_DIR, name, is_ready=child.is_ready(pid), pid=pid)
 
-    supervisor = Supervisor(stages, on_ready=lambda: _greet(known_login), on_tick=speak_for)
-    return supervisor.run()
+    def greet() -> None:
+        _note_prepared()
+        _greet(known_login)
+
+    return Supervisor(stages, on_ready=greet, on_tick=speak_for).run()
+
+
+# --- whether the last start prepared the very same ------------------------------------------------------------------
+
+
+def _is_prepared() -> bool:
+    """Then nobody has to wait for the preparation: it runs beside the others and finds nothing to do."""
+    try:
+        return not settings.DATABASE_URL and PREPARED.read_text() == _product()
+    except OSError:
+        return False
+
+
+def _note_prepared() -> None:
+    if not settings.DATABASE_URL:
+        PREPARED.write_text(_product())
+
+
+def _product() -> str:
+    """Names, sizes and times of the files the product is made of: what they prepare is the same while these are."""
+    digest = hashlib.sha256()
+    packages = [init.parent for init in places.BASE_DIR.glob("[!.]*/__init__.py")]
+    files = [path for package in packages for path in package.rglob("*") if path.suffix not in {".pyc", ""}]
+    for path in sorted([*files, places.BASE_DIR / "requirements.lock"]):
+        found = path.stat()
+        digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _services() -> list[Child]:
