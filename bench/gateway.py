@@ -1,11 +1,12 @@
 """What the gateway costs: CPU per request and added latency, beside nginx `proxy_pass` and a direct call.
 
-    python -m bench.gateway [--seconds 4] [--connections 1 16 64] [--only json sse paced]
+    python -m bench.gateway [--seconds 4] [--connections 1 16 64] [--only json model sse paced]
 
 Needs `wrk` and, for the comparison, `nginx`. The proxies run on core 0, the load and the upstream on the others.
 Logging is on: every exchange goes durably into a spool. Nothing leaves this machine.
 
-    json    a 1.7 KB chat request, a 1.2 KB answer
+    json    a 1.7 KB chat request, a 1.2 KB answer at once: the wait for the disk is all there is to see
+    model   the same, answered after 20 ms: the begin record has long been written beside the call
     sse     50 events written one by one without a pause
     paced   50 events, one every 5 ms, as a model would send them
 """
@@ -32,7 +33,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"
 EVENTS = 50
-REQUEST = {"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "s" * 800}, {"role": "user", "content": "u" * 780}]}
+MESSAGES = [{"role": "system", "content": "s" * 800}, {"role": "user", "content": "u" * 780}]
+REQUEST = {"model": "gpt-4o-mini", "messages": MESSAGES}
 ANSWER = {
     "id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-mini-2024-07-18",
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "a" * 850}}],
@@ -42,7 +44,7 @@ EVENT = b"data: " + json.dumps(
     {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "gpt-4o-mini-2024-07-18",
      "choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]}
 ).encode() + b"\n\n"  # fmt: skip
-PATHS = {"json": "/v1/chat/completions", "sse": "/v1/chat/completions?sse", "paced": "/v1/chat/completions?paced"}
+PATHS = {kind: f"/v1/chat/completions?{kind}" for kind in ("json", "model", "sse", "paced")}
 
 
 # --- the upstream -----------------------------------------------------------------------------------------------------
@@ -74,7 +76,13 @@ class Upstream(asyncio.Protocol):
         elif b"?paced" in head:
             self.transport.write(self.sse_head)
             self.step(EVENTS)
+        elif b"?model" in head:
+            asyncio.get_running_loop().call_later(0.02, self.answer)
         else:
+            self.answer()
+
+    def answer(self) -> None:
+        if not self.transport.is_closing():
             self.transport.write(self.json_answer)
 
     def step(self, left: int) -> None:
@@ -120,7 +128,7 @@ def load(port: int, kind: str, *, connections: int, seconds: float, script: Path
 def cpu_seconds(pids: list[int]) -> float:
     """User and system time of the processes and everybody they started."""
     ticks = 0
-    for pid in {*pids, *(child for pid in pids for child in children(pid))}:
+    for pid in {*pids, *(child for parent in pids for child in children(parent))}:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
@@ -234,13 +242,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, everybody(Path(name)) as everyone:
         script = Path(name) / "load.lua"
         script.write_text(WRK % (json.dumps(json.dumps(REQUEST)), KEY))
-        print(f"{'':6} {'conn':>4} {'through':>8} {'req/s':>8} {'CPU µs':>7} {'p50 ms':>8} {'p99 ms':>8} {'+p50':>7} {'+p99':>7}  errors")
+        print("       conn  through    req/s  CPU µs   p50 ms   p99 ms    +p50    +p99  errors")
         for kind in given.only:
             for connections in given.connections:
                 table(kind, connections, everyone, seconds=given.seconds, script=script)
 
 
-def table(kind: str, connections: int, everyone: dict[str, tuple[int, list[int]]], *, seconds: int, script: Path) -> None:
+def table(
+    kind: str, connections: int, everyone: dict[str, tuple[int, list[int]]], *, seconds: int, script: Path
+) -> None:
     direct: Measured | None = None
     for through, (port, pids) in everyone.items():
         got = load(port, kind, connections=connections, seconds=seconds, script=script, pids=pids)

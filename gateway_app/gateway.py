@@ -44,6 +44,8 @@ class Policy:
 
     requires_key: bool = True
     capture_max_bytes: int = 64 * 2**20
+    silence_seconds: float = 600
+    """A client that takes nothing of its answer for so long has gone."""
     provider_urls: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -67,25 +69,25 @@ class Gateway:
         self.pool = pool
         self.policy = policy
         self.counts = Counts()
-        self._live: set[Capture] = set()
+        self._live: set[Passage] = set()
         self._deferred: set[asyncio.Future[None]] = set()
 
     async def answer(self, visit: Visit) -> None:
         await Passage(self, visit).run()
 
-    def watch(self, capture: Capture) -> None:
-        self._live.add(capture)
+    def watch(self, passage: Passage) -> None:
+        self._live.add(passage)
 
-    def close(self, capture: Capture, outcome: Outcome) -> None:
-        self._live.discard(capture)
+    def close(self, passage: Passage, capture: Capture, outcome: Outcome) -> None:
+        self._live.discard(passage)
         capture.end(outcome, self._defer)
 
     async def run(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_LOOK_SECONDS)
             moment = time.monotonic()
-            for capture in list(self._live):
-                capture.flush_if_old(moment)
+            for passage in list(self._live):
+                passage.look(moment)
 
     async def settled(self) -> None:
         """Returns when everything ended is on its way to the spool."""
@@ -112,12 +114,19 @@ class Passage:
         self._status = STATUS_INTERRUPTED
         self._first_token_ms: int | None = None
         self._is_stream = False
+        self._task = asyncio.current_task()
+        self._sending_since: float | None = None
+        self._is_given_up = False
 
     async def run(self) -> None:
         problem: Problem | None = None
         try:
             await self._pass()
         except ClientGone:
+            self._status = STATUS_CANCELLED
+        except asyncio.CancelledError:
+            if not self._is_given_up:
+                raise
             self._status = STATUS_CANCELLED
         except GatewayError as error:
             problem = Problem(error.code, error.message)
@@ -184,7 +193,7 @@ class Passage:
             cap=self._gateway.policy.capture_max_bytes, counts=self._gateway.counts,
         )  # fmt: skip
         self._capture.begin(first)
-        self._gateway.watch(self._capture)
+        self._gateway.watch(self)
 
     async def _call(self, call: Call) -> None:
         try:
@@ -246,21 +255,34 @@ class Passage:
             headers=headers.recorded(self._answer_headers or {}),
             problem=problem,
         )
-        self._gateway.close(self._capture, outcome)
+        self._gateway.close(self, self._capture, outcome)
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
 
     def came(self, chunk: bytes) -> None:
         """A part of the answer's body is about to go to the client."""
+        self._sending_since = time.monotonic()
         if self._is_stream and chunk and self._first_token_ms is None:
             self._first_token_ms = self._elapsed_ms()
         if self._capture is not None:
             self._capture.response.take(chunk)
 
     async def settle(self) -> None:
+        """The client has taken that part."""
+        self._sending_since = None
         if self._capture is not None:
             await self._capture.settle()
+
+    def look(self, moment: float) -> None:
+        """From time to time: the newest bytes go to the spool, and a client that takes nothing is given up."""
+        if self._capture is not None:
+            self._capture.flush_if_old(moment)
+        patience = self._gateway.policy.silence_seconds
+        is_stuck = self._sending_since is not None and moment - self._sending_since > patience
+        if is_stuck and self._task is not None and not self._is_given_up:
+            self._is_given_up = True
+            self._task.cancel()
 
 
 class _Down:

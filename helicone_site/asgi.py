@@ -232,6 +232,7 @@ async def running() -> AsyncIterator[Edge]:
     """Everything the switch needs, started; stopped in order, the spool last."""
     policy = Policy(
         requires_key=settings.GATEWAY_REQUIRE_KEY, capture_max_bytes=settings.CAPTURE_MAX_BYTES,
+        silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS,
         provider_urls=provider_urls(os.environ),
     )  # fmt: skip
     guard = Guard.read(settings.GATEWAY_PRIVATE_TARGETS)

@@ -189,14 +189,20 @@ async def listening(play: Play, tls: ssl.SSLContext | None = None) -> AsyncItera
 
 @contextlib.asynccontextmanager
 async def staged(
-    folder: Path, play: Play, *, guard: str = "deny", silence_seconds: float = 10.0, **policy: Any
+    folder: Path,
+    play: Play,
+    *,
+    guard: str = "deny",
+    silence_seconds: float = 10.0,
+    patience: float = 10.0,
+    **policy: Any,
 ) -> AsyncIterator[Stage]:
     async with listening(play) as upstream_port:
         spool = Writer(folder / "spool", max_bytes=2**33, min_free_bytes=0)
         keys = Keys()
         async with upstream.running(Guard.read(guard), silence_seconds=silence_seconds) as pool:
             url = f"http://127.0.0.1:{upstream_port}"
-            given = {"provider_urls": {"openai": url, "anthropic": url}, **policy}
+            given = {"provider_urls": {"openai": url, "anthropic": url}, "silence_seconds": patience, **policy}
             gateway = Gateway(keeper=cast(Keeper, keys), spool=spool, pool=pool, policy=Policy(**given))
             doorway = Doorway(keys, spool, 2**20, timedelta(days=400))
             edge = Edge(gateway, doorway, pool, Origin("unix", str(folder / "web.sock"), 0))

@@ -172,6 +172,20 @@ def test_a_client_that_leaves_before_the_answer_ends_the_call_too(tmp_path):
     run(work())
 
 
+def test_a_client_that_takes_nothing_of_its_answer_is_given_up(tmp_path):
+    size = 32 * 2**20
+
+    async def work():
+        async with staged(tmp_path, answering(json_answer(b"x" * size)), patience=0.3) as stage:
+            _, writer = await stage.connect(headers={**AUTH, "connection": "keep-alive"})
+            writer.transport.pause_reading()
+            (exchange,) = await stage.exchanges()
+            writer.transport.abort()
+        assert exchange.status == STATUS_CANCELLED
+
+    run(work())
+
+
 def test_a_silent_provider_is_given_up(tmp_path):
     async def work():
         async with staged(tmp_path, answering(pause=30), silence_seconds=0.2) as stage:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_app import upstream
+from gateway_app import problems, upstream
 from gateway_app.connection import HIGH_WATER_BYTES, MAX_HEAD_BYTES, Connection, Head
-from gateway_app.errors import Broken, ClientGone, GatewayError, Silent, Stale, Unreachable
+from gateway_app.errors import Broken, ClientGone, GatewayError, Silent, Stale, TargetRefused, Unreachable
 from gateway_app.relay import Call, Outgoing
 from gateway_app.targets import Guard, Origin
 from tests.gateway_app.stage import answering, json_answer, listening, read_request, run
@@ -324,6 +324,11 @@ def test_over_tls_only_who_proves_the_name_is_spoken_to(certificate):
                     await pool.acquire(Origin("https", "localhost", port))
 
     run(work())
+
+
+def test_what_a_row_says_went_wrong_is_from_the_closed_list():
+    recorded = [Unreachable, Broken, Stale, Silent, TargetRefused]
+    assert {kind.code for kind in recorded} <= set(problems.CODES)
 
 
 def test_every_error_tells_a_client_what_happened():
