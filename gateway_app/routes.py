@@ -55,10 +55,10 @@ WEB_PREFIXES = (
     "/v1/evals", "/v1/evaluator", "/v1/experiment", "/v1/export", "/v1/feedback", "/v1/helicone-dataset",
     "/v1/helicone-sql", "/v1/integration", "/v1/key", "/v1/log", "/v1/metrics", "/v1/organization", "/v1/pi",
     "/v1/playground", "/v1/prompt", "/v1/prompt-2025", "/v1/prompts", "/v1/property", "/v1/providers",
-    "/v1/public", "/v1/request", "/v1/router", "/v1/session", "/v1/stripe", "/v1/test", "/v1/trace",
+    "/v1/public", "/v1/request", "/v1/request-body", "/v1/router", "/v1/session", "/v1/stripe", "/v1/test", "/v1/trace",
     "/v1/traces", "/v1/user", "/v1/vault", "/v1/webhooks", "/v1/wrapped", "/v1/models/multimodal",
     "/v2/experiment", "/v2/prompt-2025", "/ws", "/requests", "/sessions", "/settings", "/login", "/logout",
-    "/admin", "/static",
+    "/password", "/invitations", "/organizations", "/get-started", "/admin", "/static",
 )  # fmt: skip
 """The REST API and the pages: never a provider's, whatever a request brings."""
 
