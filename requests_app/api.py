@@ -337,7 +337,7 @@ class OneRequest(_View):
 
 
 class RequestBodyLink(_View):
-    """GET /v1/request-body/{token}: both bodies, for whoever holds a link of the last 24 h."""
+    """GET /v1/request/body/{token}: both bodies, for whoever holds a link of the last 24 h."""
 
     authentication_classes = []
     permission_classes = []

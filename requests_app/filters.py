@@ -101,7 +101,7 @@ ENTRIES = (
     Entry("model", "Model", "text", "r.model", is_suggested=True),
     Entry("provider", "Provider", "text", "r.provider", is_suggested=True),
     Entry("status", "Status", "number", "r.status", is_suggested=True),
-    Entry("failed", "Failed", "boolean", "(r.status NOT BETWEEN 200 AND 299)"),
+    Entry("failed", "Failed", "boolean", "(r.status NOT BETWEEN 200 AND 399)"),
     Entry("user", "User", "text", "r.end_user_id", is_suggested=True),
     Entry("session", "Session", "text", "r.session_id"),
     Entry("session_name", "Session name", "text", "r.session_name", is_suggested=True),

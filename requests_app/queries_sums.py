@@ -17,7 +17,7 @@ COUNT_TIMEOUT_MS = 2_000
 COUNTED_EXACTLY = 10_000
 SUGGESTIONS, SUGGESTED_FROM, SUGGESTED_DAYS = 20, 20_000, 30
 """How many values are offered, from how many of the newest rows, at most how old."""
-FAILED = "r.status NOT BETWEEN 200 AND 299"
+FAILED = "r.status NOT BETWEEN 200 AND 399"
 
 
 @dataclass(frozen=True, slots=True)

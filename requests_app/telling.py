@@ -15,7 +15,7 @@ from llm.exchange import (
     STATUS_UNKNOWN,
 )
 from llm.problems import CODES
-from requests_app.rows import RequestRow
+from requests_app.rows import RequestRow, is_error
 
 STATES = {
     STATUS_TIMEOUT: ("warning", "Timed out: the provider did not answer in time"),
@@ -69,7 +69,7 @@ class Line:
 
     @property
     def is_failed(self) -> bool:
-        return not 200 <= self.row.status <= 299
+        return is_error(self.row.status)
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -91,7 +91,7 @@ def _state(row: RequestRow) -> tuple[str, str]:
     words = f"{row.status} {phrase(row.status)}".strip()
     if row.cached:
         return "cached", f"{words}, answered from cache"
-    if 200 <= row.status <= 299:
+    if not is_error(row.status):
         return "ok", words
     return "error", f"{words}: {row.error_message}" if row.error_message else words
 

@@ -19,5 +19,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/request/count/query", api.CountRequests.as_view()),
     path("v1/request/query-ids", api.QueryIds.as_view()),
     path("v1/request/<str:request_id>", api.OneRequest.as_view()),
-    path("v1/request-body/<str:token>", api.RequestBodyLink.as_view(), name="api-request-body"),
+    path("v1/request/body/<str:token>", api.RequestBodyLink.as_view(), name="api-request-body"),
 ]

@@ -207,7 +207,7 @@ def test_a_large_body_is_a_link_that_needs_no_key_and_ends(ask, client, acme):
     assert client.get(path).json() == {"request": {"a": 1}, "response": {"b": 2}}
     assert client.get(path[:-1] + "x").status_code == 404
     stale = signing.dumps([acme.id, "x"], salt="another-salt")
-    assert client.get(f"/v1/request-body/{stale}").status_code == 404
+    assert client.get(f"/v1/request/body/{stale}").status_code == 404
 
 
 @override_settings(TIME_ZONE="Asia/Tokyo")

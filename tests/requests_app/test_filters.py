@@ -105,10 +105,10 @@ def holds_for_text(operator: str, value: str | None, text: str | None) -> bool:
         "!~": lambda: value.lower() not in known.lower(),
         "like": lambda: like(value, known),
         "ilike": lambda: like(value, known, flags=re.IGNORECASE),
-    }[operator]()
+    }[operator]() is True
 
 
-def holds_for_order(operator: str, value, known) -> bool:
+def holds_for_order(operator: str, value, known):
     if value is None:
         return (known is None) == (operator == "=")
     if known is None:

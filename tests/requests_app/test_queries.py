@@ -14,6 +14,7 @@ from lib import clock
 from requests_app import queries, queries_sums
 from requests_app.filters import EVERYTHING, FilterError, Leaf
 from requests_app.queries import Question, Sort, TooSlow
+from requests_app.rows import RequestRow
 from tests.requests_app import factories
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +34,8 @@ def many(organization_id: int, count: int, **values):
 
 
 def walk_older(question: Question, size: int):
-    found, older = [], None
+    found: list[RequestRow] = []
+    older = None
     while True:
         page = queries.page(question, size=size, older=older)
         found += page.rows

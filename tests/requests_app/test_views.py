@@ -27,10 +27,10 @@ PAGES = ("/requests", "/requests/rows", "/requests/live", "/requests/summary", "
          "/requests/export.csv", "/requests/export.jsonl")  # fmt: skip
 
 
-def page(client, path="/requests", **headers) -> str:
+def page(client, path: str = "/requests", **headers: str) -> str:
     answer = client.get(path, headers=headers)
     assert answer.status_code == 200, (path, answer.status_code)
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def shown(client, path) -> list[str]:
