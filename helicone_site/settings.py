@@ -104,6 +104,18 @@ WEB_THREADS = env.integer("WEB_THREADS", 8, minimum=1)
 WORKER_THREADS = env.integer("WORKER_THREADS", 2, minimum=1)
 """Tasks a worker runs at once."""
 
+# --- what the processes say -------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django.server": {"level": "WARNING"}, "celery": {"level": "WARNING"}},
+}
+"""One logger a room, events as words with key=value, on stderr; the supervisor puts the process's name before each."""
+
 # --- Django -----------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
