@@ -108,7 +108,7 @@ def holds_for_text(operator: str, value: str | None, text: str | None) -> bool:
     }[operator]() is True
 
 
-def holds_for_order(operator: str, value, known):
+def holds_for_order(operator: str, value, known) -> object:
     if value is None:
         return (known is None) == (operator == "=")
     if known is None:
@@ -134,7 +134,7 @@ def holds(node, row) -> bool:
         "status": row.status, "cost": usd, "score": (row.scores or {}).get("tone"), "at": row.requested_at,
         "uncached_input_tokens": uncached,
     }[node.key]  # fmt: skip
-    return holds_for_order(node.operator, node.value, known)
+    return bool(holds_for_order(node.operator, node.value, known))
 
 
 ROWS = st.builds(
