@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from gateway_app.shelf import Shelf
 from gateway_app.tee import MEMORY_BYTES, Pieces, Tee
 from ingest_app import records
 from ingest_app.directives import Directives
-from ingest_app.spool import Writer
+from ingest_app.spool import Record, Writer
 from llm import parse
 from llm.exchange import STATUS_INTERRUPTED, Exchange, Problem
 
@@ -60,13 +61,18 @@ class Facts(NamedTuple):
 class Capture:
     """`begin`, then the tees take what passes, `begun` before the first byte goes to the client, `end`."""
 
-    def __init__(self, spool: Writer, facts: Facts, directives: Directives, *, cap: int, counts: Counts) -> None:
+    def __init__(
+        self, spool: Writer, shelf: Shelf, facts: Facts, *, directives: Directives, cap: int, counts: Counts
+    ) -> None:
         self._spool = spool
+        self._shelf = shelf
         self._facts = facts
         self._directives = directives
         self._counts = counts
         self._begun: Future[None] | None = None
         self._has_begun = False
+        self._is_refused = False
+        """The spool did not take the begin: everything goes into one record at the end."""
         self._begun_with = b""
         self._reads = directives.omit_request or directives.omit_response
         self._pieces = Pieces(self._put_piece)
@@ -84,20 +90,27 @@ class Capture:
             self.request.take(first)
             self._begun_with = self.request.begun_with()
         body = self.request.body(*self._sent_types(), front=self._begun_with)
-        self._begun = self._spool.put(records.begin(self._exchange(STATUS_INTERRUPTED, request=body)))
+        self._shelf.lay(records.begin(self._exchange(STATUS_INTERRUPTED, request=body)), self._keep_begun)
         self._counts.begun += 1
         if not is_small:
+            self._shelf.flush()
             self.request.take(first)
+
+    def _keep_begun(self, future: Future[None]) -> None:
+        self._begun = future
 
     async def begun(self) -> None:
         """Waits until the begin is durable, or known not to be: then this exchange is kept in memory until its end."""
-        if self._has_begun or self._begun is None:
+        if self._has_begun or self._is_refused:
             return
-        if not self._begun.done():
-            await _done(self._begun)
-        self._has_begun = self._begun.exception() is None
-        if not self._has_begun:
-            self._begun = None
+        if self._begun is None:
+            self._shelf.flush()
+        begun: Future[None] = self._begun  # type: ignore[assignment]  # the shelf has just given it
+        if not begun.done():
+            await _done(begun)
+        self._is_refused = begun.exception() is not None
+        self._has_begun = not self._is_refused
+        if self._is_refused:
             self.request.stay_in_memory()
             self.response.stay_in_memory()
 
@@ -115,7 +128,7 @@ class Capture:
         """Closes the record. `defer` runs what takes long beside the event loop."""
         headers = outcome.headers or {}
         came = (headers.get("content-type", ""), headers.get("content-encoding", ""))
-        front = b"" if self._begun is not None else self._begun_with
+        front = self._begun_with if self._is_refused else b""
         response = self.response.body(*came)
         exchange = self._exchange(
             outcome.status, duration_ms=outcome.duration_ms, time_to_first_token_ms=outcome.time_to_first_token_ms,
@@ -129,7 +142,8 @@ class Capture:
         if seen.request.size + seen.response.size <= READ_AT_ONCE_BYTES:
             self._put_end(self._with_reading(exchange, seen))
         else:
-            defer(lambda: self._put_end(self._with_reading(exchange, seen)))
+            self._shelf.flush()
+            defer(lambda: self._spool_end(self._with_reading(exchange, seen)))
 
     def _with_reading(self, exchange: Exchange, seen: Exchange) -> Exchange:
         """The exchange with what its bytes said, and nothing of the text of an omitted side."""
@@ -138,8 +152,14 @@ class Capture:
         return replace(exchange, reading=reading)
 
     def _put_end(self, exchange: Exchange) -> None:
-        record = records.end(exchange) if self._begun is not None else records.whole(exchange)
-        self._spool.put(record).add_done_callback(self._count)
+        self._shelf.lay(self._end_record(exchange), lambda future: future.add_done_callback(self._count))
+
+    def _spool_end(self, exchange: Exchange) -> None:
+        """From another thread, where there is no shelf."""
+        self._spool.put(self._end_record(exchange)).add_done_callback(self._count)
+
+    def _end_record(self, exchange: Exchange) -> Record:
+        return records.whole(exchange) if self._is_refused else records.end(exchange)
 
     def _problems(self, outcome: Outcome) -> tuple[Problem, ...]:
         found = [*self._directives.problems]

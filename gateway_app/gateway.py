@@ -21,6 +21,7 @@ from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMiss
 from gateway_app.headers import Framing
 from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body
 from gateway_app.routes import Route, target_url
+from gateway_app.shelf import Shelf
 from gateway_app.targets import Target, read_target, without_credentials
 from gateway_app.upstream import Pool
 from ingest_app.directives import Directives
@@ -66,6 +67,7 @@ class Gateway:
     def __init__(self, *, keeper: Keeper, spool: Writer, pool: Pool, policy: Policy) -> None:
         self.keeper = keeper
         self.spool = spool
+        self.shelf = Shelf(spool)
         self.pool = pool
         self.policy = policy
         self.counts = Counts()
@@ -91,6 +93,7 @@ class Gateway:
 
     async def settled(self) -> None:
         """Returns when everything ended is on its way to the spool."""
+        self.shelf.flush()
         await asyncio.gather(*self._deferred, return_exceptions=True)
 
     def _defer(self, work: Callable[[], None]) -> None:
@@ -189,7 +192,7 @@ class Passage:
             headers.recorded(visit.headers), _country(visit.headers),
         )  # fmt: skip
         self._capture = Capture(
-            self._gateway.spool, facts, visit.directives,
+            self._gateway.spool, self._gateway.shelf, facts, directives=visit.directives,
             cap=self._gateway.policy.capture_max_bytes, counts=self._gateway.counts,
         )  # fmt: skip
         self._capture.begin(first)

