@@ -26,7 +26,7 @@ GET = Outgoing("GET", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
 class Fed:
     """A connection fed by hand, without a socket."""
 
-    class Transport:
+    class Transport(asyncio.Transport):
         is_aborted = is_paused = False
 
         def abort(self):
