@@ -132,6 +132,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "accounts_app",
     "requests_app",
+    "metrics_app",
     "sessions_app",
     "ingest_app",
     "gateway_app",

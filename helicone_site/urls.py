@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("", include("accounts_app.urls")),
     path("", include("requests_app.urls")),
+    path("", include("metrics_app.urls")),
     path("", include("sessions_app.urls")),
     path("", include("ingest_app.urls")),
 ]
