@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,15 +51,18 @@ class Asked:
     is_live: bool
     complaint: str
     parameters: QueryDict
+    home: str
+    """Path of the page that was asked."""
+    page_keys: Collection[str] = PAGE_KEYS
 
-    def link(self, _url_name: str = "requests", **changes: str | None) -> str:
-        """This address with some parameters set or, by None, taken away."""
+    def link(self, _url_name: str = "", **changes: str | None) -> str:
+        """This address, or that page's, with some parameters set or, by None, taken away."""
         query = self.parameters.copy()
         for key, value in changes.items():
             query.pop(key, None)
             if value is not None:
                 query[key] = value
-        return _address(_url_name, query)
+        return address(reverse(_url_name) if _url_name else self.home, query)
 
     def without(self, parameter: str, text: str) -> str:
         """This address, on its newest page, without one condition."""
@@ -67,28 +70,32 @@ class Asked:
         query.setlist(parameter, [value for value in query.getlist(parameter) if value != text])
         for key in PLACE:
             query.pop(key, None)
-        return _address("requests", query)
+        return address(self.home, query)
 
     def cleared(self) -> str:
         """This address, on its newest page, without any condition: range, columns and size stay."""
         query = self.parameters.copy()
         for key in self.parameters:
-            if key in PLACE or key not in PAGE_KEYS:
+            if key in PLACE or key not in self.page_keys:
                 query.pop(key, None)
-        return _address("requests", query)
+        return address(self.home, query)
 
 
-def _address(url_name: str, query: QueryDict) -> str:
+def address(path: str, query: QueryDict) -> str:
     text = query.urlencode(safe="/:<>=*!~@")
-    return f"{reverse(url_name)}?{text}" if text else reverse(url_name)
+    return f"{path}?{text}" if text else path
 
 
-def read(organization_id: int, query: QueryDict) -> Asked:
+def read(
+    organization_id: int, query: QueryDict, *, home: str = "", page_keys: Collection[str] = PAGE_KEYS,
+    default_range: str = periods.DEFAULT,
+) -> Asked:  # fmt: skip
+    """What an address asks. `home` is its page's path (else the requests page), `page_keys` what is no filter there."""
     tree: Node = EVERYTHING
     period, complaint = Period(None, None), ""
     try:
-        period = periods.read(query, now=now(), zone=timezone.get_current_timezone())
-        tree = filter_url.parse(query, reserved=PAGE_KEYS)
+        period = periods.read(query, now=now(), zone=timezone.get_current_timezone(), default=default_range)
+        tree = filter_url.parse(query, reserved=page_keys)
     except (BadPeriod, FilterError) as error:
         complaint = str(error)
     older, newer = read_cursor(query.get("older", "")), read_cursor(query.get("newer", ""))
@@ -104,6 +111,8 @@ def read(organization_id: int, query: QueryDict) -> Asked:
         is_live=is_first and period.is_live and query.get("live") != "0",
         complaint=complaint,
         parameters=query,
+        home=home or reverse("requests"),
+        page_keys=page_keys,
     )
 
 

@@ -42,10 +42,10 @@ def as_csv(question: Question) -> Iterator[str]:
 
 def _cells(row: RequestRow) -> list[Any]:
     facts = _facts(row)
-    return [_cell(facts[name]) for name in CSV_COLUMNS]
+    return [cell(facts[name]) for name in CSV_COLUMNS]
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
     """Numbers as they are, nothing for what is not known, text that no spreadsheet runs."""
     if isinstance(value, dict):
         value = orjson.dumps(value).decode() if value else ""

@@ -13,9 +13,9 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, is_at_least, page
-from requests_app import asking, billing, bodies, drawing, exports, queries, queries_sums, telling
+from requests_app import asking, billing, bodies, drawing, exports, filter_bar, queries, queries_sums, telling
 from requests_app.asking import Asked
-from requests_app.filters import Entry, FilterError, catalogue, entry_of
+from requests_app.filters import Entry, FilterError, catalogue
 from requests_app.queries import Page, Question, TooSlow, cursor_of, read_cursor
 
 LIVE_SUMMARY_RANGES = ("15m", "1h", "24h")
@@ -82,7 +82,8 @@ def values(request: OrganizationRequest) -> HttpResponseBase:
     if entry is None:
         raise Http404("There is no such filter.")
     context = {
-        "entry": entry, "operators": _operators(entry), "offered": _offered(organization_id, entry, request.GET),
+        "entry": entry, "operators": filter_bar.operators(entry),
+        "offered": _offered(organization_id, entry, request.GET),
         "names": queries_sums.property_keys(organization_id) if entry.kind == "property" else [],
     }  # fmt: skip
     part = "_options.html" if request.GET.get("part") == "options" else "_fields.html"
@@ -147,11 +148,8 @@ def _asked(request: OrganizationRequest) -> Asked:
 def _frame(request: OrganizationRequest, asked: Asked, *, complaint: str = "") -> dict[str, Any]:
     """The whole page's context."""
     return {
-        **_listed(request, asked), "chips": asking.chips(asked), "frame": _frame_links(asked),
-        "complaint": complaint or asked.complaint, "choices": [e for e in catalogue().values() if e.is_offered],
-        "all_columns": asking.COLUMNS.values(), "q": request.GET.get("q", ""),
-        "hidden": [(k, v) for k, vs in request.GET.lists() for v in vs if k not in asking.PLACE],
-        "is_repeated": _is_summed_again(asked), "entry": entry_of("model"), "operators": _operators(entry_of("model")),
+        **filter_bar.context(asked, complaint=complaint), **_listed(request, asked), "frame": _frame_links(asked),
+        "all_columns": asking.COLUMNS.values(), "is_repeated": _is_summed_again(asked),
     }  # fmt: skip
 
 
@@ -201,8 +199,7 @@ def _frame_links(asked: Asked) -> dict[str, Any]:
         "summary": asked.link("requests-summary", **away), "csv": asked.link("requests-csv", **away),
         "jsonl": asked.link("requests-jsonl", **away),
         "jsonl_bodies": asked.link("requests-jsonl", **{**away, "bodies": "1"}),
-        "cleared": asked.cleared(), "toggle_live": asked.link(**{**away, "live": "0" if asked.is_live else None}),
-        "no_words": asked.link(**{**away, "q": None}), "ranges": asking.ranges(asked),
+        "toggle_live": asked.link(**{**away, "live": "0" if asked.is_live else None}),
     }  # fmt: skip
 
 
@@ -220,13 +217,6 @@ def _count(asked: Asked) -> queries_sums.Count | None:
 def _zoom(asked: Asked, bar: drawing.Bar) -> str:
     changes: dict[str, Any] = {**asking.PLACE, "range": None, "from": bar.since, "to": bar.until}
     return asked.link(**changes)
-
-
-def _operators(entry: Entry) -> list[tuple[str, str]]:
-    """What can be chosen between key and value."""
-    plain = [operator for operator in entry.operators if not operator.isalpha()]
-    words = [(operator, asking.OPERATOR_WORDS[operator]) for operator in plain]
-    return [*words, ("known", "is known"), ("unknown", "is not known")]
 
 
 def _offered(organization_id: int, entry: Entry, query: QueryDict) -> list[str]:

@@ -326,9 +326,9 @@ def test_csv_holds_the_filtered_list_and_no_formula(looking, acme):
 
 def test_no_cell_of_a_csv_begins_a_formula(acme):
     for text in ("=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1"):
-        assert exports._cell(text)[0] == "'"
-    assert exports._cell(-3) == -3
-    assert exports._cell(None) is None
+        assert exports.cell(text)[0] == "'"
+    assert exports.cell(-3) == -3
+    assert exports.cell(None) is None
 
 
 def test_jsonl_is_one_object_a_line_with_bodies_where_asked(looking, acme, monkeypatch):
