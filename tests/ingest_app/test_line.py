@@ -69,7 +69,7 @@ def run_dry(the_line: Line) -> None:
 
 
 def query(db: store.Db, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    return db.execute(sql, values).fetchall()  # type: ignore[arg-type]
+    return db.execute(sql, values).fetchall()
 
 
 def test_an_exchange_becomes_a_row_with_its_bodies(writer: Writer, the_line: Line, db: store.Db) -> None:
@@ -173,9 +173,9 @@ def test_a_late_fact_sets_whether_it_comes_before_or_after_its_request(
 ) -> None:
     exchange = chat(1, properties={"env": "prod"})
     fact = records.amendment(Amendment(1, exchange.id, NOON, {"env": "dev", "team": "x"}, {"good": 1.0}))
-    steps = [lambda: writer.put(fact).result(5), lambda: put(writer, exchange)]
-    for step in steps if amendment_first else reversed(steps):
-        step()
+    both = [fact, records.whole(exchange)]
+    for record in both if amendment_first else reversed(both):
+        writer.put(record).result(5)
         run_dry(the_line)
     assert query(db, "SELECT properties, scores FROM llm_request") == [({"env": "dev", "team": "x"}, {"good": 1.0})]
     assert query(db, "SELECT count(*) FROM pending_amendment") == [(0,)]

@@ -120,11 +120,11 @@ def test_a_session_begun_before_the_range_counts_what_is_inside(ask, acme):
     assert (long["total_requests"], long["created_at"]) == (1, "2026-03-02 12:00:00.250")
 
 
-def rmt(**columns) -> dict:
+def rmt(**columns):
     return {"request_response_rmt": columns}
 
 
-def session(**columns) -> dict:
+def session(**columns):
     return {"sessions_request_response_rmt": columns}
 
 

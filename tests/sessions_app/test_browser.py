@@ -39,11 +39,11 @@ def page(chromium, live_server, organization_id: int):
     assert errors == []
 
 
-def labels(page) -> list[str]:
+def labels(page):
     return page.eval_on_selector_all(".trace-row .trace-label", "all => all.map(one => one.textContent)")
 
 
-def current(page) -> str:
+def current(page):
     return page.inner_text(".trace-row.is-current .trace-label")
 
 

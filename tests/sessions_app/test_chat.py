@@ -25,7 +25,7 @@ def turn(organization_id: int, number: int, history: list[tuple[str, str]], repl
     return row
 
 
-def told(organization_id: int, after: str = "") -> list[list[str]]:
+def told(organization_id, after=""):
     found = chat.read(organization_id, session(organization_id, "talk"), after)
     turns = [(*entry.talk.first, *entry.talk.last, *entry.talk.came) for entry in found.entries]
     return [[one.parts[0].text for one in said] for said in turns]

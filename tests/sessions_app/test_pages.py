@@ -23,9 +23,9 @@ def words(response) -> str:
     return " ".join(text.split())
 
 
-def drawing(response) -> dict:
-    found = re.search(r'<script id="trace-data" type="application/json">(.*?)</script>', response.content.decode())
-    return json.loads(found[1])
+def drawing(response):
+    [found] = re.findall(r'<script id="trace-data" type="application/json">(.*?)</script>', response.content.decode())
+    return json.loads(found)
 
 
 def address(session_id: str) -> str:
