@@ -25,6 +25,7 @@ IDLE_SECONDS = 0.05
 INTERRUPTED_EVERY_SECONDS = 2.0
 PRICES_EVERY_SECONDS = 5.0
 TIDY_EVERY_SECONDS = 0.5
+PARTITION_ATTEMPTS = 5
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
 
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -135,8 +136,7 @@ class Line:
             return
         work = _work([said for _, said in read])
         try:
-            self._ensure_partitions(bench.connection, set(work.moments()))
-            line.run(work, bench)
+            self._run(work, bench)
         except AWAY:
             raise
         except Exception as error:
@@ -148,6 +148,17 @@ class Line:
             self._store_bare(read[0][0], read[0][1], error, bench)
             return
         self._reader.remove([entry for entry, _ in read])
+
+    def _run(self, work: line.Work, bench: line.Bench) -> None:
+        for is_last in (*(False,) * PARTITION_ATTEMPTS, True):
+            self._ensure_partitions(bench.connection, work.moments())
+            try:
+                line.run(work, bench)
+                return
+            except psycopg.errors.CheckViolation:  # retention has dropped a partition since we looked
+                if is_last:
+                    raise
+                self._partitions = store.existing_partitions(bench.connection)
 
     def _read(self, entry: Entry) -> Exchange | Amendment | Forget | None:
         try:
@@ -164,7 +175,7 @@ class Line:
             problem = Problem("unstorable", f"{type(error).__name__}: {error}"[:300])
             bare = replace(said, reading=Reading(problems=(problem,)))
             try:
-                line.run(line.Work(exchanges=[bare]), bench)
+                self._run(line.Work(exchanges=[bare]), bench)
             except AWAY:
                 raise
             except Exception as second:

@@ -147,3 +147,78 @@ class ModelPrice(models.Model):
     class Meta:
         db_table = "model_price"
         indexes = (models.Index(fields=["provider", "is_current"], name="model_price_current"),)
+
+
+class RetentionPolicy(models.Model):
+    """How many whole days (UTC) an organisation keeps what; NULL is for ever, and so is having no policy.
+
+    `body_days <= request_days <= count_days`: a body needs its row, and a count outlives what was counted.
+    """
+
+    organization_id = models.BigIntegerField(primary_key=True)
+    body_days = models.PositiveIntegerField(null=True, blank=True, help_text="empty: unlimited")
+    request_days = models.PositiveIntegerField(null=True, blank=True, help_text="empty: unlimited")
+    count_days = models.PositiveIntegerField(null=True, blank=True, help_text="empty: unlimited")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "retention_policy"
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(request_days=None) | models.Q(body_days__lte=models.F("request_days")),
+                name="retention_policy_bodies_first",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(count_days=None) | models.Q(request_days__lte=models.F("count_days")),
+                name="retention_policy_counts_last",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(body_days__gte=1) & models.Q(request_days__gte=1) & models.Q(count_days__gte=1),
+                name="retention_policy_a_day",
+            ),
+        )
+
+
+class SessionPin(models.Model):
+    """A session retention leaves whole."""
+
+    organization_id = models.BigIntegerField()
+    session_id = models.TextField()
+    created_by_id = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "session_pin"
+        constraints = (models.UniqueConstraint("organization_id", "session_id", name="session_pin_once"),)
+
+
+class RetentionRun(models.Model):
+    """What one night removed of one organisation: so many rows of a kind that were older than `before_at`."""
+
+    organization_id = models.BigIntegerField()
+    what = models.TextField(help_text="bodies, requests or counts")
+    before_at = models.DateTimeField()
+    removed = models.BigIntegerField(help_text="rows")
+    dropped = models.IntegerField(default=0, help_text="whole partitions among them")
+    finished_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "retention_run"
+        indexes = (models.Index(fields=["organization_id", "-finished_at"], name="retention_run_newest"),)
+
+
+class SavedFilter(models.Model):
+    """A view of a page somebody named: the query string of its address, without what is only a place in it."""
+
+    organization_id = models.BigIntegerField()
+    name = models.CharField(max_length=200)
+    page = models.CharField(max_length=32, default="requests")
+    query = models.TextField()
+    tree = models.JSONField(null=True, help_text="Helicone's own form, where it was saved by its API")
+    is_shared = models.BooleanField(default=True, help_text="seen by all members, else by its maker alone")
+    created_by_id = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "saved_filter"
+        indexes = (models.Index(fields=["organization_id", "page", "name"], name="saved_filter_menu"),)

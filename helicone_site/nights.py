@@ -1,0 +1,44 @@
+"""One night of retention: the ground goes by requests_app, what was counted of it is told, all of it written down."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+
+import psycopg
+from django.conf import settings
+
+from accounts_app import audit
+from accounts_app.models import Organization
+from lib.postgres import conninfo
+from requests_app import retention
+from requests_app.models import RetentionRun
+from requests_app.retention import Announce, Removed
+
+
+def apply(now: datetime, *, announce: Announce) -> list[Removed]:
+    """Applies every organisation's policy; answers what went. Each part is written down as soon as it is done."""
+    done = []
+    with psycopg.connect(conninfo(settings.DATABASES["default"], application="retention"), autocommit=True) as db:
+        for removed in retention.apply(db, now, announce=announce):
+            RetentionRun.objects.create(
+                organization_id=removed.organization_id, what=removed.what, before_at=removed.before_at,
+                removed=removed.rows, dropped=int(removed.is_dropped),
+            )  # fmt: skip
+            done.append(removed)
+    for organization_id, sums in _sums(done).items():
+        if Organization.objects.filter(pk=organization_id).exists():
+            audit.record(organization_id, None, "retention applied", **sums)
+    return done
+
+
+def _sums(done: list[Removed]) -> dict[int, dict[str, int]]:
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    for removed in done:
+        sums = found[removed.organization_id]
+        sums[removed.what] = sums.get(removed.what, 0) + removed.rows
+    return found
+
+
+def nobody(organization_id: int, moment: datetime) -> None:
+    """Nobody counts anew from the ground, so nobody needs to hear that it goes."""
