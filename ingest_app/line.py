@@ -17,6 +17,7 @@ from ingest_app.records import Amendment, Forget
 from llm.exchange import Exchange, ParsedExchange, PricedExchange
 from llm.parse import parse
 from llm.pricing import PriceBook
+from metrics_app import rollup as counts
 from requests_app import store
 from requests_app.rows import Change
 from sessions_app import rollup as sessions
@@ -71,6 +72,8 @@ def store_all(batch: Sequence[PricedExchange], bench: Bench) -> list[Change]:
 
 
 def roll_up(changes: Sequence[Change], bench: Bench) -> Sequence[Change]:
+    """Deltas before sessions: one order of locks for every line."""
+    counts.write(bench.connection, changes)
     sessions.apply(bench.connection, changes)
     return changes
 
