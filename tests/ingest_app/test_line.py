@@ -55,7 +55,8 @@ def the_line(tmp_path: Path, writer: Writer) -> Iterator[Line]:
 def _empty_ground(transactional_db: None) -> Iterator[None]:
     yield
     with django_connection.cursor() as cursor:
-        cursor.execute("TRUNCATE llm_request, llm_request_body, session, request_alias, pending_amendment, usage_delta, facet_delta")
+        cursor.execute("TRUNCATE llm_request, llm_request_body, session, request_alias, pending_amendment")
+        cursor.execute("TRUNCATE usage_delta, facet_delta")
 
 
 def put(writer: Writer, *exchanges: Exchange) -> None:
