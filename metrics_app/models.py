@@ -1,6 +1,7 @@
-"""What is counted: deltas the line appends, tiers and facets the fold moves them into. Made by SQL in the first migration.
+"""What is counted: deltas the line appends, tiers and facets the fold moves them into.
 
-The classes describe the tables to Django's readers; only `rollup.py`, `fold.py` and `rebuild.py` write them.
+The tables are made by SQL in the first migration; the classes describe them to Django's readers, and only
+`rollup.py`, `fold.py` and `rebuild.py` write them.
 """
 
 from __future__ import annotations

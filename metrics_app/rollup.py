@@ -251,7 +251,9 @@ def _facets(row: Counted, names: _Names) -> list[Facet]:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 _USAGE_COLUMNS = ("organization_id", "minute", *KEY, *MEASURES, "duration_hist", "ttft_hist")
-_USAGE_TYPES = ("int8", "timestamptz", "text", "text", "text", "int2", "bool", *["int8"] * len(MEASURES), "bytea", "bytea")
+_USAGE_TYPES = (
+    "int8", "timestamptz", "text", "text", "text", "int2", "bool", *["int8"] * len(MEASURES), "bytea", "bytea",
+)  # fmt: skip
 _FACET_COLUMNS = ("organization_id", "day", "dims", "vals", *FACET_MEASURES)
 _FACET_TYPES = (
     "int8", "date", "text[]", "text[]", "int4[]", "int4[]", "int4[]", "int8[]", "int8[]", "int8[]", "int8[]", "int4[]",
