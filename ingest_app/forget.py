@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
 
-from ingest_app.records import Forget
-from requests_app import store
-from requests_app.rows import Change
+from django.http import QueryDict
+from psycopg.rows import tuple_row
+
+from ingest_app.records import Forget, ForgetWhere
+from requests_app import filter_url, filters, store
+from requests_app.rows import Change, RequestRow
+
+SLICE = 500
+
+Place = tuple[datetime, UUID]
+START: Place = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 def apply(connection: store.Db, orders: Sequence[Forget]) -> list[Change]:
@@ -23,3 +34,58 @@ def apply(connection: store.Db, orders: Sequence[Forget]) -> list[Change]:
             store.delete_row(connection, key)
             changes.append(Change(before, None))
     return changes
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What went, and how far the order has come; `place` is None at its end."""
+
+    changes: tuple[Change, ...]
+    place: Place | None
+
+
+def clause_of(order: ForgetWhere) -> filters.Clause:
+    """Raises FilterError where the filter cannot be read."""
+    return filters.compile(filter_url.parse(QueryDict(order.filter)))
+
+
+def apply_where(connection: store.Db, order: ForgetWhere, *, after: Place) -> Slice:
+    """Erases the next SLICE rows of an order beyond a place in key order."""
+    rows = _locked(connection, order, after)
+    _delete(connection, order.organization_id, rows)
+    changes = tuple(Change(row, None) for row in rows)
+    if len(rows) < SLICE:
+        return Slice(changes, None)
+    return Slice(changes, (rows[-1].requested_at, rows[-1].id))
+
+
+def _locked(connection: store.Db, order: ForgetWhere, after: Place) -> list[RequestRow]:
+    clause = clause_of(order)
+    names = ", ".join(f"r.{name}" for name in store.COLUMNS)
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(
+            f"SELECT {names} FROM llm_request r WHERE r.organization_id = %s AND r.requested_at >= %s "  # noqa: S608
+            f"AND r.requested_at < %s AND (r.requested_at, r.id) > (%s, %s) AND {clause.sql} "
+            "ORDER BY r.requested_at, r.id LIMIT %s FOR UPDATE",
+            (order.organization_id, order.since, order.until, *after, *clause.values, SLICE),
+        )
+        return [store.row_from(dict(zip(store.COLUMNS, found, strict=True))) for found in cursor.fetchall()]
+
+
+def _delete(connection: store.Db, organization_id: int, rows: Sequence[RequestRow]) -> None:
+    if not rows:
+        return
+    keys = ([row.requested_at for row in rows], [row.id for row in rows])
+    span = (organization_id, rows[0].requested_at, rows[-1].requested_at)
+    for table in store.PARTITIONED:
+        connection.execute(
+            f"DELETE FROM {table} t USING unnest(%s::timestamptz[], %s::uuid[]) AS w (requested_at, id) "  # noqa: S608
+            "WHERE t.organization_id = %s AND t.requested_at BETWEEN %s AND %s "
+            "AND t.requested_at = w.requested_at AND t.id = w.id",
+            (*keys, *span),
+        )
+    chosen = sorted({row.client_request_id for row in rows if row.client_request_id})
+    connection.execute(
+        "DELETE FROM request_alias WHERE organization_id = %s AND client_id = ANY(%s) AND id = ANY(%s)",
+        (organization_id, chosen, keys[1]),
+    )

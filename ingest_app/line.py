@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ingest_app import amendments, forget
-from ingest_app.records import Amendment, Forget
+from ingest_app.records import Amendment, Forget, ForgetWhere
 from llm.exchange import Exchange, ParsedExchange, PricedExchange
 from llm.parse import parse
 from llm.pricing import PriceBook
@@ -98,6 +98,16 @@ def run(work: Work, bench: Bench) -> Sequence[Change]:
         if late:
             _through(STORING[1:], late, bench)
     return (*changes, *late)
+
+
+def carry_out(order: ForgetWhere, bench: Bench, *, after: forget.Place) -> forget.Place | None:
+    """One slice of an order over many rows, in a transaction; answers where to go on, None at the end."""
+    with bench.connection.transaction():
+        done = forget.apply_where(bench.connection, order, after=after)
+        if done.changes:
+            _through(STORING[1:], done.changes, bench)
+    bench.tally.items["forget"] += len(done.changes)
+    return done.place
 
 
 def _through(steps: Sequence[tuple[str, Step]], batch: Sequence[Any], bench: Bench) -> Sequence[Any]:

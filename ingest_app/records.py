@@ -67,6 +67,20 @@ class Forget:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ForgetWhere:
+    """Erase every request in [since, until) that a filter holds for, bodies and counts; at most a day of them.
+
+    `filter` is a query string (requests_app/filter_url.py).
+    """
+
+    organization_id: int
+    filter: str
+    since: datetime
+    until: datetime
+    at: datetime
+
+
 def amendment(fact: Amendment) -> Record:
     return Record(Kind.AMENDMENT, None, orjson.dumps({
         "v": VERSION, "organization_id": fact.organization_id, "request_id": str(fact.request_id),
@@ -79,6 +93,20 @@ def forget(fact: Forget) -> Record:
         "v": VERSION, "organization_id": fact.organization_id, "at": microseconds(fact.at),
         "request_ids": [str(request_id) for request_id in fact.request_ids],
     }))
+
+
+def forget_where(fact: ForgetWhere) -> Record:
+    return Record(Kind.FORGET_WHERE, None, orjson.dumps({
+        "v": VERSION, "organization_id": fact.organization_id, "filter": fact.filter, "at": microseconds(fact.at),
+        "since": microseconds(fact.since), "until": microseconds(fact.until),
+    }))
+
+
+def read_order(entry: Entry) -> ForgetWhere:
+    """Raises as `read` does."""
+    facts = orjson.loads(entry.facts)
+    since, until, at = (from_microseconds(facts[name]) for name in ("since", "until", "at"))
+    return ForgetWhere(facts["organization_id"], facts["filter"], since, until, at)
 
 
 def read(entry: Entry) -> Exchange | Amendment | Forget:

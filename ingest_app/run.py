@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from ingest_app import line, records
+from ingest_app import forget, line, records
 from ingest_app.records import Amendment, Forget
 from ingest_app.spool import Entry, Reader
 from lib.clock import now
@@ -53,6 +53,8 @@ class Line:
         self._settings = settings
         self._bench: line.Bench | None = None
         self._partitions: set[datetime] = set()
+        self._place = forget.START
+        """How far the order under way has come; one cut short begins anew."""
         self._due = {"interrupted": 0.0, "prices": 0.0, "tidy": 0.0}
 
     @property
@@ -90,9 +92,28 @@ class Line:
         entries = self._reader.take(limit=BATCH) or self._interrupted()
         if entries:
             self._store(entries, bench)
+        ordered = self._carry_out(bench)
         if self._is_due("tidy", TIDY_EVERY_SECONDS):
             self._reader.tidy()
-        return len(entries)
+        return len(entries) + ordered
+
+    def _carry_out(self, bench: line.Bench) -> int:
+        """A slice of the oldest order over many rows, between two batches; answers how many orders there were."""
+        entry = self._reader.order()
+        if entry is None:
+            return 0
+        try:
+            place = line.carry_out(records.read_order(entry), bench, after=self._place)
+        except AWAY:
+            raise
+        except Exception as error:
+            self._place = forget.START
+            self._bury(entry, "unreadable_record", error)
+            return 1
+        self._place = place or forget.START
+        if place is None:
+            self._reader.remove([entry])
+        return 1
 
     def _interrupted(self) -> list[Entry]:
         return self._reader.interrupted() if self._is_due("interrupted", INTERRUPTED_EVERY_SECONDS) else []
@@ -117,6 +138,7 @@ class Line:
         return self._bench
 
     def _hang_up(self, error: Exception) -> None:
+        self._place = forget.START
         if not self.waits_for:
             log.warning("line waits reason=%s", str(error).strip().partition("\n")[0])
         self.waits_for = "Postgres"

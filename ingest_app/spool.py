@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS record (
     facts BLOB NOT NULL, request BLOB, response BLOB);
 CREATE INDEX IF NOT EXISTS record_exchange ON record (exchange) WHERE kind <= 3;
 CREATE INDEX IF NOT EXISTS record_ready ON record (seq) WHERE kind >= 3;
+CREATE INDEX IF NOT EXISTS record_order ON record (seq) WHERE kind = 7;
 CREATE TABLE IF NOT EXISTS dead (
     seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, exchange BLOB, at REAL NOT NULL, reason TEXT NOT NULL,
     facts BLOB NOT NULL, request BLOB, response BLOB);
@@ -61,6 +62,7 @@ class Kind(IntEnum):
     WHOLE = 4
     AMENDMENT = 5
     FORGET = 6
+    FORGET_WHERE = 7
 
 
 class Record(NamedTuple):
@@ -306,7 +308,7 @@ class Reader:
         """The oldest ready entries beyond seq `after`, at least one where there is any. They stay until `remove`."""
         rows = self._connection.execute(
             "SELECT seq, kind, exchange, facts, request, response FROM record "
-            "WHERE kind >= 3 AND seq > ? ORDER BY seq LIMIT ?",
+            "WHERE kind >= 3 AND kind != 7 AND seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         )
         entries: list[Entry] = []
@@ -321,6 +323,14 @@ class Reader:
             if size >= max_bytes:
                 break
         return entries
+
+    def order(self) -> Entry | None:
+        """The oldest order over many rows, once all that was put before it has been taken; it stays until `remove`."""
+        row = self._connection.execute(
+            "SELECT seq, facts FROM record AS o WHERE kind = 7 AND NOT EXISTS (SELECT 1 FROM record AS r "
+            "WHERE r.kind >= 3 AND r.kind != 7 AND r.seq < o.seq) ORDER BY seq LIMIT 1"
+        ).fetchone()
+        return Entry(Kind.FORGET_WHERE, (row[0],), row[1], b"", b"") if row else None
 
     def interrupted(self) -> list[Entry]:
         """What dead writers had begun and not ended, as far as it was captured."""

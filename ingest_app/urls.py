@@ -7,5 +7,6 @@ from django.urls import URLPattern, URLResolver, path
 from ingest_app import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("requests/delete", views.delete_requests, name="requests-delete"),
     path("requests/<uuid:request_id>/delete", views.delete_request, name="request-delete"),
 ]

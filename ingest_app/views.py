@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.http import HttpResponse
-from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
+from django.contrib import messages
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts_app import audit
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, page
-from ingest_app import late, records
+from ingest_app import erasing, late, records
+from ingest_app.spool import SpoolUnavailable
 from lib.clock import now
 
 
@@ -24,3 +26,34 @@ def delete_request(request: OrganizationRequest, request_id: UUID) -> HttpRespon
     late.send(records.forget(records.Forget(organization_id, (request_id,), now())))
     audit.record(organization_id, request.user, "request deleted", request_id=str(request_id))
     return HttpResponseClientRedirect("/requests") if request.htmx else redirect("requests")
+
+
+@require_http_methods(["GET", "POST"])
+@page(role=Role.ADMIN)
+def delete_requests(request: OrganizationRequest) -> HttpResponse:
+    """Erases all requests of a list, once their exact number has been typed; the line does it day by day."""
+    asked = QueryDict(request.POST.get("asked", "")) if request.method == "POST" else request.GET
+    erasure = erasing.read(request.membership.organization_id, asked)
+    typed = request.POST.get("confirm", "").strip().replace(",", "")
+    trouble = erasure.complaint
+    if request.method == "POST" and erasure.rows and not trouble:
+        if typed == str(erasure.rows):
+            trouble = _erase(request, erasure)
+            if not trouble:
+                return redirect("requests")
+        else:
+            trouble = f"There are {erasure.rows:,} requests; you typed {typed or 'nothing'}. Nothing was deleted."
+    context = {"asked": erasing.freeze(asked, erasure), "back": erasing.thaw(asked)}
+    return render(request, "ingest_app/delete.html", {**context, "erasure": erasure, "trouble": trouble})
+
+
+def _erase(request: OrganizationRequest, erasure: erasing.Erasure) -> str:
+    """Sends the orders; answers what stood in the way."""
+    try:
+        for order in erasing.orders(erasure):
+            late.send(records.forget_where(order))
+    except (SpoolUnavailable, TimeoutError):
+        return "The order could not be kept: the spool is full or its disk refuses. Nothing more is deleted; try again."
+    audit.record(request.membership.organization_id, request.user, "requests deleted", **erasing.told(erasure))
+    messages.success(request, f"{erasure.rows:,} requests are being deleted, with their bodies and what was counted.")
+    return ""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db.backends.utils import CursorWrapper
 
@@ -44,6 +44,18 @@ def count_all(question: Question) -> int:
     with reader() as cursor:
         cursor.execute(f"SELECT count(*) FROM llm_request r WHERE {condition}", values)
         return int(single(cursor))
+
+
+def count_by_day(question: Question) -> dict[date, int]:
+    """How many rows of each day (UTC) that has any, exactly. Raises TooSlow."""
+    condition, values = where(question)
+    with reader() as cursor:
+        cursor.execute(
+            "SELECT (r.requested_at AT TIME ZONE 'UTC')::date, count(*) "
+            f"FROM llm_request r WHERE {condition} GROUP BY 1 ORDER BY 1",
+            values,
+        )
+        return dict(cursor.fetchall())
 
 
 @dataclass(frozen=True, slots=True)

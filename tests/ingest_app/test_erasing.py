@@ -1,0 +1,202 @@
+"""Delete by filter: what goes, what stays, and what the sums say after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection as django_connection
+from django.http import QueryDict
+from django.urls import reverse
+
+from accounts_app.models import AuditEntry
+from ingest_app import forget, late, records
+from ingest_app.records import ForgetWhere
+from ingest_app.run import Line, Settings
+from ingest_app.spool import Reader, Writer
+from lib.clock import now
+from lib.postgres import conninfo
+from llm.pricing import PriceBook
+from requests_app import filter_url
+from requests_app.filters import leaves
+from requests_app.models import LLMRequest, LLMRequestBody, RequestAlias
+from sessions_app.models import Session
+from tests.factories import browser
+from tests.ingest_app.exchanges import NOON, chat
+from tests.requests_app.factories import make_request
+
+pytestmark = pytest.mark.django_db(transaction=True)
+DAY = (NOON.replace(hour=0, minute=0, second=0, microsecond=0), NOON + timedelta(hours=12))
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[Writer]:
+    writer = Writer(tmp_path, max_bytes=2**40, min_free_bytes=0)
+    yield writer
+    writer.close()
+
+
+def connect() -> Any:
+    return psycopg.connect(conninfo(django_connection.settings_dict, application="test"), autocommit=True)
+
+
+@pytest.fixture
+def the_line(tmp_path: Path, writer: Writer, transactional_db: None) -> Iterator[Line]:
+    reader = Reader(tmp_path)
+    one = Line(reader, connect=connect, load_prices=lambda _: PriceBook(()), settings=Settings(partition_days=7))
+    yield one
+    one.close()
+    reader.close()
+    with django_connection.cursor() as cursor:
+        cursor.execute("TRUNCATE llm_request, llm_request_body, session, request_alias, pending_amendment")
+
+
+def run_dry(line: Line) -> None:
+    while line.step():
+        pass
+
+
+def put(writer: Writer, *exchanges: Any) -> None:
+    for one in exchanges:
+        writer.put(records.whole(one)).result(5)
+
+
+def erase(writer: Writer, text: str, *, organization_id: int = 1, since: Any = DAY[0], until: Any = DAY[1]) -> None:
+    writer.put(records.forget_where(ForgetWhere(organization_id, text, since, until, now()))).result(5)
+
+
+def sums(session_id: str) -> tuple[int, int, int]:
+    one = Session.objects.get(session_id=session_id)
+    return (one.steps, one.input_tokens, one.duration_ms)
+
+
+def test_what_the_filter_finds_goes_with_bodies_ids_and_sums(writer: Writer, the_line: Line) -> None:
+    mine = [chat(n, session_id="s", end_user_id="u", client_request_id=f"c{n}", door="log") for n in range(3)]
+    others = [chat(10 + n, session_id="s", end_user_id="v", client_request_id=f"d{n}", door="log") for n in range(2)]
+    only = chat(20, session_id="only", end_user_id="u")
+    put(writer, *mine, *others, only)
+    erase(writer, "user=u")
+    run_dry(the_line)
+    kept = {one.id for one in others}
+    assert set(LLMRequest.objects.values_list("id", flat=True)) == kept
+    assert set(LLMRequestBody.objects.values_list("id", flat=True)) == kept
+    assert set(RequestAlias.objects.values_list("client_id", flat=True)) == {"d0", "d1"}
+    assert sums("s") == (2, 20, 840)
+    session = Session.objects.get(session_id="s")
+    assert (session.end_users, session.first_at) == (["v"], others[0].requested_at)
+    assert not Session.objects.filter(session_id="only").exists()
+
+
+def test_only_the_time_and_organisation_of_the_order_are_touched(writer: Writer, the_line: Line) -> None:
+    inside = chat(0, end_user_id="u")
+    before, after = (replace(chat(n, end_user_id="u"), requested_at=at) for n, at in ((1, DAY[0]), (2, DAY[1])))
+    before = replace(before, requested_at=DAY[0] - timedelta(microseconds=1))
+    theirs = chat(3, end_user_id="u", organization_id=2)
+    put(writer, inside, before, after, theirs)
+    erase(writer, "user=u")
+    run_dry(the_line)
+    assert set(LLMRequest.objects.values_list("id", flat=True)) == {before.id, after.id, theirs.id}
+
+
+def test_an_order_waits_for_what_was_put_before_it_and_holds_up_nothing_behind(
+    writer: Writer, the_line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forget, "SLICE", 2)
+    put(writer, *[chat(n, end_user_id="u", session_id="s") for n in range(7)])
+    erase(writer, "user=u")
+    put(writer, chat(50, end_user_id="v", session_id="s"))
+    the_line.step()  # one batch, and one slice of the order
+    assert LLMRequest.objects.filter(end_user_id="v").exists()
+    assert LLMRequest.objects.filter(end_user_id="u").count() == 5
+    assert sums("s") == (6, 60, 6 * 420)
+    run_dry(the_line)
+    assert LLMRequest.objects.count() == 1
+    assert sums("s") == (1, 10, 420)
+    assert the_line.tally.items["forget"] == 7
+
+
+def test_an_order_cut_short_is_carried_out_by_the_next_line(
+    tmp_path: Path, writer: Writer, the_line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forget, "SLICE", 2)
+    put(writer, *[chat(n, end_user_id="u", session_id="s") for n in range(5)])
+    erase(writer, "user=u")
+    the_line.step()
+    the_line.close()
+    the_line._place = forget.START
+    run_dry(the_line)
+    assert not LLMRequest.objects.exists() and not Session.objects.exists()
+
+
+def test_an_order_nobody_can_read_is_set_apart_and_stops_nothing(writer: Writer, the_line: Line) -> None:
+    put(writer, chat(0))
+    erase(writer, "no_such_key=1")
+    erase(writer, "user=u")
+    run_dry(the_line)
+    assert the_line.tally.drops["unreadable_record"] == 1
+    assert LLMRequest.objects.count() == 1
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Records the page puts."""
+    found: list[Any] = []
+    monkeypatch.setattr(late, "send", found.append)
+    return found
+
+
+@pytest.fixture
+def ground(transactional_db: None) -> Iterator[None]:
+    yield
+    with django_connection.cursor() as cursor:
+        cursor.execute("TRUNCATE llm_request, llm_request_body, request_alias")
+
+
+def orders(sent: list[Any]) -> list[ForgetWhere]:
+    return [records.read_order(record) for record in sent]
+
+
+def test_the_exact_number_must_be_typed_and_each_day_is_one_order(sent, ground, cast) -> None:
+    moments = [now() - timedelta(days=days) for days in (1, 1, 3)]
+    for at in moments:
+        make_request(cast.acme.pk, at, end_user_id="u 1")
+    make_request(cast.acme.pk, moments[0], end_user_id="v")
+    make_request(cast.umbrella.pk, moments[0], end_user_id="u 1")
+    alice = browser(cast.alice)
+    shown = alice.get(reverse("requests-delete") + "?user=u%201&range=7d")
+    assert shown.context["erasure"].rows == 3
+    make_request(cast.acme.pk, now(), end_user_id="u 1")  # after the count: not part of it
+    refused = alice.post(reverse("requests-delete"), {"asked": shown.context["asked"], "confirm": "4"})
+    assert b"Nothing was deleted" in refused.content and sent == []
+    done = alice.post(reverse("requests-delete"), {"asked": refused.context["asked"], "confirm": "3"})
+    assert done.status_code == 302
+    found = orders(sent)
+    assert len(found) == len({at.date() for at in moments}) and {one.organization_id for one in found} == {cast.acme.pk}
+    tree = filter_url.parse(QueryDict(found[0].filter))
+    assert [leaf.value for leaf in leaves(tree) if leaf.key == "user"] == ["u 1"]
+    assert all(one.until - one.since <= timedelta(days=1) for one in found)
+    [entry] = AuditEntry.objects.filter(action="requests deleted")
+    assert entry.detail["rows"] == 3 and "u 1" in entry.detail["filter"]
+
+
+def test_only_admins_delete(sent, ground, cast) -> None:
+    make_request(cast.acme.pk, now())
+    for method in ("get", "post"):
+        assert getattr(browser(cast.bob), method)(reverse("requests-delete")).status_code == 403
+    charlie = browser(cast.charlie).get(reverse("requests-delete") + "?range=all")
+    assert charlie.context["erasure"].rows == 0
+    assert sent == []
+
+
+def test_what_changes_while_rows_go_cannot_be_asked_by(sent, ground, cast) -> None:
+    make_request(cast.acme.pk, now(), session_id="s")
+    shown = browser(cast.alice).get(reverse("requests-delete") + "?session_cost=>1")
+    assert "cannot be deleted by session_cost" in shown.content.decode()
