@@ -1,0 +1,269 @@
+"""How long pages and API calls take on the server as the ground grows: the real views on a real embedded Postgres.
+
+    python -m bench.query [--rows 1000000 5000000] [--full] [--repeat 15] [--only WORD] [--keep FOLDER]
+
+Rows of thirty days go in through the real store, counts and sessions (bodies on a tenth), then every question is asked
+of the real URL through Django's own handler, so what is timed is queries, merging and templates, without the network.
+`--full` adds ten million rows. `--keep` leaves the cluster in FOLDER, or uses what is there.
+
+For each size: p50 and p95 in milliseconds beside the target, and how p95 grew from the size before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZES, FULL_SIZE = (1_000_000, 5_000_000), 10_000_000
+PAGE_MS, TABLE_MS, DASHBOARD_MS = 300, 100, 300
+LOADERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    name: str
+    path: str
+    target_ms: int = PAGE_MS
+    body: dict[str, Any] | None = None
+    """Posted as JSON with the API key; None: a page, asked with GET by a member."""
+
+
+def everything(start: str, end: str) -> list[Question]:
+    """The URLs people wait for. `start` and `end` span the thirty days, ISO."""
+    when = {"timeFilter": {"start": start, "end": end}, "filter": "all"}
+    span = {"start": start, "end": end}
+    return [
+        Question("requests, newest", "/requests?range=30d", TABLE_MS),
+        Question("requests, one model", "/requests?range=30d&model=gpt-5.1", TABLE_MS),
+        Question("requests, one user", "/requests?range=30d&user=user-77", TABLE_MS),
+        Question("requests, common property", "/requests?range=30d&property.environment=environment-0", TABLE_MS),
+        Question("requests, rare property", "/requests?range=30d&property.customer=customer-4990", TABLE_MS),
+        Question("requests, absent property value", "/requests?range=30d&property.customer=nobody", TABLE_MS),
+        Question("requests, failed", "/requests?range=30d&status=>=400", TABLE_MS),
+        Question("sessions, newest", "/sessions?range=30d", TABLE_MS),
+        Question("sessions, costliest", "/sessions?range=30d&sort=-cost", TABLE_MS),
+        Question("one session", "/sessions/session-40", PAGE_MS),
+        Question("dashboard", "/dashboard?range=30d", DASHBOARD_MS),
+        Question("users", "/users?range=30d"),
+        Question("one user", "/users/user-77?range=30d"),
+        Question("properties", "/properties?range=30d"),
+        Question("one property", "/properties/feature?range=30d"),
+        Question("models", "/models?range=30d"),
+        Question("API request/query", "/v1/request/query-clickhouse", TABLE_MS, {"filter": "all", "limit": 100}),
+        Question("API request/count", "/v1/request/count/query", PAGE_MS, {"filter": "all"}),
+        Question("API session/query", "/v1/session/query", PAGE_MS, {
+            "search": "", "timezoneDifference": 0, "filter": "all", "limit": 50,
+            "timeFilter": {"startTimeUnixMs": _ms(start), "endTimeUnixMs": _ms(end)},
+        }),
+        Question("API metrics/totalCost", "/v1/metrics/totalCost", PAGE_MS, when),
+        Question("API metrics/costOverTime", "/v1/metrics/costOverTime", PAGE_MS,
+                 {**when, "dbIncrement": "hour", "timeZoneDifference": 0}),
+        Question("API metrics/quantiles", "/v1/metrics/quantiles", PAGE_MS,
+                 {**when, "dbIncrement": "hour", "timeZoneDifference": 0, "metric": "latency"}),
+        Question("API metrics/models", "/v1/metrics/models", PAGE_MS, {**when, "offset": 0, "limit": 100}),
+        Question("API property top costs", "/v1/property/feature/top-costs/query", PAGE_MS, {"timeFilter": span}),
+        Question("API user/metrics", "/v1/user/metrics/query", PAGE_MS, {"filter": "all", "offset": 0, "limit": 100}),
+    ]  # fmt: skip
+
+
+def _ms(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+# --- the cluster ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[None]:
+    """An embedded Postgres and Valkey in `folder`, ready and migrated; Django set up on it."""
+    os.environ.update(DATA_DIR=str(folder), DJANGO_SETTINGS_MODULE="helicone_site.settings")
+    os.environ.pop("DATABASE_URL", None)
+    os.environ.pop("REDIS_URL", None)
+    sys.path.insert(0, str(ROOT))
+    import signal
+
+    from helicone_site import embedded, places
+    from lib.processes import end, spawn
+
+    servers = (
+        (embedded.valkey(places.VALKEY_SOCKET), signal.SIGTERM),
+        (embedded.postgres(folder / "postgres", places.POSTGRES_SOCKETS), signal.SIGINT),
+    )
+    log = os.open(folder / "services.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    running = []
+    try:
+        for server, stop in servers:
+            server.prepare()
+            pid = spawn(server.program(), output=log)
+            running.append((pid, stop))
+            while not server.is_ready(pid):
+                time.sleep(0.05)
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        yield
+    finally:
+        for pid, stop in reversed(running):
+            end(pid, stop)
+            os.waitpid(pid, 0)
+
+
+def conninfo() -> str:
+    from django.conf import settings
+
+    from lib.postgres import conninfo as described
+
+    return described(settings.DATABASES["default"], application="bench")
+
+
+# --- loading --------------------------------------------------------------------------------------------------------
+
+
+def grow(to: int, *, organization_id: int, until: datetime) -> None:
+    """Brings the ground to `to` rows."""
+    import psycopg
+
+    from bench import ground
+
+    target = conninfo()
+    with psycopg.connect(target, autocommit=True) as connection:
+        row = connection.execute("SELECT coalesce(sum(requests), 0) FROM usage_day").fetchone()
+        there = int(row[0]) if row else 0
+    if there >= to:
+        return
+    started = time.monotonic()
+    share = (to - there) // LOADERS
+    processes = [
+        multiprocessing.get_context("fork").Process(
+            target=ground.load, args=(target, share),
+            kwargs={"organization_id": organization_id, "seed": there + number, "until": until},
+        )
+        for number in range(LOADERS)
+    ]  # fmt: skip
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        if process.exitcode:
+            sys.exit("a loader failed")
+    ground.fold_all(target, organization_id)
+    with psycopg.connect(target, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+    seconds = time.monotonic() - started
+    print(f"{to - there:,} rows in {seconds:.0f} s ({(to - there) / seconds:,.0f} a second)\n", flush=True)
+
+
+# --- asking ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """A member at the browser and an API key, of one organisation."""
+
+    browser: Any
+    key: str
+
+    def ask(self, question: Question) -> int:
+        """The status. Bodies that stream are read to their end."""
+        if question.body is None:
+            answer = self.browser.get(question.path)
+        else:
+            answer = self.browser.post(
+                question.path, json.dumps(question.body), content_type="application/json",
+                headers={"Authorization": f"Bearer {self.key}"},
+            )  # fmt: skip
+        if answer.streaming:
+            for _ in answer:
+                pass
+        return int(answer.status_code)
+
+
+def somebody() -> tuple[Asker, int]:
+    from django.test import Client
+
+    from accounts_app import keys
+    from accounts_app.models import ApiKey, Membership, Organization, Role, User
+
+    organization = Organization.objects.first() or Organization.objects.create(name="Bench")
+    user = User.objects.first() or User.objects.create_user("bench@localhost", "a-long-password")
+    Membership.objects.get_or_create(organization=organization, user=user, defaults={"role": Role.OWNER})
+    key = keys.mint()
+    ApiKey.objects.create(organization=organization, name="bench", key_hash=keys.hash_key(key), hint=key[-4:])
+    browser = Client()
+    browser.force_login(user)
+    return Asker(browser, key), organization.pk
+
+
+def measure(asker: Asker, question: Question, repeat: int) -> tuple[float, float] | int:
+    """(p50, p95) in ms after one to warm up; or the status where it is not a success."""
+    status = asker.ask(question)
+    if not 200 <= status < 300:
+        return status
+    times = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        asker.ask(question)
+        times.append((time.perf_counter() - started) * 1000)
+    return statistics.median(times), sorted(times)[max(0, round(repeat * 0.95) - 1)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--repeat", type=int, default=15)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--keep", type=Path)
+    given = parser.parse_args()
+    sizes = [*given.rows, FULL_SIZE] if given.full else given.rows
+    until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    with tempfile.TemporaryDirectory(prefix="helicone-bench-") as name, cluster(given.keep or Path(name)):
+        asker, organization_id = somebody()
+        before: dict[str, float] = {}
+        for size in sizes:
+            grow(size, organization_id=organization_id, until=until)
+            before = report(asker, size, before, repeat=given.repeat, only=given.only, until=until)
+
+
+def report(
+    asker: Asker, size: int, before: dict[str, float], *, repeat: int, only: str, until: datetime
+) -> dict[str, float]:
+    from datetime import timedelta
+
+    from bench.ground import DAYS
+
+    print(f"{size:>12,} rows                    p50 ms   p95 ms   target   grew", flush=True)
+    found: dict[str, float] = {}
+    for question in everything((until - timedelta(days=DAYS)).isoformat(), until.isoformat()):
+        if only not in question.name:
+            continue
+        got = measure(asker, question, repeat)
+        if isinstance(got, int):
+            print(f"  {question.name:34} answered {got}", flush=True)
+            continue
+        found[question.name] = got[1]
+        grew = f"{got[1] / before[question.name]:5.1f}x" if question.name in before else ""
+        mark = "" if got[1] <= question.target_ms else "  over"
+        print(f"  {question.name:34} {got[0]:8.1f} {got[1]:8.1f} {question.target_ms:8} {grew:>6}{mark}", flush=True)
+    print()
+    return found
+
+
+if __name__ == "__main__":
+    main()
