@@ -20,7 +20,7 @@ from metrics_app.rollup import Db
 from metrics_app.rollup_statements import TIERS, Tier
 
 LOCK_CLASS = 7701
-MONTHS_LOCK = 7703
+MONTHS_LOCK = 7704
 SLOTS = 2**31
 USAGE_LIMIT = 5_000
 FACET_LIMIT = 500
