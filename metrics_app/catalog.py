@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Literal
 
-Unit = Literal["", "nano-USD", "ms", "share", "per minute", "per second"]
-Number = int | float
+Unit = Literal["", "nano-USD", "ms", "share", "per minute", "per second", "time"]
+Number = int | float | datetime
 
 
 class Rest(Enum):
@@ -94,6 +95,7 @@ class Metric:
     histogram: str = ""
     quantile: float = 0.0
     names: str = ""
+    edge: Literal["", "first", "last", "days"] = ""
     note: str = ""
 
     @property
@@ -151,8 +153,11 @@ _ALL_METRICS = (
            over=(SECONDS,), scale=60),
     Metric("cache_hits", "Cache hits", plus=("cache_hits",), note="answered from the gateway's cache"),
     Metric("cache_hit_rate", "Cache hit rate", "share", plus=("cache_hits",), over=("requests",)),
-    Metric("users", "Active users", names="users", note="different users with a request; those who told none are not counted"),
+    Metric("users", "Active users", names="users", note="different users; requests that name none add none"),
     Metric("sessions", "Sessions", names="sessions", note="different sessions with a request"),
+    Metric("first_at", "First seen", "time", edge="first", note="the day only, where counts by day answer"),
+    Metric("last_at", "Last seen", "time", edge="last", note="the day only, where counts by day answer"),
+    Metric("active_days", "Active days", edge="days", note="UTC days with a request"),
 )  # fmt: skip
 METRICS: Mapping[str, Metric] = {metric.key: metric for metric in _ALL_METRICS}
 

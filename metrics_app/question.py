@@ -175,7 +175,7 @@ def from_url(
         until=period.until,
         filter=tree,
         grain=_grain(query.get("grain", "")),
-        zone=_zone(query["zone"]) if query.get("zone") else zone,
+        zone=_zone(str(query["zone"])) if query.get("zone") else zone,
         kinds=kinds_of(tree),
         order=query.get("order", ""),
         limit=_whole(query.get("limit", str(DEFAULT_LIMIT)), "limit"),
@@ -264,7 +264,7 @@ def _listed(body: Mapping[str, Any], key: str, default: Sequence[str]) -> tuple[
 def _grain(text: str) -> Grain | None:
     if text and text not in GRAINS:
         raise BadQuestion(f"There is no grain {text!r}. There are: {', '.join(GRAINS)}.", "grain")
-    return cast("Grain", text) if text else None
+    return text or None
 
 
 def _zone(name: str) -> tzinfo:

@@ -140,7 +140,8 @@ class _Reader:
 
     def words(self) -> Leaf:
         """A quoted text, or all bare words up to the next condition."""
-        found, begun = [], self.at
+        begun = self.at
+        found: list[str] = []
         while word := _WORD.match(self.text, self.at):
             is_quoted = word[0].startswith('"')
             if found and (is_quoted or word[0] in JOINTS or _KEY.match(self.text, self.at)):

@@ -1,0 +1,445 @@
+"""Answers questions: decides which tables, asks them in one statement, says how far the answer can be trusted.
+
+usage_day, usage_hour, usage_minute    time, provider, model, status, cached, kind; any range to the microsecond,
+                                       the ground at its edges
+facet_day                              one dimension with many values, by whole UTC days
+llm_request                            everything else, at most MOST_GROUND_ROWS of the newest rows
+
+TooSlow        of the requests room: the statement took longer than it may
+BadQuestion    more points than anybody draws
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cmp_to_key
+from typing import Any
+
+from lib.clock import now
+from llm.exchange import MODEL_KINDS
+from metrics_app import answers, calendar, sql
+from metrics_app.answers import Found
+from metrics_app.catalog import NAMES, TIME, Metric
+from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
+from metrics_app.rollup import counted_name
+from metrics_app.rollup_statements import DAY, HOUR, MINUTE, Tier
+from metrics_app.sql import Layout, Piece
+from requests_app.filters import EQUAL, EVERYTHING, And, Clause, Leaf, Node, Or, leaves
+from requests_app.queries import TooSlow, reader
+
+MOST_GROUND_ROWS = 400_000
+MOST_EDGE_ROWS = 50_000
+GROUND_TIMEOUT_MS = 4_000
+SLACK = timedelta(hours=12)
+"""A tier is not asked about the last of what it keeps: trimming may be at it."""
+USAGE_KEYS = frozenset({"model", "provider", "status", "failed", "cached", "kind"})
+SELECTIVE_KEYS = frozenset({"user", "session", "trace", "id", "property"})
+"""An equality with one of these is found by an index."""
+GROUND = "llm_request"
+WHOLE_DAY = ("day", "week", "month", "year")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question with its range, tree and grain worked out."""
+
+    question: Question
+    tree: Node
+    since: datetime | None
+    until: datetime | None
+    grain: Grain | None
+    now: datetime
+
+    @property
+    def layout(self) -> Layout:
+        q = self.question
+        return Layout(q.organization_id, q.asked_metrics, q.asked_dimensions, self.grain, q.zone, self.tree, q.kinds)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.since is not None and self.until is not None and self.since >= self.until
+
+
+def answer(question: Question, *, at: datetime | None = None) -> Answer:
+    """Raises TooSlow and BadQuestion."""
+    asked = _read(question, at or now())
+    if asked.is_empty:
+        return _told(asked, Found((), answers.nothing(asked.layout), 0), ())
+    if _in_usage(asked):
+        return _from_usage(asked)
+    if (dim := _facet_of(asked)) is not None and (found := _from_facets(asked, dim)):
+        return found
+    return _apart(asked) or _from_ground(asked)
+
+
+def compared(question: Question, *, at: datetime | None = None) -> tuple[Answer, Answer]:
+    """The answer and the one for the stretch of equal length just before. Raises as `answer` does."""
+    at = at or now()
+    return answer(question, at=at), answer(question.previous(at), at=at)
+
+
+def _read(question: Question, at: datetime) -> _Asked:
+    tree, low, high = without_times(question.filter)
+    since = max((moment for moment in (question.since, low) if moment), default=None)
+    until = min((moment for moment in (question.until, high) if moment), default=None)
+    grain: Grain | None = None
+    if question.is_series:
+        start = since or _first(question.organization_id) or at
+        length = max((until or at) - start, timedelta())
+        fitting: Grain = next((grain for longest, grain in FITTING if length <= longest), "month")
+        grain = question.grain or fitting
+        if length / LENGTHS[grain] > MOST_POINTS:
+            raise BadQuestion(
+                f"A step of one {grain} makes more than {MOST_POINTS} points; take a longer one.", "grain"
+            )
+    return _Asked(question, tree, since, until, grain, at)
+
+
+def _first(organization_id: int) -> datetime | None:
+    """The day of the organisation's first request that is counted."""
+    with reader() as cursor:
+        cursor.execute(
+            "SELECT least((SELECT min(bucket) FROM usage_day WHERE organization_id = %s), "
+            "(SELECT min(minute) FROM usage_delta WHERE organization_id = %s))",
+            [organization_id, organization_id],
+        )
+        found: datetime | None = (cursor.fetchone() or (None,))[0]
+    return found
+
+
+# --- which table --------------------------------------------------------------------------------------------------
+
+
+def _in_usage(asked: _Asked) -> bool:
+    return (
+        all(one.key in USAGE_KEYS for one in leaves(asked.tree))
+        and all(one.usage for one in asked.layout.dimensions)
+        and not asked.layout.names
+        and not asked.layout.has_edges
+    )
+
+
+def _facet_of(asked: _Asked) -> str | None:
+    """The `dim` of the facets that can answer, or None."""
+    layout, wanted = asked.layout, _wanted(asked)
+    if asked.question.kinds != MODEL_KINDS or wanted is None or layout.histograms or len(layout.dimensions) > 1:
+        return None
+    if any(not one.facet for one in layout.measures) or asked.grain not in (None, *WHOLE_DAY):
+        return None
+    dims = {one.facet for one in layout.dimensions} | ({wanted[0]} if wanted[0] else set())
+    dims |= {NAMES[one][1] for one in layout.names}
+    return dims.pop() if len(dims) == 1 and "" not in dims else None
+
+
+_FACETS = {"user": "user", "session_name": "session", "prompt": "prompt", "country": "country"}
+
+
+def _wanted(asked: _Asked) -> tuple[str, tuple[str, ...]] | None:
+    """(dim, values) of a tree that is nothing but equalities with values of one dimension; ("", ()) for no tree."""
+    parts = asked.tree.parts if isinstance(asked.tree, And | Or) else (asked.tree,)
+    if not parts:
+        return ("", ()) if asked.tree == EVERYTHING else None
+    if isinstance(asked.tree, And) and len(parts) > 1:
+        return None
+    found, dims = [], set()
+    for one in parts:
+        if not isinstance(one, Leaf) or one.operator != EQUAL or not one.value:
+            return None
+        dims.add(f"p:{counted_name(one.name)}" if one.key == "property" else _FACETS.get(one.key, ""))
+        found.append(counted_name(str(one.value)))
+    return (dims.pop(), tuple(found)) if len(dims) == 1 and "" not in dims else None
+
+
+# --- pieces of a range ------------------------------------------------------------------------------------------
+
+
+def _pieces(asked: _Asked, tiers: Sequence[Tier]) -> list[Piece]:
+    """The range cut into whole buckets of the coarsest tier, and finer ones at its edges; the ground is the finest."""
+    found = _cut(asked.since, asked.until, list(tiers), at=asked.now)
+    return [piece for piece in found if not piece.since or not piece.until or piece.since < piece.until]
+
+
+def _cut(since: datetime | None, until: datetime | None, tiers: list[Tier], *, at: datetime) -> list[Piece]:
+    if not tiers:
+        return [Piece(GROUND, since, until)]
+    tier, *finer = tiers
+    low = since and calendar.ceiling(since, tier.width)
+    high = until and calendar.floor(until, tier.width)
+    kept_from = None if tier.kept is None else calendar.ceiling(at - tier.kept + SLACK, timedelta(days=1))
+    if kept_from and (low is None or low < kept_from):
+        return _beyond(since, until, tiers, kept_from=kept_from, at=at)
+    if low and high and low >= high:
+        return _cut(since, until, finer, at=at)
+    left = _cut(since, low, finer, at=at) if since and low and since < low else []
+    right = _cut(high, until, finer, at=at) if until and high and high < until else []
+    return [*left, Piece(tier.table, low, high), *right]
+
+
+def _beyond(
+    since: datetime | None, until: datetime | None, tiers: list[Tier], *, kept_from: datetime, at: datetime
+) -> list[Piece]:
+    """A range that begins before what the first of the tiers keeps."""
+    if tiers[0] is MINUTE:
+        return _cut(since, until, [], at=at)
+    day = since and calendar.floor(since, DAY.width)
+    if until and until <= kept_from:
+        return [Piece(DAY.table, day, calendar.ceiling(until, DAY.width))]
+    return [Piece(DAY.table, day, kept_from), *_cut(kept_from, until, tiers, at=at)]
+
+
+def _tiers(asked: _Asked) -> tuple[Tier, ...]:
+    """From the coarsest that can tell the grain's buckets apart."""
+    if asked.grain == "minute":
+        return (MINUTE,)
+    is_utc = all(offset == timedelta() for offset in _offsets(asked))
+    if asked.grain in ("hour", "6 hours") or (asked.grain and not is_utc):
+        return (HOUR, MINUTE)
+    return (DAY, HOUR, MINUTE)
+
+
+def _offsets(asked: _Asked) -> set[timedelta]:
+    zone, start = asked.question.zone, asked.since or asked.now - timedelta(days=366)
+    moments = (start, asked.now, *(start + timedelta(days=30) * month for month in range(13)))
+    return {moment.astimezone(zone).utcoffset() or timedelta() for moment in moments}
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
+
+
+def _from_usage(asked: _Asked) -> Answer:
+    pieces, notes = _reached(asked, _pieces(asked, _tiers(asked)))
+    tiers = [piece for piece in pieces if piece.table != GROUND]
+    edges = [piece for piece in pieces if piece.table == GROUND]
+    clauses = [*(sql.usage(asked.layout, tiers) if tiers else []), *(sql.ground(asked.layout, one) for one in edges)]
+    if not tiers and _rows_between(asked, asked.since, asked.until) > MOST_GROUND_ROWS:
+        return _from_ground(asked)
+    found = _ask(asked, clauses)
+    return _told(asked, found, _sources(pieces), notes=(*notes, *_zone_notes(asked)))
+
+
+def _reached(asked: _Asked, pieces: list[Piece]) -> tuple[list[Piece], tuple[str, ...]]:
+    """Edges whose ground is gone are taken from the hours around them, and that is told."""
+    ground_from = _ground_from(asked.question.organization_id)
+    gone = [one for one in pieces if one.table == GROUND and ground_from and one.since and one.since < ground_from]
+    if not gone or asked.grain == "minute":
+        return pieces, ()
+    since, until = asked.since, asked.until
+    rounded = replace(
+        asked,
+        since=since and calendar.floor(since, HOUR.width) if gone[0] is pieces[0] else since,
+        until=until and calendar.ceiling(until, HOUR.width) if gone[-1] is pieces[-1] else until,
+    )
+    note = "The range is rounded to whole hours: its single requests are removed by retention, only counts are left."
+    return _pieces(rounded, _tiers(rounded)), (note,)
+
+
+def _ground_from(organization_id: int) -> datetime | None:
+    with reader() as cursor:
+        cursor.execute("SELECT ground_from FROM counting_state WHERE organization_id = %s", [organization_id])
+        found: datetime | None = (cursor.fetchone() or (None,))[0]
+    return found
+
+
+def _from_facets(asked: _Asked, dim: str) -> Answer | None:
+    """None where values asked for by name may be among those not kept apart."""
+    since, until, edges, notes = _days(asked)
+    if since and until and since >= until:
+        return None
+    wanted = _wanted(asked)
+    values = wanted[1] if wanted and wanted[0] else None
+    days = Piece("facet_day", since, until)
+    clauses = [
+        sql.facets(
+            asked.layout if asked.grain is None else replace(asked.layout, zone=UTC), days, dim=dim, values=values
+        ),
+        *(sql.ground(asked.layout, edge) for edge in edges),
+    ]
+    found = _ask(asked, clauses)
+    if _has_others(asked, dim, days) and (values is not None or asked.layout.names):
+        return None
+    if dim.startswith("p:") and _has_others(asked, "p", days):
+        return None
+    if asked.grain and any(_offsets(asked)):
+        notes = (*notes, "Days are UTC's: these counts are kept by day.")
+    return _told(asked, found, _sources([days, *edges]), notes=notes)
+
+
+def _days(asked: _Asked) -> tuple[datetime | None, datetime | None, list[Piece], tuple[str, ...]]:
+    """Whole days, and the edges the ground counts; where these are too many the days at the ends are taken whole."""
+    low = asked.since and calendar.ceiling(asked.since, DAY.width)
+    high = asked.until and calendar.floor(asked.until, DAY.width)
+    if asked.until and asked.until >= asked.now:
+        high = calendar.ceiling(asked.until, DAY.width)
+    edges = [
+        *([Piece(GROUND, asked.since, low)] if asked.since and low and asked.since < low else []),
+        *([Piece(GROUND, high, asked.until)] if asked.until and high and high < asked.until else []),
+    ]
+    ground_from = _ground_from(asked.question.organization_id)
+    is_gone = any(ground_from and one.since and one.since < ground_from for one in edges)
+    if not is_gone and sum(_rows_between(asked, one.since, one.until) for one in edges) <= MOST_EDGE_ROWS:
+        return low, high, edges, ()
+    since = asked.since and calendar.floor(asked.since, DAY.width)
+    until = asked.until and calendar.ceiling(asked.until, DAY.width)
+    return since, until, [], ("The range is rounded to whole days (UTC).",)
+
+
+def _has_others(asked: _Asked, dim: str, days: Piece) -> bool:
+    first = days.since.date() if days.since else datetime.min.date()
+    last = days.until.date() if days.until else datetime.max.date()
+    with reader() as cursor:
+        cursor.execute(sql.HAS_OTHERS, [asked.question.organization_id, dim, first, last])
+        return bool((cursor.fetchone() or (False,))[0])
+
+
+def _apart(asked: _Asked) -> Answer | None:
+    """Metrics a rollup has from there, and the others from the ground, joined by group; None where that is no gain."""
+    layout = asked.layout
+    hard = [one.key for one in layout.metrics if one.names or one.edge]
+    easy = [one.key for one in layout.metrics if not (one.names or one.edge)]
+    q = asked.question
+    if not hard or not easy or (layout.dimensions and (q.limit or q.offset)) or q.order.removeprefix("-") in hard:
+        return None
+    first = answer(replace(q, metrics=tuple(easy)), at=asked.now)
+    second = answer(replace(q, metrics=tuple(hard), order=""), at=asked.now)
+    if second.is_partial and not first.is_partial:
+        note = "Users and sessions are counted over the newest part of the range only."
+        first = replace(first, notes=(*first.notes, note))
+    return answers.joined(first, second, q)
+
+
+def _from_ground(asked: _Asked) -> Answer:
+    """From the rows themselves; the newest of them where there are too many."""
+    if not _is_selective(asked.tree):
+        return _from_newest(asked)
+    try:
+        return _told(asked, _ask(asked, [_all_ground(asked)], timeout_ms=GROUND_TIMEOUT_MS), (GROUND,))
+    except TooSlow:
+        return _from_newest(asked)
+
+
+def _from_newest(asked: _Asked) -> Answer:
+    since = _bounded(asked)
+    if since is None or (asked.since and since <= asked.since):
+        return _told(asked, _ask(asked, [_all_ground(asked)], timeout_ms=GROUND_TIMEOUT_MS), (GROUND,))
+    newest = replace(asked, since=since)
+    found = _ask(newest, [_all_ground(newest)], timeout_ms=GROUND_TIMEOUT_MS)
+    note = f"Only requests since {since:%Y-%m-%d %H:%M} UTC are counted: there are too many to read all."
+    return _told(newest, found, (GROUND,), notes=(note,), is_partial=True)
+
+
+def _all_ground(asked: _Asked) -> Clause:
+    return sql.ground(asked.layout, Piece(GROUND, asked.since, asked.until))
+
+
+def _is_selective(tree: Node) -> bool:
+    parts = tree.parts if isinstance(tree, And) else (tree,)
+    return any(
+        isinstance(one, Leaf) and one.key in SELECTIVE_KEYS and one.operator == EQUAL and one.value for one in parts
+    )
+
+
+def _bounded(asked: _Asked) -> datetime | None:
+    """Where the newest MOST_GROUND_ROWS of the range begin, by the hour; None where all of it fits."""
+    counting = Question(
+        asked.question.organization_id, ("requests",), (TIME,), since=asked.since, until=asked.until, grain="hour",
+        kinds=asked.question.kinds,
+    )  # fmt: skip
+    if _rows_between(asked, asked.since, asked.until) <= MOST_GROUND_ROWS:
+        return None
+    start = asked.since or (asked.until or asked.now) - timedelta(days=14)
+    reached = max(start, (asked.until or asked.now) - timedelta(days=60))
+    rows = 0
+    for row in reversed(_from_usage(_read(replace(counting, since=reached), asked.now)).rows):
+        rows += int(row["requests"] or 0)  # type: ignore[arg-type]
+        if rows > MOST_GROUND_ROWS:
+            return max(start, (row.at or start) + HOUR.width)
+    return reached
+
+
+def _rows_between(asked: _Asked, since: datetime | None, until: datetime | None) -> int:
+    """About how many rows there are, whatever the filter; by whole hours, from the tiers."""
+    low, high = since and calendar.floor(since, HOUR.width), until and calendar.ceiling(until, HOUR.width)
+    counting = Question(
+        asked.question.organization_id, ("requests",), since=low, until=high, kinds=asked.question.kinds
+    )
+    reading = _Asked(counting, EVERYTHING, counting.since, counting.until, None, asked.now)
+    pieces = [one for one in _pieces(reading, (DAY, HOUR)) if one.table != GROUND]
+    if not pieces:
+        return 0
+    return int(_ask(reading, sql.usage(reading.layout, pieces)).total.numbers["requests"] or 0)  # type: ignore[arg-type]
+
+
+def _ask(asked: _Asked, clauses: Sequence[Clause], *, timeout_ms: int | None = None) -> Found:
+    layout, q = asked.layout, asked.question
+    order, is_sorted_after = _order(q)
+    has_top = bool(layout.dimensions) and (q.is_series or q.has_rest)
+    shows_all = is_sorted_after or q.is_series or has_top
+    first, last = (1, MOST_POINTS * 5) if shows_all else (q.offset + 1, q.offset + q.limit)
+    asking = sql.statement(layout, clauses, order=order, top=q.limit if has_top else 0, first=first, last=last)
+    with reader(timeout_ms) as cursor:
+        cursor.execute(asking.sql, asking.values)
+        found = answers.read(layout, cursor.fetchall(), seconds=_seconds(asked))
+    return _sorted(found, q) if is_sorted_after and not q.is_series else found
+
+
+def _order(question: Question) -> tuple[str, bool]:
+    """The order in SQL, and whether the answer has to be ordered once more after it: percentiles are not SQL's."""
+    key = question.order or f"-{question.metrics[0]}"
+    by: Metric = next(one for one in question.asked_metrics if one.key == key.removeprefix("-"))
+    if by.histogram:
+        return "sum(m_requests) DESC", bool(question.asked_dimensions)
+    if question.is_series and not question.asked_dimensions:
+        return "t", False
+    return f"{sql.order_of(by)} {'DESC' if key.startswith('-') else 'ASC'} NULLS LAST", False
+
+
+def _sorted(found: Found, question: Question) -> Found:
+    key = question.order or f"-{question.metrics[0]}"
+    sign, name = (-1 if key.startswith("-") else 1), key.removeprefix("-")
+
+    def compare(a: Row, b: Row) -> int:
+        one, other = a[name], b[name]
+        if one is None or other is None:
+            return (one is None) - (other is None)
+        return sign * ((one > other) - (one < other))  # type: ignore[operator]
+
+    rows = sorted(found.rows, key=cmp_to_key(compare))
+    return replace(found, rows=tuple(rows[question.offset : question.offset + question.limit]))
+
+
+def _seconds(asked: _Asked) -> Mapping[str, Any]:
+    """What a rate is over: the range, and in a series the part of a bucket that lies in it and is past."""
+    return {"since": asked.since, "until": min(asked.until or asked.now, asked.now), "grain": asked.grain,
+            "zone": asked.question.zone}  # fmt: skip
+
+
+# --- telling ------------------------------------------------------------------------------------------------------
+
+
+def _sources(pieces: Sequence[Piece]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(piece.table for piece in pieces))
+
+
+def _zone_notes(asked: _Asked) -> tuple[str, ...]:
+    is_ragged = any(offset % timedelta(hours=1) for offset in _offsets(asked))
+    if asked.grain in (None, "minute", "hour") or not is_ragged:
+        return ()
+    return ("Days begin at the full hour before midnight of this time zone: counts are kept by the hour of UTC.",)
+
+
+def _told(
+    asked: _Asked, found: Found, source: tuple[str, ...], *, notes: tuple[str, ...] = (), is_partial: bool = False
+) -> Answer:
+    times: tuple[datetime, ...] = ()
+    if asked.grain:
+        known = [row.at for row in found.rows if row.at]
+        since = asked.since or min(known, default=asked.now)
+        until = asked.until or max([asked.now, *(at + timedelta(microseconds=1) for at in known)])
+        drawn = [] if asked.is_empty else calendar.starts(since, until, asked.grain, asked.question.zone)
+        times = tuple(sorted({*drawn, *known}))
+    return Answer(
+        asked.question, found.rows, found.total, found.groups, times, asked.grain, source, asked.now, asked.since,
+        asked.until, is_partial, notes,
+    )  # fmt: skip

@@ -1,0 +1,237 @@
+"""Answers agree with the requests behind them, whichever table gives them."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection
+
+from llm.exchange import MODEL_KINDS
+from metrics_app import calendar, queries
+from metrics_app.catalog import DIMENSIONS, METRICS, OTHER, TIME
+from metrics_app.question import BadQuestion, Question
+from requests_app import queries_sums
+from requests_app.asking import CALLS
+from requests_app.filters import EVERYTHING, Leaf, join, leaf
+from requests_app.queries import Question as RequestsQuestion
+from tests.metrics_app.counted import count, fold_all, random_row, sown, tally
+from tests.requests_app import factories
+
+NOW = datetime(2026, 11, 20, 15, 37, 22, 123456, tzinfo=UTC)
+ADDITIVE = tuple(key for key, metric in METRICS.items() if metric.is_additive)
+BY = (*(key for key in DIMENSIONS if key != TIME), "property.env", "property.nobody")
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def rows(cast):
+    """Of Acme; as many of Umbrella lie beside them."""
+    sown(cast.umbrella.pk, NOW, count_of=60, seed=7)
+    return sown(cast.acme.pk, NOW)
+
+
+def ask(cast, *metrics, by=(), **more):
+    return queries.answer(Question(cast.acme.pk, metrics or ("requests",), tuple(by), **more), at=NOW)
+
+
+def calls(rows, since=None, until=None):
+    return [
+        row for row in rows
+        if row.kind in MODEL_KINDS and (not since or row.requested_at >= since) and (not until or row.requested_at < until)
+    ]  # fmt: skip
+
+
+RANGES = (
+    (None, None),
+    (NOW - timedelta(days=5, minutes=7, seconds=3), None),
+    (NOW - timedelta(days=4, seconds=1), NOW - timedelta(days=1, microseconds=5)),
+    (NOW - timedelta(hours=5), NOW - timedelta(minutes=3)),
+)
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize(("since", "until"), RANGES)
+def test_groups_add_up_to_the_total_whatever_is_asked(cast, rows, by, since, until):
+    answer = ask(cast, *ADDITIVE, by=(by,), since=since, until=until)
+    expected = len(calls(rows, since, until))
+    assert answer.total["requests"] == expected
+    for metric in ADDITIVE:
+        assert sum(row[metric] or 0 for row in answer.rows) == (answer.total[metric] or 0), metric
+
+
+@pytest.mark.parametrize(
+    ("by", "of"),
+    [
+        ("model", lambda row: row.model), ("status", lambda row: row.status), ("cached", lambda row: row.cached),
+        ("kind", lambda row: row.kind), ("user", lambda row: row.end_user_id),
+        ("key", lambda row: row.api_key_id and str(row.api_key_id)), ("country", lambda row: row.country_code),
+        ("session_name", lambda row: row.session_name), ("property.env", lambda row: row.properties.get("env")),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("since", "until"), RANGES)
+@pytest.mark.parametrize("metric", ["requests", "cache_hits"])
+def test_every_group_holds_its_requests(cast, rows, by, of, since, until, metric):
+    answer = ask(cast, metric, "requests", by=(by,), since=since, until=until)
+    assert {row.values[0]: row["requests"] for row in answer.rows} == tally(map(of, calls(rows, since, until)))
+
+
+SIMPLE = ("model", "provider", "status", "cached", "user", "country", "property.env")
+
+
+@pytest.mark.parametrize("by", [(), (TIME,), *((one,) for one in SIMPLE), ("model", "status"), ("kind", "provider")])
+@pytest.mark.parametrize("since", [NOW - timedelta(days=5, seconds=9), NOW - timedelta(hours=9)])
+def test_rollups_and_the_ground_answer_alike(cast, rows, by, since, monkeypatch):
+    metrics = (*ADDITIVE, "duration_avg", "error_rate", "tokens_per_second", "cost_per_request", "requests_per_minute",
+               *(f"{name}_p{part}" for name in ("duration", "ttft") for part in (50, 75, 90, 95, 99)))  # fmt: skip
+    counted = ask(cast, *metrics, by=by, since=since)
+    monkeypatch.setattr(queries, "_in_usage", lambda asked: False)
+    monkeypatch.setattr(queries, "_facet_of", lambda asked: None)
+    read = ask(cast, *metrics, by=by, since=since)
+    assert read.source == ("llm_request",)
+    as_set = [{(row.at, row.values): dict(row.numbers) for row in one.rows} for one in (counted, read)]
+    assert as_set[0] == as_set[1]
+    assert counted.total.numbers == read.total.numbers
+
+
+@pytest.mark.parametrize(
+    "zone", [UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), timezone(timedelta(hours=-3))]
+)
+@pytest.mark.parametrize("grain", ["hour", "6 hours", "day", "week", "month"])
+def test_buckets_are_the_readers_own(cast, rows, zone, grain):
+    answer = ask(cast, by=(TIME,), since=NOW - timedelta(days=5, minutes=3), grain=grain, zone=zone)
+    meant = tally(
+        calendar.start(row.requested_at, grain, zone) for row in calls(rows, NOW - timedelta(days=5, minutes=3))
+    )
+    assert {row.at: row["requests"] for row in answer.rows} == meant
+    assert set(meant) <= set(answer.times)
+    assert answer.times == tuple(calendar.starts(NOW - timedelta(days=5, minutes=3), NOW, grain, zone))
+
+
+def test_days_of_a_zone_off_the_hour_are_rounded_and_it_is_told(cast, rows):
+    zone = ZoneInfo("Asia/Kolkata")
+    answer = ask(cast, by=(TIME,), grain="day", zone=zone)
+    assert sum(row["requests"] for row in answer.rows) == len(calls(rows))
+    assert any("hour" in note for note in answer.notes)
+
+
+FILTERS = [
+    EVERYTHING, leaf("model", "=", "gpt-4o"), leaf("model", "=", None), leaf("failed", "=", True),
+    leaf("status", ">=", 400), leaf("user", "=", "bob"), leaf("property", "=", "prod", name="env"),
+    join("and", [leaf("user", "=", "ann"), leaf("model", "~", "gpt")]),
+    join("or", [leaf("cached", "=", True), leaf("country", "=", "DE")]),
+    join("and", [leaf("at", ">", NOW - timedelta(days=3)), leaf("provider", "!=", "openai")]),
+    join("or", [leaf("user", "=", "ann"), leaf("user", "=", "nobody")]), leaf("kind", "=", "tool"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tree", FILTERS, ids=str)
+@pytest.mark.parametrize(("since", "until"), RANGES)
+def test_a_page_that_counts_and_the_requests_table_agree(cast, rows, tree, since, until):
+    is_of_kinds = tree == FILTERS[-1]
+    answer = ask(cast, "requests", "errors", "cost", "priced", since=since, until=until, filter=tree,
+                 kinds=None if is_of_kinds else MODEL_KINDS)  # fmt: skip
+    narrowed = tree if is_of_kinds else join("and", (tree, CALLS))
+    shown = queries_sums.summary(RequestsQuestion(cast.acme.pk, narrowed, since, until))
+    assert (answer.total["requests"], answer.total["errors"], answer.total["priced"], answer.total["cost"] or 0) == (
+        shown.requests, shown.failed, shown.priced, shown.cost_nano_usd)  # fmt: skip
+
+
+def test_users_and_sessions_are_counted_once(cast, rows):
+    answer = ask(cast, "requests", "users", "sessions")
+    mine = calls(rows)
+    assert answer.total["users"] == len({row.end_user_id for row in mine} - {None})
+    assert answer.total["sessions"] == len({row.session_id for row in mine} - {None})
+    assert ask(cast, "users").source[0] == "facet_day"
+    by_day = ask(cast, "users", by=(TIME,), grain="day")
+    users = defaultdict(set)
+    for row in mine:
+        users[calendar.start(row.requested_at, "day", UTC)].add(row.end_user_id)
+    assert {row.at: row["users"] for row in by_day.rows} == {at: len(found - {None}) for at, found in users.items()}
+
+
+def test_a_list_has_pages_and_its_total_is_of_all(cast, rows):
+    every = ask(cast, "requests", "cost", by=("user",), order="-requests")
+    pages = [ask(cast, "requests", "cost", by=("user",), order="-requests", limit=2, offset=o) for o in (0, 2)]
+    assert [row.values for page in pages for row in page.rows] == [row.values for row in every.rows]
+    assert {page.total["requests"] for page in pages} == {len(calls(rows))}
+    assert {page.groups for page in pages} == {4}
+
+
+def test_the_rest_stands_for_what_a_limit_leaves_out(cast, rows):
+    answer = ask(cast, by=("status",), limit=2, has_rest=True)
+    assert len(answer.rows) == 3
+    assert answer.rows[-1].values == (OTHER,) or OTHER in {row.values[0] for row in answer.rows}
+    assert sum(row["requests"] for row in answer.rows) == len(calls(rows))
+    series = ask(cast, by=(TIME, "model"), limit=1, grain="day")
+    assert {row.values[0] for row in series.rows} <= {
+        OTHER,
+        *(model for _, model in (("", "gpt-4o"), ("", "gpt-4o-mini"), ("", "claude"), ("", None))),
+    }
+    assert len({row.values[0] for row in series.rows}) == 2
+    assert sum(row["requests"] for row in series.rows) == len(calls(rows))
+
+
+def test_one_organisation_sees_nothing_of_another(cast, rows):
+    before = {by: ask(cast, by=(by,)).rows for by in BY}
+    count([random_row(cast.umbrella.pk, NOW - timedelta(days=1), random.Random(3)) for _ in range(40)])
+    fold_all(cast.umbrella.pk)
+    assert {by: ask(cast, by=(by,)).rows for by in BY} == before
+
+
+def test_where_no_price_is_known_the_cost_is_unknown(cast):
+    count([factories.make_row(cast.acme.pk, NOW - timedelta(hours=1), cost_nano_usd=None)])
+    assert ask(cast, "cost", "cost_per_request").total.numbers == {"cost": None, "cost_per_request": None}
+
+
+def test_where_there_is_nothing_all_is_nought(cast):
+    answer = ask(cast, *METRICS)
+    assert answer.rows == ()
+    assert (answer.total["requests"], answer.total["cost"], answer.total["error_rate"]) == (0, 0, None)
+
+
+def test_what_only_the_ground_can_tell_is_bounded_and_says_so(cast, rows, monkeypatch):
+    monkeypatch.setattr(queries, "MOST_GROUND_ROWS", 40)
+    answer = ask(cast, by=("user", "model"))
+    assert answer.is_partial
+    assert answer.since is not None
+    assert 0 < answer.total["requests"] <= 40
+    assert answer.total["requests"] == len(calls(rows, answer.since))
+    assert any("Only requests since" in note for note in answer.notes)
+
+
+def test_where_the_ground_is_gone_the_range_is_rounded_and_it_is_told(cast, rows):
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO counting_state VALUES (%s, %s)", [cast.acme.pk, NOW - timedelta(days=1)])
+        cursor.execute("DELETE FROM llm_request WHERE requested_at < %s", [NOW - timedelta(days=1)])
+    since = NOW - timedelta(days=5)
+    answer = ask(cast, since=since)
+    assert answer.total["requests"] == len(calls(rows, calendar.floor(since, timedelta(hours=1))))
+    assert any("rounded" in note for note in answer.notes)
+
+
+def test_the_period_before_is_as_long_and_ends_where_this_one_begins(cast, rows):
+    since = NOW - timedelta(days=2)
+    now, before = queries.compared(Question(cast.acme.pk, ("requests",), since=since), at=NOW)
+    assert now.total["requests"] == len(calls(rows, since))
+    assert before.total["requests"] == len(calls(rows, since - timedelta(days=2), since))
+
+
+def test_what_cannot_be_asked_is_refused_in_a_sentence(cast):
+    for more in ({"metrics": ("love",)}, {"metrics": ()}, {"dimensions": ("moon",)}, {"order": "cost"}, {"limit": 0}):
+        with pytest.raises(BadQuestion, match=r"\."):
+            Question(cast.acme.pk, **{"metrics": ("requests",), **more})
+    with pytest.raises(BadQuestion, match="points"):
+        ask(cast, by=(TIME,), since=NOW - timedelta(days=100), grain="minute")
+
+
+def test_a_filter_by_name_takes_the_facets_where_they_know_all_names(cast, rows):
+    by_name = Leaf("user", "=", "bob")
+    answer = ask(cast, "requests", "cost", filter=by_name)
+    assert answer.source == ("facet_day",)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE facet_day SET state = 1, val = '' WHERE dim = 'user' AND val = 'eve'")
+    assert ask(cast, "requests", "cost", filter=by_name).source == ("llm_request",)
