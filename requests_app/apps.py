@@ -9,3 +9,4 @@ class RequestsConfig(AppConfig):
     name = "requests_app"
     default_auto_field = "django.db.models.BigAutoField"
     menu = (MenuItem("Requests", "requests", 20, key="r"),)
+    settings_menu = (MenuItem("Retention", "retention", 40),)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from typing import Any, Literal
 from uuid import UUID
 
@@ -25,6 +26,8 @@ from psycopg.errors import LockNotAvailable
 Db = Connection[Any]
 What = Literal["bodies", "requests", "counts"]
 
+RUNS_AT = clock_time(3, 30)
+"""UTC, every night."""
 RUN_LOCK = 7703
 SLICE = 2_000
 PAUSE_SECONDS = 0.05

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from requests_app import api, views
+from requests_app import api, retention_views, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("requests", views.requests, name="requests"),
@@ -14,6 +14,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("requests/export.jsonl", views.export, {"form": "jsonl"}, name="requests-jsonl"),
     path("requests/<uuid:request_id>", views.request, name="request"),
     path("requests/<uuid:request_id>/<str:side>.txt", views.body, name="request-body"),
+    path("settings/retention", retention_views.settings, name="retention"),
+    path("settings/retention/plan", retention_views.plan, name="retention-plan"),
+    path("settings/retention/pins", retention_views.pin_session, name="session-pin"),
+    path("settings/retention/erase", retention_views.erase_user, name="erase-user"),
     path("v1/request/query", api.QueryRequests.as_view()),
     path("v1/request/query-clickhouse", api.QueryRequests.as_view()),
     path("v1/request/count/query", api.CountRequests.as_view()),

@@ -12,10 +12,12 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_safe
 
-from accounts_app.permissions import OrganizationRequest, page
+from accounts_app.models import Role
+from accounts_app.permissions import OrganizationRequest, is_at_least, page
 from lib import periods
 from lib.clock import now
 from lib.periods import Period
+from requests_app import keeping
 from requests_app.queries import TooSlow
 from sessions_app import chat, drawing, queries
 from sessions_app.queries import SORTS, Page, Question, Seen, Totals, storable
@@ -64,6 +66,8 @@ def session(request: OrganizationRequest, session_id: str) -> HttpResponse:
         "tree": tree,
         "summary": drawing.summary(row, steps, tree),
         "view": "tree",
+        "is_pinned": keeping.is_pinned(organization_id, row.session_id),
+        "may_pin": is_at_least(request.membership.role, Role.MEMBER),
     }
     if request.GET.get("view") == "chat":
         context |= {"view": "chat", "chat": chat.read(organization_id, row, request.GET.get("after", ""))}
