@@ -186,6 +186,11 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "helicone_site.static_files.HashedWhereCollected"},
 }
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "helicone_site.static_files.ChartScript",
+]
 WHITENOISE_USE_FINDERS = True
 """A file that was not collected is still served, uncompressed, under its plain name."""
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL,

@@ -1,6 +1,16 @@
+from __future__ import annotations
+
 from django.apps import AppConfig
+
+from lib.menu import MenuItem
 
 
 class MetricsConfig(AppConfig):
     name = "metrics_app"
     default_auto_field = "django.db.models.BigAutoField"
+    menu = (
+        MenuItem("Dashboard", "dashboard", 10, key="d"),
+        MenuItem("Users", "users", 40, key="u"),
+        MenuItem("Properties", "properties", 50, key="p"),
+        MenuItem("Models", "models", 60, key="m"),
+    )

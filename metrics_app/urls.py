@@ -1,5 +1,17 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from metrics_app import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("dashboard", views.dashboard, name="dashboard"),
+    path("dashboard/figures", views.figures, name="figures"),
+    path("dashboard/chart/<slug:key>", views.chart, name="chart"),
+    path("dashboard/chart/<slug:key>.csv", views.chart_file, name="chart-file"),
+    path("users", views.users, name="users"),
+    path("users/<path:user_id>", views.user, name="user"),
+    path("properties", views.properties, name="properties"),
+    path("properties/<path:name>", views.property_page, name="property"),
+    path("models", views.models, name="models"),
+]

@@ -1,0 +1,156 @@
+"""What each page's frame holds before anything is counted: its charts' places, their addresses, its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+
+from accounts_app.permissions import OrganizationRequest
+from metrics_app.catalog import PROPERTY, dimension
+from metrics_app.charts import CHARTS
+from metrics_app.pages import tables
+from metrics_app.pages.reading import (
+    OWN_KEYS,
+    SPLITS,
+    View,
+    condition,
+    fragment_link,
+    is_dimension,
+    requests_link,
+    with_parameters,
+)
+from metrics_app.pages.tops import TOPS
+from requests_app import queries_sums
+from requests_app.filters import Leaf
+from requests_app.queries import TooSlow
+
+MOST_PROPERTIES = 40
+"""Cards of the properties page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    words: str
+    url: str
+    is_this: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of one chart: how wide of twelve columns, where its content is loaded from."""
+
+    key: str
+    title: str
+    span: int
+    url: str
+    is_list: bool = False
+    choices: tuple[Choice, ...] = ()
+    """Other dimensions it can be split by."""
+    chosen: str = ""
+    page: str = ""
+    """Where its title leads."""
+
+
+def _slot(view: View, key: str, span: int, *, by: str = "", more: Sequence[Leaf] = (), **fields: Any) -> Slot:
+    known = CHARTS.get(key) or TOPS[key]
+    return Slot(
+        key, fields.pop("title", known.title), span, fragment_link("chart", view, key, more=more, by=by),
+        is_list=key in TOPS, **fields,
+    )  # fmt: skip
+
+
+def _choices(
+    request: OrganizationRequest, parameter: str, offered: Sequence[tuple[str, str]], chosen: str
+) -> tuple[Choice, ...]:
+    return tuple(
+        Choice(words, with_parameters(request, **{parameter: value}), value == chosen) for value, words in offered
+    )
+
+
+def property_keys(view: View) -> list[str]:
+    try:
+        return queries_sums.property_keys(view.organization_id)[:MOST_PROPERTIES]
+    except TooSlow:
+        return []
+
+
+def dashboard(request: OrganizationRequest, view: View) -> dict[str, Any]:
+    keys = property_keys(view)
+    by = request.GET.get("by", "")
+    by = by if is_dimension(by) else "model"
+    named = request.GET.get("values", "") or (keys[0] if keys else "")
+    splits = [(one, dimension(one).words) for one in (*SPLITS, *(PROPERTY + key for key in keys))]
+    values = _choices(request, "values", [(key, key) for key in keys], named)
+    slots = [
+        _slot(view, "requests", 6),
+        _slot(view, "cost", 6, by=by, choices=_choices(request, "by", splits, by), chosen=by),
+        _slot(view, "duration", 6), _slot(view, "ttft", 6),
+        _slot(view, "tokens", 6), _slot(view, "cache", 6),
+        _slot(view, "top-models", 3, page=reverse("models")), _slot(view, "top-users", 3, page=reverse("users")),
+        *([_slot(view, "top-values", 3, by=PROPERTY + named, choices=values, chosen=PROPERTY + named,
+                 title=f"Top values of {named}", page=reverse("property", args=[named]))] if named else
+          [_slot(view, "top-providers", 3)]),
+        _slot(view, "errors", 3),
+    ]  # fmt: skip
+    return {
+        "slots": slots, "figures": fragment_link("figures", view),
+        "compare": with_parameters(request, compare=None if view.compares else "1"),
+    }  # fmt: skip
+
+
+def users(request: OrganizationRequest, view: View) -> dict[str, Any]:
+    return _table(request, view, tables.USERS)
+
+
+def models(request: OrganizationRequest, view: View) -> dict[str, Any]:
+    found = _table(request, view, tables.MODELS)
+    slots = [_slot(view, "requests-by", 4, by="model"), _slot(view, "cost", 4, by="model"),
+             _slot(view, "duration-by", 4, by="model")]  # fmt: skip
+    picked = [value for value in request.GET.getlist("model") if value]
+    kept = [(k, v) for k, v in view.without("model", "rows", "add_key")]
+    return {**found, "slots": slots, "picked": picked, "kept": kept}
+
+
+def user(request: OrganizationRequest, view: View, user_id: str) -> dict[str, Any]:
+    own = condition("user", user_id)
+    return {
+        "user_id": user_id, "figures": fragment_link("figures", view, more=(own,)),
+        "slots": [_slot(view, "requests", 6, more=(own,)), _slot(view, "cost", 6, by="model", more=(own,)),
+                  _slot(view, "tokens", 4, more=(own,)), _slot(view, "duration", 4, more=(own,)),
+                  _slot(view, "top-models", 4, more=(own,))],
+        "requests_url": requests_link(view, (own,)),
+        "rows_url": requests_link(view, (own,), path=reverse("request-rows"), extra={"size": "25", "live": "0"}),
+        "compare": with_parameters(request, compare=None if view.compares else "1"),
+    }  # fmt: skip
+
+
+def properties(request: OrganizationRequest, view: View) -> dict[str, Any]:
+    keys = property_keys(view)
+    slots = [
+        _slot(view, "top-values", 4, by=PROPERTY + key, title=key, page=_property_url(view, key)) for key in keys
+    ]  # fmt: skip
+    return {"slots": slots, "keys": keys}
+
+
+def _property_url(view: View, key: str) -> str:
+    return requests_link(view, path=reverse("property", args=[key]), without=OWN_KEYS)
+
+
+def property_page(request: OrganizationRequest, view: View, name: str) -> dict[str, Any]:
+    by = PROPERTY + name
+    slots = [_slot(view, "requests-by", 6, by=by), _slot(view, "cost", 6, by=by)]
+    others = [(key, _property_url(view, key), key == name) for key in property_keys(view)]
+    return {**_table(request, view, tables.property_values(by)), "name": name, "slots": slots, "others": others}
+
+
+def _table(request: OrganizationRequest, view: View, kind: tables.Kind) -> dict[str, Any]:
+    if view.asked.complaint:
+        return {"table": None}
+    try:
+        found = tables.table(request, kind, view)
+    except TooSlow as error:
+        return {"table": None, "trouble": str(error)}
+    return {"table": found, "csv": with_parameters(request, format="csv")}

@@ -1,0 +1,171 @@
+"""The tables of users, of models and of one property's values: a row for each value, sorted by any column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+
+from metrics_app.catalog import OTHER, PROPERTY, metric
+from metrics_app.charts import value_words
+from metrics_app.pages import source
+from metrics_app.pages.reading import View, condition, page_link, requests_link, with_parameters
+from metrics_app.pages.source import Found
+
+LENGTHS = (50, 200, 1000)
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`metric` is what is asked for; `shows` the template's word for how its value is written."""
+
+    key: str
+    words: str
+    shows: str
+    metric: str
+    is_narrow: bool = False
+    says: str = ""
+
+
+REQUESTS = Column("requests", "Requests", "count", "requests", is_narrow=True)
+ERRORS = Column("errors", "Errors", "share", "errors", says="every status but 2xx and 3xx")
+COST = Column("cost", "Cost", "money", "cost", is_narrow=True, says="the calls of known cost")
+PER_CALL = Column("per_call", "Cost / call", "money", "cost_per_request", says="cost over the calls of known cost")
+INPUT = Column("input", "Input tokens", "tokens", "input_tokens")
+OUTPUT = Column("output", "Output tokens", "tokens", "output_tokens")
+AVERAGE = Column("average", "Avg duration", "duration", "duration_avg")
+P50 = Column("p50", "p50", "duration", "duration_p50", says="half of the calls took at most this long")
+P95 = Column("p95", "p95", "duration", "duration_p95", says="95 of 100 calls took at most this long")
+SPEED = Column("speed", "Tokens/s", "speed", "tokens_per_second", says="output tokens over the time the calls took")
+LAST = Column("last", "Last active", "day", "last_at", says="by days (UTC), where days are counted")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a table is of. `page` names the page of one row."""
+
+    key: str
+    words: str
+    by: tuple[str, ...]
+    columns: tuple[Column, ...]
+    page: str = ""
+
+
+USERS = Kind("users", "User", ("user",), (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, AVERAGE, LAST), "user")
+MODELS = Kind(
+    "models", "Model", ("model", "provider"), (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, P50, P95, SPEED)
+)
+VALUES = Kind("values", "Value", (), (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, AVERAGE))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    value: Any
+    words: str
+    is_named: bool
+    row: Row
+    share: float | None
+    """Its part of all requests."""
+    link: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A column and where a click on it leads."""
+
+    column: Column
+    url: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    kind: Kind
+    heads: tuple[Head, ...]
+    lines: tuple[Line, ...]
+    found: Found
+    total: Row
+    view: View
+    more: str
+    """Address of a longer table; empty where all is shown."""
+    length: int
+
+
+def property_values(dimension: str) -> Kind:
+    return replace(VALUES, by=(dimension,))
+
+
+def table(request: HttpRequest, kind: Kind, view: View, *, length: int = 0) -> Table:
+    """The rows one address asks for. Raises TooSlow."""
+    sort, is_rising = _sorting(request, kind)
+    length = length or _length(request)
+    metrics = (*(column.metric for column in kind.columns), "priced")
+    found = source.ask(view, metrics, by=kind.by, order=f"{'' if is_rising else '-'}{sort.metric}", limit=length + 1)
+    lines = tuple(_line(kind, view, row, found.total) for row in found.rows[:length])
+    longer = next((str(one) for one in LENGTHS if one > length), None) if len(found.rows) > length else None
+    return Table(
+        kind, tuple(_head(request, one, sort, is_rising=is_rising) for one in kind.columns), lines, found, found.total,
+        view, with_parameters(request, rows=longer) if longer else "", length,
+    )  # fmt: skip
+
+
+def _sorting(request: HttpRequest, kind: Kind) -> tuple[Column, bool]:
+    sortable = {column.key: column for column in kind.columns}
+    return sortable.get(request.GET.get("sort", ""), kind.columns[0]), request.GET.get("dir") == "asc"
+
+
+def _length(request: HttpRequest) -> int:
+    text = request.GET.get("rows", "")
+    return int(text) if text in {str(one) for one in LENGTHS} else LENGTHS[0]
+
+
+def _head(request: HttpRequest, column: Column, sort: Column, *, is_rising: bool) -> Head:
+    is_this = column is sort
+    turned = "asc" if is_this and not is_rising else None
+    state = ("ascending" if is_rising else "descending") if is_this else "none"
+    return Head(column, with_parameters(request, sort=column.key, dir=turned), state)
+
+
+def _line(kind: Kind, view: View, row: Row, total: Row) -> Line:
+    value = row[kind.by[0]]
+    is_named = value not in (None, "", OTHER)
+    behind = [condition(one, row[one] or None) for one in kind.by if row[one] is not OTHER]
+    return Line(
+        value=value,
+        words=value_words(kind.by[0], value),
+        is_named=is_named,
+        row=row,
+        share=row["requests"] / total["requests"] if total.get("requests") else None,
+        link=requests_link(view, behind),
+        page=page_link(kind.page, view, str(value)) if kind.page and is_named else "",
+    )
+
+
+def csv_rows(found: Table) -> Iterator[list[Any]]:
+    """The table as a spreadsheet takes it: a head, then plain values; costs in USD, times in ISO."""
+    kind = found.kind
+    metrics = (*(column.metric for column in kind.columns), "priced")
+    yield [*(one.removeprefix(PROPERTY) for one in kind.by), *map(_heading, metrics)]
+    for line in found.lines:
+        yield [*(_text(line.row[one]) for one in kind.by), *(_value(line.row[one], one) for one in metrics)]
+
+
+def _heading(key: str) -> str:
+    return {"nano-USD": f"{key}_usd", "ms": f"{key}_ms"}.get(metric(key).unit, key)
+
+
+def _text(value: Any) -> Any:
+    return "(all others)" if value is OTHER else value
+
+
+def _value(value: Any, key: str) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value / 10**9 if metric(key).unit == "nano-USD" else value

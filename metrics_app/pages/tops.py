@@ -1,0 +1,114 @@
+"""Lists of the largest values of one dimension, each with a bar and a way to its requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from metrics_app.catalog import OTHER, dimension
+from metrics_app.charts import FAILED, value_words
+from metrics_app.pages import source
+from metrics_app.pages.reading import View, condition, page_link, requests_link
+from metrics_app.pages.source import Found
+from requests_app.filters import Leaf
+from requests_app.telling import SHORT
+
+LENGTH = 8
+METRICS = ("requests", "cost", "priced")
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """`dimension` is empty where the reader chooses it; `page` names the page of one value."""
+
+    key: str
+    title: str
+    dimension: str
+    says: str
+    empty: str
+    only: tuple[Leaf, ...] = ()
+    page: str = ""
+
+
+TOPS: Mapping[str, Top] = {
+    top.key: top
+    for top in (
+        Top("top-models", "Top models", "model", "The models that answered, by requests.", "No request names a model."),
+        Top("top-providers", "Top providers", "provider", "Who was called, by requests.", "No request in this range."),
+        Top("top-users", "Top users", "user", "Whom requests were made for, as the header Helicone-User-Id says.",
+            "No request in this range names its user. The header Helicone-User-Id does.", page="user"),
+        Top("top-values", "Top property values", "", "Values of one property, as the headers Helicone-Property-… say.",
+            "No request in this range has this property."),
+        Top("errors", "Errors by status", "status", "Every status but 2xx and 3xx; below zero are the gateway's own.",
+            "No error in this range.", (FAILED,)),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """`width` is per cent of the longest, `share` a part of one of all that were asked for."""
+
+    words: str
+    row: Mapping[str, Any]
+    width: float
+    share: float | None
+    link: str
+    page: str
+    """The page of this one value; empty for none."""
+    is_named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    top: Top
+    dimension: str
+    bars: tuple[Bar, ...]
+    found: Found
+    view: View
+
+
+def listing(top: Top, view: View, *, by: str = "", length: int = LENGTH) -> Listing:
+    """The largest values. Raises TooSlow."""
+    for one in top.only:
+        view = view.narrowed(one)
+    key = by or top.dimension
+    found = source.ask(view, METRICS, by=(key,), order="-requests", limit=length, has_rest=True)
+    total = found.total.get("requests") or 0
+    largest = max((row["requests"] for row in found.rows), default=0)
+    bars = tuple(_bar(top, view, key, row, largest, total) for row in found.rows if row["requests"])
+    return Listing(top, key, bars, found, view)
+
+
+def _bar(top: Top, view: View, key: str, row: Mapping[str, Any], largest: int, total: int) -> Bar:
+    value = row[key]
+    is_named = value not in (None, "", OTHER)
+    narrower = () if value is OTHER else (condition(key, value if is_named else None),)
+    return Bar(
+        words=status_words(value) if key == "status" else value_words(key, value),
+        row=row,
+        width=round(100 * row["requests"] / largest, 2),
+        share=row["requests"] / total if total else None,
+        link=requests_link(view, (*top.only, *narrower)),
+        page=page_link(top.page, view, str(value)) if top.page and is_named else "",
+        is_named=is_named,
+    )
+
+
+def status_words(status: int) -> str:
+    """429 Too Many Requests, timed out."""
+    if status in SHORT:
+        return SHORT[status]
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def csv_rows(found: Listing) -> Iterator[list[Any]]:
+    yield [dimension(found.dimension).words, "requests", "cost_usd", "priced"]
+    for bar in found.bars:
+        cost = bar.row["cost"]
+        yield [bar.words, bar.row["requests"], None if cost is None else int(cost) / 10**9, bar.row["priced"]]
