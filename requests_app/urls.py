@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from requests_app import api, retention_views, views
+from requests_app import api, retention_views, saved_api, saved_views, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("requests", views.requests, name="requests"),
@@ -14,6 +14,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("requests/export.jsonl", views.export, {"form": "jsonl"}, name="requests-jsonl"),
     path("requests/<uuid:request_id>", views.request, name="request"),
     path("requests/<uuid:request_id>/<str:side>.txt", views.body, name="request-body"),
+    path("requests/views", saved_views.save_view, name="save-view"),
+    path("requests/views/<int:filter_id>/delete", saved_views.delete_view, name="delete-view"),
+    path("v1/filter", saved_api.SavedFilters.as_view()),
+    path("v1/filter/<str:filter_id>", saved_api.OneSavedFilter.as_view()),
     path("settings/retention", retention_views.settings, name="retention"),
     path("settings/retention/plan", retention_views.plan, name="retention-plan"),
     path("settings/retention/pins", retention_views.pin_session, name="session-pin"),

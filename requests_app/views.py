@@ -13,7 +13,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, is_at_least, page
-from requests_app import asking, billing, bodies, drawing, exports, filter_bar, queries, queries_sums, telling
+from requests_app import asking, billing, bodies, drawing, exports, filter_bar, queries, queries_sums, saved, telling
 from requests_app.asking import Asked
 from requests_app.filters import Entry, FilterError, catalogue
 from requests_app.queries import Page, Question, TooSlow, cursor_of, read_cursor
@@ -150,6 +150,9 @@ def _frame(request: OrganizationRequest, asked: Asked, *, complaint: str = "") -
     return {
         **filter_bar.context(asked, complaint=complaint), **_listed(request, asked), "frame": _frame_links(asked),
         "all_columns": asking.COLUMNS.values(), "is_repeated": _is_summed_again(asked),
+        "saved": saved.seen_by(request.membership, "requests"),
+        "may_delete": is_at_least(request.membership.role, Role.ADMIN),
+        "may_share": is_at_least(request.membership.role, Role.MEMBER),
     }  # fmt: skip
 
 
@@ -196,6 +199,7 @@ def _links(asked: Asked, found: Page, fingerprint: str) -> dict[str, Any]:
 def _frame_links(asked: Asked) -> dict[str, Any]:
     away: dict[str, Any] = dict(asking.PLACE)
     return {
+        "delete": asked.link("requests-delete", **away), "here": asked.link(**away).partition("?")[2],
         "summary": asked.link("requests-summary", **away), "csv": asked.link("requests-csv", **away),
         "jsonl": asked.link("requests-jsonl", **away),
         "jsonl_bodies": asked.link("requests-jsonl", **{**away, "bodies": "1"}),

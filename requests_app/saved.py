@@ -1,0 +1,79 @@
+"""Filters somebody named: a page's address without its place, seen by their maker or by all members.
+
+CannotSave    without a name, or too long
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
+
+from accounts_app import audit
+from accounts_app.models import Membership, Role
+from accounts_app.permissions import is_at_least
+from requests_app import asking, filter_json, filter_url
+from requests_app.filters import FilterError
+from requests_app.models import SavedFilter
+
+LONGEST_NAME, LONGEST_QUERY = 200, 8_000
+NOT_SAVED = frozenset(
+    {*asking.PLACE, "live", "csrfmiddlewaretoken", "add_key", "add_name", "add_operator", "add_value"}
+)
+
+
+class CannotSave(ValueError):
+    """The message says why."""
+
+
+def seen_by(membership: Membership, page: str) -> QuerySet[SavedFilter]:
+    mine_or_shared = Q(is_shared=True) | Q(created_by_id=membership.user_id)
+    found = SavedFilter.objects.filter(mine_or_shared, organization_id=membership.organization_id, page=page)
+    return found.exclude(query="").order_by("name", "id")
+
+
+def save(by: Membership, name: str, *, page: str, query: str, is_shared: bool) -> SavedFilter:
+    """One of the same name by the same person is replaced. Raises CannotSave."""
+    name, text = name.replace("\x00", "").strip(), cleaned(query)
+    if not name or len(name) > LONGEST_NAME:
+        raise CannotSave(f"A view needs a name of at most {LONGEST_NAME} characters.")
+    if not text or len(text) > LONGEST_QUERY:
+        raise CannotSave("There is nothing to save: choose a filter, a range or columns first.")
+    made, _ = SavedFilter.objects.update_or_create(
+        organization_id=by.organization_id, created_by_id=by.user_id, page=page, name=name,
+        defaults={"query": text, "is_shared": is_shared and is_at_least(by.role, Role.MEMBER), "tree": None},
+    )  # fmt: skip
+    return made
+
+
+def cleaned(query: str) -> str:
+    """The query string without what is only a place in the list."""
+    said = QueryDict(query.replace("%00", ""), mutable=True)
+    for key in NOT_SAVED:
+        said.pop(key, None)
+    return said.urlencode(safe="/:<>=*!~@")
+
+
+def remove(by: Membership, filter_id: int) -> bool:
+    """One's own; an admin any that is shared."""
+    allowed = Q(created_by_id=by.user_id)
+    if is_at_least(by.role, Role.ADMIN):
+        allowed |= Q(is_shared=True)
+    found = SavedFilter.objects.filter(allowed, organization_id=by.organization_id, pk=filter_id).first()
+    if found is None:
+        return False
+    found.delete()
+    if found.created_by_id != by.user_id:
+        audit.record(by.organization_id, by.user, "view deleted", name=found.name)
+    return True
+
+
+def helicone_tree(saved: SavedFilter) -> Any:
+    """The filter in Helicone's JSON: as it was given, or made of the page's own; "all" where it says none."""
+    if saved.tree is not None:
+        return saved.tree
+    try:
+        return filter_json.dump(filter_url.parse(QueryDict(saved.query), reserved=asking.PAGE_KEYS))
+    except FilterError:
+        return "all"
