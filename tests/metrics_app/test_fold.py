@@ -193,3 +193,18 @@ def test_the_months_to_come_are_made_before_they_are_needed(db):
     tasks.trim()
     for moment in (now(), now() + timedelta(days=31)):
         assert db.execute("SELECT to_regclass(%s)::text", (f"facet_day_p{moment:%Y%m}",)).fetchone() != (None,)
+
+
+def test_an_organisation_that_cannot_be_folded_keeps_nobody_else_waiting(db, monkeypatch, caplog):
+    rollup.write(db, added([row(TODAY, organization_id=4), row(TODAY, organization_id=9)]))
+    fold_one = fold.fold
+
+    def fails_for_four(connection, organization_id):
+        if organization_id == 4:
+            raise psycopg.errors.NumericValueOutOfRange("bigint out of range")
+        return fold_one(connection, organization_id)
+
+    monkeypatch.setattr(fold, "fold", fails_for_four)
+    tasks.fold()
+    assert fold.waiting(db) == [4]
+    assert caplog.messages == ["fold failed organization=4 error=NumericValueOutOfRange"]
