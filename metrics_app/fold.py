@@ -23,7 +23,7 @@ LOCK_CLASS = 7701
 MONTHS_LOCK = 7704
 SLOTS = 2**31
 USAGE_LIMIT = 5_000
-FACET_LIMIT = 500
+FACET_LIMIT = 200
 """Deltas of one run. What is left waits for the next one: the lag costs reading time, never truth."""
 TRIM_LIMIT = 10_000
 SLACK = timedelta(hours=2)
