@@ -15,6 +15,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Literal
 
+from requests_app.filters import TOTAL_TOKENS, UNCACHED_INPUT, UNREASONED_OUTPUT
+
 Unit = Literal["", "nano-USD", "ms", "share", "per minute", "per second", "time"]
 Number = int | float | datetime
 
@@ -70,8 +72,15 @@ MEASURES: Mapping[str, Measure] = {
     )
 }  # fmt: skip
 
-HISTOGRAMS: Mapping[str, str] = {"duration_hist": "r.duration_ms", "ttft_hist": "r.time_to_first_token_ms"}
-"""Columns of the tiers, and what of one row they are made of."""
+HISTOGRAMS: Mapping[str, str] = {
+    "duration_hist": "r.duration_ms", "ttft_hist": "r.time_to_first_token_ms",
+    "input_tokens_hist": "r.input_tokens", "output_tokens_hist": "r.output_tokens",
+    "total_tokens_hist": TOTAL_TOKENS, "uncached_input_tokens_hist": UNCACHED_INPUT,
+    "visible_output_tokens_hist": UNREASONED_OUTPUT,
+}  # fmt: skip
+"""What percentiles are taken of, over one request."""
+TIER_HISTOGRAMS = frozenset({"duration_hist", "ttft_hist"})
+"""Those the tiers keep; the others are made from the ground."""
 NAMES: Mapping[str, tuple[str, str]] = {"users": ("r.end_user_id", "user"), "sessions": ("r.session_id", "")}
 """What can be counted without repetition: over the ground, and the facet that lists it."""
 SECONDS = "seconds"
@@ -110,9 +119,9 @@ class Metric:
         return tuple(key for key in dict.fromkeys(("requests", *used)) if key != SECONDS)
 
 
-def _percentiles(key: str, words: str, column: str) -> tuple[Metric, ...]:
+def _percentiles(key: str, words: str, unit: Unit) -> tuple[Metric, ...]:
     return tuple(
-        Metric(f"{key}_p{part}", f"{words} p{part}", "ms", histogram=column, quantile=part / 100,
+        Metric(f"{key}_p{part}", f"{words} p{part}", unit, histogram=f"{key}_hist", quantile=part / 100,
                note="nearest rank, within 1 %")
         for part in (50, 75, 90, 95, 99)
     )  # fmt: skip
@@ -143,11 +152,16 @@ _ALL_METRICS = (
     Metric("output_tokens_per_request", "Output tokens per request", plus=("output_tokens",), over=("requests",)),
     Metric("tokens_per_request", "Tokens per request", plus=("input_tokens", "output_tokens"), over=("requests",)),
     Metric("duration_avg", "Duration, average", "ms", plus=("duration_ms",), over=("durations",)),
-    *_percentiles("duration", "Duration", "duration_hist"),
+    *_percentiles("duration", "Duration", "ms"),
     Metric("ttft_avg", "Time to first token, average", "ms", plus=("ttft_ms",), over=("ttfts",)),
-    *_percentiles("ttft", "Time to first token", "ttft_hist"),
+    *_percentiles("ttft", "Time to first token", "ms"),
     Metric("tokens_per_second", "Tokens per second", "per second", plus=("output_tokens",), over=("duration_ms",),
            less=("ttft_ms",), scale=1000, note="output tokens over the time after the first one"),
+    *_percentiles("input_tokens", "Input tokens", ""),
+    *_percentiles("output_tokens", "Output tokens", ""),
+    *_percentiles("total_tokens", "Tokens", ""),
+    *_percentiles("uncached_input_tokens", "Uncached input tokens", ""),
+    *_percentiles("visible_output_tokens", "Output without reasoning", ""),
     Metric("requests_per_minute", "Requests per minute", "per minute", plus=("requests",), over=(SECONDS,), scale=60),
     Metric("tokens_per_minute", "Tokens per minute", "per minute", plus=("input_tokens", "output_tokens"),
            over=(SECONDS,), scale=60),

@@ -21,12 +21,12 @@ from lib.clock import now
 from llm.exchange import MODEL_KINDS
 from metrics_app import answers, calendar, sql
 from metrics_app.answers import Found
-from metrics_app.catalog import NAMES, TIME, Metric
+from metrics_app.catalog import NAMES, TIER_HISTOGRAMS, TIME, Metric
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
 from metrics_app.rollup import counted_name
 from metrics_app.rollup_statements import DAY, HOUR, MINUTE, Tier
 from metrics_app.sql import Layout, Piece
-from requests_app.filters import EQUAL, EVERYTHING, And, Clause, Leaf, Node, Or, leaves
+from requests_app.filters import EQUAL, EVERYTHING, And, Clause, Leaf, Node, Or, escaped, leaves
 from requests_app.queries import TooSlow, reader
 
 MOST_GROUND_ROWS = 400_000
@@ -109,6 +109,13 @@ def _first(organization_id: int) -> datetime | None:
     return found
 
 
+def names(organization_id: int, dim: str, *, term: str = "", limit: int) -> list[str]:
+    """Values of a facet that hold the term, the commonest first; of `p` the keys of properties."""
+    with reader() as cursor:
+        cursor.execute(sql.VALUES, [organization_id, dim, organization_id, dim, f"%{escaped(term)}%", limit])
+        return [value for (value,) in cursor.fetchall()]
+
+
 # --- which table --------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +125,7 @@ def _in_usage(asked: _Asked) -> bool:
         and all(one.usage for one in asked.layout.dimensions)
         and not asked.layout.names
         and not asked.layout.has_edges
+        and TIER_HISTOGRAMS.issuperset(asked.layout.histograms)
     )
 
 
@@ -296,17 +304,22 @@ def _has_others(asked: _Asked, dim: str, days: Piece) -> bool:
 def _apart(asked: _Asked) -> Answer | None:
     """Metrics a rollup has from there, and the others from the ground, joined by group; None where that is no gain."""
     layout = asked.layout
-    hard = [one.key for one in layout.metrics if one.names or one.edge]
-    easy = [one.key for one in layout.metrics if not (one.names or one.edge)]
+    hard = [one.key for one in layout.metrics if _is_hard(one)]
+    easy = [one.key for one in layout.metrics if not _is_hard(one)]
     q = asked.question
     if not hard or not easy or (layout.dimensions and (q.limit or q.offset)) or q.order.removeprefix("-") in hard:
         return None
     first = answer(replace(q, metrics=tuple(easy)), at=asked.now)
     second = answer(replace(q, metrics=tuple(hard), order=""), at=asked.now)
     if second.is_partial and not first.is_partial:
-        note = "Users and sessions are counted over the newest part of the range only."
+        note = f"Over the newest part of the range only: {', '.join(hard)}."
         first = replace(first, notes=(*first.notes, note))
     return answers.joined(first, second, q)
+
+
+def _is_hard(metric: Metric) -> bool:
+    """Whether no tier knows it."""
+    return bool(metric.names or metric.edge) or bool(metric.histogram and metric.histogram not in TIER_HISTOGRAMS)
 
 
 def _from_ground(asked: _Asked) -> Answer:

@@ -245,6 +245,13 @@ def _folded(layout: Layout, raw: Clause, *, has_absent: bool) -> Clause:
     return Clause(f"SELECT * FROM (WITH summed AS ({inner}) {shown}) AS facets", raw.values)
 
 
+VALUES = (
+    "SELECT val FROM (SELECT val, requests FROM facet_day WHERE organization_id = %s AND dim = %s AND state = 0 "
+    "UNION ALL SELECT e.val, e.requests FROM facet_delta d, "
+    "unnest(d.dims, d.vals, d.requests) AS e (dim, val, requests) "
+    "WHERE d.organization_id = %s AND e.dim = %s AND e.val IS NOT NULL) AS f "
+    "WHERE val ILIKE %s GROUP BY val HAVING sum(requests) <> 0 ORDER BY sum(requests) DESC, val LIMIT %s"
+)
 HAS_OTHERS = (
     "SELECT EXISTS (SELECT 1 FROM facet_day WHERE organization_id = %s AND dim = %s AND state = 1 AND requests <> 0 "
     "AND day >= %s AND day < %s)"

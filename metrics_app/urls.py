@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from metrics_app import views
+from metrics_app import urls_api, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("dashboard", views.dashboard, name="dashboard"),
@@ -14,4 +14,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("properties", views.properties, name="properties"),
     path("properties/<path:name>", views.property_page, name="property"),
     path("models", views.models, name="models"),
+    *urls_api.urlpatterns,
 ]

@@ -23,12 +23,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts_app.permissions import ApiKeyAuthentication, Caller, MayRead
+from lib.bins import Bin, histogram, kept_range
 from lib.clock import EPOCH, now
 from requests_app import filter_json
 from requests_app.filters import EVERYTHING, FilterError, Node
 from requests_app.queries import TooSlow
 from sessions_app import queries_groups as groups
-from sessions_app.histogram import Bin, histogram, kept_range
 from sessions_app.queries import storable
 
 MOST_NAMES = 50

@@ -1,0 +1,299 @@
+"""Helicone's user and property endpoints: what is counted by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any, cast
+
+from lib.bins import histogram, kept_range
+from metrics_app import queries
+from metrics_app.api import TOKENS, Endpoint, iso, ranged, said, usd
+from metrics_app.api_bodies import (
+    FILTER,
+    INCREMENT,
+    LIMIT,
+    OFFSET,
+    PERCENTILES,
+    SECONDS,
+    TIMES,
+    ZONE,
+    Invalid,
+    Key,
+    Refused,
+    grain,
+    is_anything,
+    is_boolean,
+    is_mapping,
+    is_number,
+    is_text,
+    is_texts,
+    page,
+    seconds,
+    tree,
+    zone,
+)  # fmt: skip
+from metrics_app.catalog import OTHER, PROPERTY, TIME
+from metrics_app.question import MOST_GROUPS, Question, Row, kinds_of
+from metrics_app.rollup import PROPERTIES, counted_name
+from requests_app.filters import EVERYTHING, Node, join, leaf
+
+MOST_USERS, USERS_AT_ONCE = 1_000, 100
+MOST_VALUES, MOST_KEYS, TOP = 25, 1_000, 10
+
+
+class Users(Endpoint):
+    """POST /v1/user/query: sums of some users, or of those with the most requests."""
+
+    keys = (Key("userIds", is_texts, "invalid array"), SECONDS)
+
+    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
+        since, until = seconds(body)
+        wanted = (
+            join("or", [leaf("user", "=", user) for user in body["userIds"]]) if body.get("userIds") else EVERYTHING
+        )
+        found = self.ask(
+            Question(organization_id, ("requests", "cost", *TOKENS), ("user",), since=since, until=until,
+                     filter=wanted, order="-requests", limit=USERS_AT_ONCE)
+        )  # fmt: skip
+        return [
+            {"count": row["requests"], "prompt_tokens": row[TOKENS[0]], "completion_tokens": row[TOKENS[1]],
+             "user_id": said(row.values[0]), "cost": usd(row)}
+            for row in found.rows
+        ]  # fmt: skip
+
+
+# --- users with conditions on their sums --------------------------------------------------------------------------
+
+_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "equals": eq, "not-equals": ne, "gte": ge, "lte": le, "lt": lt, "gt": gt,
+    "contains": lambda known, asked: str(asked).lower() in str(known).lower(),
+    "not-contains": lambda known, asked: str(asked).lower() not in str(known).lower(),
+}  # fmt: skip
+SORTS = {
+    "id": "user_id", "user_id": "user_id", "active_for": "active_for", "first_active": "first_active",
+    "last_active": "last_active", "total_requests": "total_requests", "cost": "cost",
+    "average_requests_per_day_active": "average_requests_per_day_active",
+    "average_tokens_per_request": "average_tokens_per_request", "total_prompt_tokens": "total_prompt_tokens",
+    "total_completion_tokens": "total_completion_tokens",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """On a user's sums, as Helicone's `users_view` names them."""
+
+    column: str
+    operator: str
+    value: Any
+
+    def holds(self, user: Mapping[str, Any]) -> bool:
+        known, value = user[self.column], self.value
+        if known is None:
+            return False
+        if self.column in ("first_active", "last_active"):
+            known, value = datetime.fromisoformat(known), datetime.fromisoformat(str(value))
+            value = value.replace(tzinfo=known.tzinfo) if value.tzinfo is None else value
+        elif not isinstance(known, str):
+            value = float(value)
+        return _COMPARISONS[self.operator](known, value)
+
+
+def _parted(said: Any) -> tuple[Node, list[_Condition]]:
+    """A filter's part about requests, and what it ANDs about users. Raises Invalid."""
+    if isinstance(said, dict) and "left" in said and said.get("operator") == "and":
+        left, right = _parted(said["left"]), _parted(said.get("right", {}))
+        return join("and", (left[0], right[0])), [*left[1], *right[1]]
+    if isinstance(said, dict) and "users_view" in said:
+        rest = {table: columns for table, columns in said.items() if table != "users_view"}
+        return tree(rest), _conditions(said["users_view"])
+    if "users_view" in str(said):
+        raise _wrong("Conditions on users_view can be joined by and only.")
+    return tree(said), []
+
+
+def _conditions(columns: Any) -> list[_Condition]:
+    found = []
+    for column, operators in columns.items() if is_mapping(columns) else ():
+        name = {"user_cost": "cost"}.get(column, column.removeprefix("user_"))
+        if name not in SORTS.values() or not is_mapping(operators):
+            raise _wrong(f"users_view has no column {column!r} to filter by.")
+        for operator, value in operators.items():
+            if operator not in _COMPARISONS:
+                raise _wrong(f"There is no operator {operator!r}.")
+            _checked(name, value)
+            found.append(_Condition(name, operator, value))
+    return found
+
+
+def _checked(column: str, value: Any) -> None:
+    """Raises Invalid for a value the column is never compared with."""
+    try:
+        if column in ("first_active", "last_active"):
+            datetime.fromisoformat(value)
+        elif column != "user_id":
+            float(value)
+    except (TypeError, ValueError):
+        raise _wrong(f"{value!r} cannot be compared with {column}.") from None
+
+
+def _wrong(message: str) -> Invalid:
+    return Invalid({"requestBody.filter": {"message": message}})
+
+
+_USER = ("requests", "cost", *TOKENS, "first_at", "last_at", "active_days")
+
+
+def _user(row: Row) -> dict[str, Any]:
+    requests, days = cast(int, row["requests"]), cast(int, row["active_days"])
+    prompt, completion = (cast(int, row[key]) for key in TOKENS)
+    first, last = row["first_at"], row["last_at"]
+    name = said(row.values[0])
+    return {
+        "id": name,
+        "user_id": name,
+        "active_for": days,
+        "first_active": iso(first) if isinstance(first, datetime) else None,
+        "last_active": iso(last) if isinstance(last, datetime) else None,
+        "total_requests": requests,
+        "average_requests_per_day_active": requests / days if days else None,
+        "average_tokens_per_request": (prompt + completion) / requests if requests else None,
+        "total_completion_tokens": completion,
+        "total_prompt_tokens": prompt,
+        "cost": usd(row),
+    }
+
+
+class UserMetrics(Endpoint):
+    """POST /v1/user/metrics/query: users and their sums, in any order."""
+
+    keys = (
+        FILTER, OFFSET, LIMIT, SECONDS, Key("timeZoneDifferenceMinutes", is_number, "invalid float number"),
+        Key("sort", is_mapping, "invalid object"),
+    )  # fmt: skip
+
+    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
+        if body["limit"] > MOST_USERS:
+            raise Refused(f"Limit cannot be greater than {MOST_USERS}")
+        zone(body.get("timeZoneDifferenceMinutes", 0))
+        offset, limit = page(body, most=MOST_USERS)
+        wanted, conditions = _parted(body["filter"])
+        since, until = seconds(body)
+        question = Question(organization_id, _USER, ("user",), since=since, until=until, filter=wanted,
+                            kinds=kinds_of(wanted), order="-requests", limit=MOST_GROUPS)  # fmt: skip
+        users = [_user(row) for row in self.ask(question).rows if row.values[0] is not OTHER]
+        users = [user for user in users if all(one.holds(user) for one in conditions)]
+        key, is_rising = _sorting(body.get("sort") or {"last_active": "desc"})
+        users.sort(key=lambda user: (user[key] is not None, user[key] or 0 if key != "user_id" else user[key]),
+                   reverse=not is_rising)  # fmt: skip
+        has_users = bool(queries.names(organization_id, "user", limit=1))
+        return {"users": users[offset : offset + limit], "count": len(users), "hasUsers": has_users}
+
+
+def _sorting(said: Mapping[str, Any]) -> tuple[str, bool]:
+    key, direction = next(iter(said.items()))
+    if key not in SORTS or direction not in ("asc", "desc"):
+        known = ", ".join(SORTS)
+        raise Invalid({"requestBody.sort": {"message": f"asc or desc by one of {known} is expected", "value": key}})
+    return SORTS[key], direction == "asc"
+
+
+class UserOverview(Endpoint):
+    """POST /v1/user/metrics-overview/query: how requests and cost spread over users."""
+
+    keys = (
+        FILTER, Key("pSize", lambda value: value in PERCENTILES, f"should be one of {list(PERCENTILES)}", True),
+        Key("useInterquartile", is_boolean, "invalid boolean value", True),
+    )  # fmt: skip
+
+    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
+        wanted, conditions = _parted(body["filter"])
+        question = Question(organization_id, _USER, ("user",), filter=wanted, kinds=kinds_of(wanted),
+                            order="-requests", limit=MOST_GROUPS)  # fmt: skip
+        users = [_user(row) for row in self.ask(question).rows if row.values[0] is not OTHER]
+        users = [user for user in users if all(one.holds(user) for one in conditions)]
+        columns = {"request_count": "total_requests", "user_cost": "cost"}
+        return {
+            name: _drawn([user[key] for user in users if user[key] is not None], body) for name, key in columns.items()
+        }
+
+
+def _drawn(values: list[float], body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    kept = kept_range(values, PERCENTILES[body["pSize"]], is_inner=body["useInterquartile"])
+    return [
+        {"range_start": str(one.start), "range_end": str(one.end), "value": one.count} for one in histogram(kept)
+    ]  # fmt: skip
+
+
+# --- properties ---------------------------------------------------------------------------------------------------
+
+
+class Properties(Endpoint):
+    """POST /v1/property/query: the keys there are, the commonest first."""
+
+    keys = ()
+
+    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
+        return [{"property": key} for key in queries.names(organization_id, PROPERTIES, limit=MOST_KEYS)]
+
+
+class PropertyValues(Endpoint):
+    """POST /v1/property/{propertyKey}/search."""
+
+    keys = (Key("searchTerm", is_text, "invalid string value", is_required=True),)
+
+    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
+        dim = f"p:{counted_name(path['property_key'])}"
+        return queries.names(organization_id, dim, term=body["searchTerm"], limit=MOST_VALUES)
+
+
+class PropertyOverTime(Endpoint):
+    """POST /v1/property/properties/over-time: requests and cost of the values of one property."""
+
+    keys = (
+        TIMES, Key("userFilter", is_anything, is_required=True), INCREMENT, ZONE,
+        Key("propertyKey", is_text, "invalid string value", is_required=True),
+    )  # fmt: skip
+
+    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
+        if not body["propertyKey"]:
+            raise Invalid({"requestBody.propertyKey": {"message": "a property has a name", "value": ""}})
+        asked = ranged(organization_id, {**body, "filter": body["userFilter"]}, "requests", "cost")
+        question = replace(asked, dimensions=(TIME, PROPERTY + body["propertyKey"]), grain=grain(body),
+                           zone=zone(body["timeZoneDifference"]), limit=USERS_AT_ONCE)  # fmt: skip
+        return [
+            {"property": said(row.values[0]), "total_cost": usd(row), "request_count": row["requests"],
+             "created_at_trunc": iso(cast(datetime, row.at))}
+            for row in self.ask(question).rows if row.values[0] is not None
+        ]  # fmt: skip
+
+
+class _Top(Endpoint):
+    """The ten largest values of a property, and what all others come to."""
+
+    keys = (TIMES,)
+    metric, name = "cost", "cost"
+
+    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
+        asked = ranged(organization_id, {**body, "filter": "all"}, self.metric, "requests")
+        # One more: "absent" may be among them.
+        question = replace(asked, dimensions=(PROPERTY + path["property_key"],), order=f"-{self.metric}", limit=TOP + 1,
+                           has_rest=True)  # fmt: skip
+        rows = [row for row in self.ask(question).rows if row.values[0] is not None]
+        named = [row for row in rows if row.values[0] is not OTHER]
+        others = [self.value(row) or 0 for row in (*named[TOP:], *(row for row in rows if row.values[0] is OTHER))]
+        top = [{"value": said(row.values[0]), self.name: self.value(row)} for row in named[:TOP]]
+        return [*top, {"value": "Other", self.name: sum(others)}] if others else top
+
+    def value(self, row: Row) -> Any:
+        return usd(row) if self.metric == "cost" else row[self.metric]
+
+
+class TopCosts(_Top):
+    pass
+
+
+class TopRequests(_Top):
+    metric, name = "requests", "count"
