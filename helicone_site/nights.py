@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
+from functools import partial
 
 import psycopg
 from django.conf import settings
@@ -11,16 +12,17 @@ from django.conf import settings
 from accounts_app import audit
 from accounts_app.models import Organization
 from lib.postgres import conninfo
+from metrics_app import rebuild
 from requests_app import retention
 from requests_app.models import RetentionRun
-from requests_app.retention import Announce, Removed
+from requests_app.retention import Removed
 
 
-def apply(now: datetime, *, announce: Announce) -> list[Removed]:
+def apply(now: datetime) -> list[Removed]:
     """Applies every organisation's policy; answers what went. Each part is written down as soon as it is done."""
     done = []
     with psycopg.connect(conninfo(settings.DATABASES["default"], application="retention"), autocommit=True) as db:
-        for removed in retention.apply(db, now, announce=announce):
+        for removed in retention.apply(db, now, announce=partial(rebuild.raise_ground_from, db)):
             RetentionRun.objects.create(
                 organization_id=removed.organization_id, what=removed.what, before_at=removed.before_at,
                 removed=removed.rows, dropped=int(removed.is_dropped),
@@ -38,7 +40,3 @@ def _sums(done: list[Removed]) -> dict[int, dict[str, int]]:
         sums = found[removed.organization_id]
         sums[removed.what] = sums.get(removed.what, 0) + removed.rows
     return found
-
-
-def nobody(organization_id: int, moment: datetime) -> None:
-    """Nobody counts anew from the ground, so nobody needs to hear that it goes."""

@@ -19,4 +19,4 @@ def beat() -> None:
 @shared_task(name="apply_retention")
 def apply_retention() -> None:
     """Once a night: removes what every organisation's policy says is past its time."""
-    nights.apply(now(), announce=nights.nobody)
+    nights.apply(now())

@@ -5,7 +5,10 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from helicone_site import system
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("system", system.system, name="system"),
     path("admin/", admin.site.urls),
     path("", include("accounts_app.urls")),
     path("", include("requests_app.urls")),

@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -254,6 +255,29 @@ def _resolve(outcomes: Iterable[Outcome]) -> None:
             done.set_result(None)
         else:
             done.set_exception(refusal)
+
+
+class Buried(NamedTuple):
+    """A record set apart. `reason` is the drop's name and the error's class: what stood in it stays there."""
+
+    seq: int
+    kind: str
+    at: datetime
+    reason: str
+
+
+def buried(folder: Path, *, limit: int) -> list[Buried]:
+    """The newest of what was set apart in a folder's spool on this machine; none where there is no spool."""
+    path = folder / "spool.db"
+    if not path.exists():
+        return []
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
+        newest = "SELECT seq, kind, at, reason FROM dead ORDER BY seq DESC LIMIT ?"
+        rows = connection.execute(newest, (limit,)).fetchall()
+    return [
+        Buried(seq, Kind(kind).name.lower(), datetime.fromtimestamp(at, UTC), ": ".join(reason.split(": ")[:2]))
+        for seq, kind, at, reason in rows
+    ]
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

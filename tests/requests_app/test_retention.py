@@ -19,6 +19,7 @@ from ingest_app.run import Line, Settings
 from ingest_app.spool import Reader, Writer
 from lib.postgres import conninfo
 from llm.pricing import PriceBook
+from metrics_app import rebuild
 from requests_app import retention
 from requests_app.models import RequestAlias, RetentionPolicy, RetentionRun, SessionPin
 from requests_app.retention import Policy
@@ -43,7 +44,7 @@ def db(transactional_db: None) -> Iterator[Any]:
         yield opened
         opened.execute(
             "TRUNCATE llm_request, llm_request_body, request_alias, session, pending_amendment, retention_policy, "
-            "session_pin, retention_run"
+            "session_pin, retention_run, counting_state, usage_delta, facet_delta"
         )
 
 
@@ -227,7 +228,10 @@ def test_a_reader_that_holds_the_table_delays_a_drop_but_not_the_removal(db, mon
 def test_a_night_is_written_down(db, cast):
     policy(cast.acme.pk, body=5, requests=30)
     row(cast.acme.pk, 100), row(cast.acme.pk, 10), row(cast.umbrella.pk, 100)
-    nights.apply(NOW, announce=nights.nobody)
+    nights.apply(NOW)
+    with connect() as looking:
+        assert rebuild.ground_from(looking, cast.acme.pk) == datetime(2026, 10, 21, tzinfo=UTC)
+        assert rebuild.ground_from(looking, cast.umbrella.pk) is None
     assert {(r.organization_id, r.what, r.removed) for r in RetentionRun.objects.all()} == {
         (cast.acme.pk, "bodies", 1), (cast.acme.pk, "requests", 1)
     }  # fmt: skip

@@ -11,7 +11,7 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from ingest_app.run import Line, Settings
+from ingest_app.run import BATCH, Line, Settings
 from ingest_app.spool import Reader
 from lib import heartbeat
 from lib.postgres import conninfo
@@ -68,6 +68,7 @@ class _Beat:
         self._line = line
         self._reader = reader
         self._due = 0.0
+        self._caught_up = time.monotonic()
 
     def __call__(self) -> None:
         if time.monotonic() < self._due:
@@ -75,12 +76,15 @@ class _Beat:
         self._due = time.monotonic() + BEAT_SECONDS
         ready, under_way, buried = self._reader.depth()
         tally = self._line.tally
+        if ready < BATCH:
+            self._caught_up = time.monotonic()
         heartbeat.write(
             settings.HEALTH_DIR,
             "line",
             is_ready=self._line.is_at_work,
             detail={
                 "waits_for": self._line.waits_for,
+                "behind_seconds": round(time.monotonic() - self._caught_up, 1),
                 "spool": {"ready": ready, "under_way": under_way, "buried": buried},
                 "items": dict(tally.items),
                 "seconds": {name: round(spent, 3) for name, spent in tally.seconds.items()},
