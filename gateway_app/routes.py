@@ -52,7 +52,7 @@ LOG_PATHS = tuple(sorted(BY_PATH))
 
 WEB_PREFIXES = (
     "/v1/agent", "/v1/alerts", "/v1/api-keys", "/v1/credits", "/v1/customer", "/v1/dashboard", "/v1/dataset",
-    "/v1/evals", "/v1/evaluator", "/v1/experiment", "/v1/export", "/v1/feedback", "/v1/helicone-dataset",
+    "/v1/evals", "/v1/evaluator", "/v1/experiment", "/v1/export", "/v1/feedback", "/v1/filter", "/v1/helicone-dataset",
     "/v1/helicone-sql", "/v1/integration", "/v1/key", "/v1/log", "/v1/metrics", "/v1/organization", "/v1/pi",
     "/v1/playground", "/v1/prompt", "/v1/prompt-2025", "/v1/prompts", "/v1/property", "/v1/providers",
     "/v1/public", "/v1/request", "/v1/request-body", "/v1/router", "/v1/session", "/v1/stripe", "/v1/test", "/v1/trace",
