@@ -16,7 +16,7 @@ from requests_app.filters import EQUAL, Leaf
 Unit = Literal["count", "usd", "ms", "tokens"]
 Row = Mapping[str, Any]
 
-MOST_SERIES = 8
+MOST_SERIES = 6
 """A split chart shows the largest of them apart and the rest as one."""
 NANO = 10**9
 FAILED = Leaf("failed", EQUAL, True)

@@ -19,12 +19,15 @@ from metrics_app.charts import CHARTS
 from metrics_app.pages import frame, reading, strip, tables, tops
 from metrics_app.pages.reading import View
 from metrics_app.pages.tops import TOPS
+from metrics_app.question import MOST_GROUPS, BadQuestion
 from requests_app import asking, exports, filter_bar, queries
 from requests_app.filters import FilterError
 from requests_app.queries import TooSlow
 
-CSV_LENGTH = 10_000
+CSV_LENGTH = MOST_GROUPS - 1
 """Most rows of a table as a file."""
+UNANSWERED = (TooSlow, BadQuestion)
+"""What stands in the way of an answer, in words for the reader."""
 
 
 @require_safe
@@ -44,6 +47,8 @@ def users(request: OrganizationRequest) -> HttpResponseBase:
 @page()
 def user(request: OrganizationRequest, user_id: str) -> HttpResponseBase:
     """One end user: what they used, and their requests."""
+    if "\x00" in user_id:
+        raise Http404("No user is called so.")
     return _page(request, "user", lambda _, view: frame.user(request, view, user_id))
 
 
@@ -57,6 +62,8 @@ def properties(request: OrganizationRequest) -> HttpResponseBase:
 @page()
 def property_page(request: OrganizationRequest, name: str) -> HttpResponseBase:
     """One property: its values, over time and as a table."""
+    if not reading.is_dimension(PROPERTY + name):
+        raise Http404("No property is called so.")
     kind = tables.property_values(PROPERTY + name)
     return _table_file(request, kind) or _page(
         request, "property", lambda _, view: frame.property_page(request, view, name)
@@ -79,7 +86,7 @@ def figures(request: OrganizationRequest) -> HttpResponseBase:
     view = _counted(request)
     try:
         shown, found = strip.figures(view)
-    except TooSlow as error:
+    except UNANSWERED as error:
         return render(request, "metrics_app/_slow.html", {"trouble": str(error)})
     return render(request, "metrics_app/_figures.html", {"figures": shown, "found": found, "view": view})
 
@@ -94,7 +101,7 @@ def chart(request: OrganizationRequest, key: str) -> HttpResponseBase:
             listing = tops.listing(TOPS[key], view, by=by)
             return render(request, "metrics_app/_top.html", {"listing": listing, "csv": _csv_url(request, key)})
         drawing = charts.draw(_known(key), view, by=by)
-    except TooSlow as error:
+    except UNANSWERED as error:
         return render(request, "metrics_app/_slow.html", {"trouble": str(error)})
     return render(request, "metrics_app/_chart.html", {"drawing": drawing, "csv": _csv_url(request, key)})
 
@@ -104,9 +111,12 @@ def chart(request: OrganizationRequest, key: str) -> HttpResponseBase:
 def chart_file(request: OrganizationRequest, key: str) -> HttpResponseBase:
     """The same as CSV."""
     view, by = _counted(request), _dimension(request)
-    if key in TOPS:
-        return _file(f"{key}-{by}", tops.csv_rows(tops.listing(TOPS[key], view, by=by, length=CSV_LENGTH)))
-    return _file(key, charts.csv_rows(charts.draw(_known(key), view, by=by)))
+    try:
+        if key in TOPS:
+            return _file(f"{key}-{by}", tops.csv_rows(tops.listing(TOPS[key], view, by=by, length=CSV_LENGTH)))
+        return _file(key, charts.csv_rows(charts.draw(_known(key), view, by=by)))
+    except UNANSWERED as error:
+        return _no_file(error)
 
 
 # --- what they share ------------------------------------------------------------------------------------------
@@ -158,7 +168,14 @@ def _table_file(request: OrganizationRequest, kind: tables.Kind) -> HttpResponse
     """The table as CSV where `?format=csv` asks for it."""
     if request.GET.get("format") != "csv":
         return None
-    return _file(kind.key, tables.csv_rows(tables.table(request, kind, _counted(request), length=CSV_LENGTH)))
+    try:
+        return _file(kind.key, tables.csv_rows(tables.table(request, kind, _counted(request), length=CSV_LENGTH)))
+    except UNANSWERED as error:
+        return _no_file(error)
+
+
+def _no_file(error: Exception) -> HttpResponse:
+    return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")
 
 
 def _file(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:

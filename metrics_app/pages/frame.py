@@ -13,16 +13,17 @@ from metrics_app.catalog import PROPERTY, dimension
 from metrics_app.charts import CHARTS
 from metrics_app.pages import tables
 from metrics_app.pages.reading import (
-    OWN_KEYS,
     SPLITS,
     View,
     condition,
     fragment_link,
     is_dimension,
+    page_link,
     requests_link,
     with_parameters,
 )
 from metrics_app.pages.tops import TOPS
+from metrics_app.question import BadQuestion
 from requests_app import queries_sums
 from requests_app.filters import Leaf
 from requests_app.queries import TooSlow
@@ -81,7 +82,8 @@ def dashboard(request: OrganizationRequest, view: View) -> dict[str, Any]:
     keys = property_keys(view)
     by = request.GET.get("by", "")
     by = by if is_dimension(by) else "model"
-    named = request.GET.get("values", "") or (keys[0] if keys else "")
+    named = request.GET.get("values", "")
+    named = named if is_dimension(PROPERTY + named) else next(iter(keys), "")
     splits = [(one, dimension(one).words) for one in (*SPLITS, *(PROPERTY + key for key in keys))]
     values = _choices(request, "values", [(key, key) for key in keys], named)
     slots = [
@@ -89,9 +91,10 @@ def dashboard(request: OrganizationRequest, view: View) -> dict[str, Any]:
         _slot(view, "cost", 6, by=by, choices=_choices(request, "by", splits, by), chosen=by),
         _slot(view, "duration", 6), _slot(view, "ttft", 6),
         _slot(view, "tokens", 6), _slot(view, "cache", 6),
-        _slot(view, "top-models", 3, page=reverse("models")), _slot(view, "top-users", 3, page=reverse("users")),
+        _slot(view, "top-models", 3, page=page_link("models", view)),
+        _slot(view, "top-users", 3, page=page_link("users", view)),
         *([_slot(view, "top-values", 3, by=PROPERTY + named, choices=values, chosen=PROPERTY + named,
-                 title=f"Top values of {named}", page=reverse("property", args=[named]))] if named else
+                 title=f"Top values of {named}", page=page_link("property", view, named))] if named else
           [_slot(view, "top-providers", 3)]),
         _slot(view, "errors", 3),
     ]  # fmt: skip
@@ -130,19 +133,16 @@ def user(request: OrganizationRequest, view: View, user_id: str) -> dict[str, An
 def properties(request: OrganizationRequest, view: View) -> dict[str, Any]:
     keys = property_keys(view)
     slots = [
-        _slot(view, "top-values", 4, by=PROPERTY + key, title=key, page=_property_url(view, key)) for key in keys
+        _slot(view, "top-values", 4, by=PROPERTY + key, title=key, page=page_link("property", view, key))
+        for key in keys
     ]  # fmt: skip
     return {"slots": slots, "keys": keys}
-
-
-def _property_url(view: View, key: str) -> str:
-    return requests_link(view, path=reverse("property", args=[key]), without=OWN_KEYS)
 
 
 def property_page(request: OrganizationRequest, view: View, name: str) -> dict[str, Any]:
     by = PROPERTY + name
     slots = [_slot(view, "requests-by", 6, by=by), _slot(view, "cost", 6, by=by)]
-    others = [(key, _property_url(view, key), key == name) for key in property_keys(view)]
+    others = [(key, page_link("property", view, key), key == name) for key in property_keys(view)]
     return {**_table(request, view, tables.property_values(by)), "name": name, "slots": slots, "others": others}
 
 
@@ -151,6 +151,6 @@ def _table(request: OrganizationRequest, view: View, kind: tables.Kind) -> dict[
         return {"table": None}
     try:
         found = tables.table(request, kind, view)
-    except TooSlow as error:
+    except (TooSlow, BadQuestion) as error:
         return {"table": None, "trouble": str(error)}
     return {"table": found, "csv": with_parameters(request, format="csv")}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.http import HttpRequest, QueryDict
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from accounts_app.permissions import OrganizationRequest
@@ -76,8 +76,12 @@ def requests_link(
 
 
 def page_link(name: str, view: View, *args: str) -> str:
-    """Another counting page with the same range and filter."""
-    return requests_link(view, path=reverse(name, args=args), without=("by", "sort", "dir", "rows", "values"))
+    """Another counting page with the same range and filter; empty for a value no address can hold."""
+    try:
+        path = reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
+    return requests_link(view, path=path, without=("by", "sort", "dir", "rows", "values"))
 
 
 def fragment_link(name: str, view: View, *args: str, more: Sequence[Leaf] = (), by: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -16,6 +16,11 @@ from metrics_app.pages.reading import View, local
 from metrics_app.question import Answer, Grain, Question, Row, kinds_of
 
 MOST = 1_000
+STEPS: tuple[tuple[timedelta, Grain], ...] = (
+    (timedelta(hours=3), "minute"), (timedelta(days=3), "hour"), (timedelta(days=14), "6 hours"),
+    (timedelta(days=120), "day"), (timedelta(days=800), "week"),
+)  # fmt: skip
+"""Up to this length a range is drawn in these steps, so that a chart half a screen wide has 20 to 180 of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,12 @@ def ask_before(view: View, metrics: Sequence[str], *, over_time: bool = False) -
 
 
 def _question(view: View, metrics: Sequence[str], *, by: tuple[str, ...], order: str, limit: int) -> Question:
-    period = view.asked.period
+    period, grain = view.asked.period, None
+    if period.since and TIME in by:
+        length = (period.until or now()) - period.since
+        grain = next((step for longest, step in STEPS if length <= longest), None)
     return Question(
-        view.organization_id, tuple(metrics), by, since=period.since, until=period.until, filter=view.tree,
+        view.organization_id, tuple(metrics), by, since=period.since, until=period.until, filter=view.tree, grain=grain,
         zone=timezone.get_current_timezone(), kinds=kinds_of(view.tree), order=order, limit=limit,
     )  # fmt: skip
 

@@ -77,9 +77,14 @@ def listing(top: Top, view: View, *, by: str = "", length: int = LENGTH) -> List
     key = by or top.dimension
     found = source.ask(view, METRICS, by=(key,), order="-requests", limit=length, has_rest=True)
     total = found.total.get("requests") or 0
-    largest = max((row["requests"] for row in found.rows), default=0)
-    bars = tuple(_bar(top, view, key, row, largest, total) for row in found.rows if row["requests"])
+    largest = max((row["requests"] for row in found.rows if row[key] not in (None, OTHER)), default=0)
+    bars = tuple(_bar(top, view, key, row, largest, total) for row in _rest_last(found, key) if row["requests"])
     return Listing(top, key, bars, found, view)
+
+
+def _rest_last(found: Found, key: str) -> list[Mapping[str, Any]]:
+    """Whoever names nothing, and all others, stand below the names and have no bar."""
+    return sorted(found.rows, key=lambda row: (row[key] is OTHER, row[key] is None))
 
 
 def _bar(top: Top, view: View, key: str, row: Mapping[str, Any], largest: int, total: int) -> Bar:
@@ -89,7 +94,7 @@ def _bar(top: Top, view: View, key: str, row: Mapping[str, Any], largest: int, t
     return Bar(
         words=status_words(value) if key == "status" else value_words(key, value),
         row=row,
-        width=round(100 * row["requests"] / largest, 2),
+        width=round(100 * row["requests"] / largest, 2) if is_named else 0,
         share=row["requests"] / total if total else None,
         link=requests_link(view, (*top.only, *narrower)),
         page=page_link(top.page, view, str(value)) if top.page and is_named else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, time
 from typing import Any
 
 from django import template
@@ -45,7 +45,7 @@ def change(share: float) -> str:
     """+12 %, −3.4 %, ×14: as one says it."""
     if share >= 9.995:
         return f"×{share + 1:,.0f}"
-    text = figures.percent_text(abs(share))
+    text = figures.percent_text(abs(share)) if abs(share) < 0.995 else f"{abs(share) * 100:.0f} %"
     return text if not share else f"{'+' if share > 0 else '−'}{text}"
 
 
@@ -84,5 +84,7 @@ def _share(part: int | None, whole: int) -> SafeString:
 def _day(moment: datetime | None) -> SafeString:
     if moment is None:
         return requests_tags.known(None, "not known")
+    if moment.astimezone(UTC).time() == time():  # a day of the facets, not a moment
+        return format_html('<span class="num" title="that day, UTC">{}</span>', f"{moment.astimezone(UTC):%-d %b %Y}")
     words = reading.local(moment)
     return format_html('<time datetime="{}" data-time="ago">{}</time>', moment.isoformat(), f"{words:%-d %b %Y}")

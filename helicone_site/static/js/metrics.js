@@ -96,6 +96,8 @@
       this.listen();
     }
 
+    height() { return Math.floor(this.element.getBoundingClientRect().height); }
+
     get count() { return this.edges.length - 1; }
 
     middles() { return this.edges.slice(0, -1).map((edge, i) => new Date((edge + this.edges[i + 1]) / 2).toISOString().slice(0, 19)); }
@@ -112,6 +114,15 @@
         made.push({ type: "scatter", x, y: this.data.before.y, mode: "lines", line: { color: colours.before, width: 1.4, dash: "dot" }, hoverinfo: "none" });
       }
       return made;
+    }
+
+    // Charts side by side are as tall as the tallest of them, once all are there.
+    fit(drawer) {
+      const { width, height } = this.element.getBoundingClientRect();
+      const layout = this.axes();
+      if (width && (Math.abs(layout.width - width) > 1 || Math.abs(layout.height - Math.max(200, Math.floor(height))) > 1)) {
+        drawer.relayout(this.element, { width: Math.floor(width), height: Math.max(200, Math.floor(height)) });
+      }
     }
 
     // A value between two gaps has no line to either side.
@@ -131,7 +142,7 @@
       const isCoarse = matchMedia("(pointer: coarse)").matches;
       const style = getComputedStyle(document.body);
       return {
-        height: 200, margin: { l: 52, r: 10, t: 8, b: 30 }, barmode: "stack", showlegend: false, hovermode: false,
+        height: Math.max(200, this.height()), margin: { l: 52, r: 10, t: 8, b: 30 }, barmode: "stack", showlegend: false, hovermode: false,
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: isCoarse ? false : "zoom",
         font: { family: style.fontFamily, size: 11, color: colours.text },
         xaxis: {
@@ -150,10 +161,11 @@
       const drawer = await plotly();
       const colours = palette();
       this.element.querySelector(".skeleton")?.remove();
-      await drawer.react(this.element, this.traces(colours), this.layout(colours), { displayModeBar: false, responsive: true, doubleClick: false, showTips: false });
+      await drawer.react(this.element, this.traces(colours), this.layout(colours), { displayModeBar: false, doubleClick: false, showTips: false });
       if (!this.isWatched) {
         this.isWatched = true;
         this.element.on("plotly_relayout", (change) => this.zoom(change));
+        new ResizeObserver(() => this.fit(drawer)).observe(this.element);
       }
     }
 
@@ -194,8 +206,13 @@
       const x = event.clientX - box.left - layout._size.l;
       if (x < 0 || x > layout._size.w) return -1;
       const at = this.edges[0] + (x / layout._size.w) * (this.edges.at(-1) - this.edges[0]);
-      return Math.min(this.count - 1, Math.max(0, this.edges.findIndex((edge) => edge > at) - 1));
+      return Math.max(0, this.stepOf(at));
     }
+
+    middle(step) { return (this.edges[step] + this.edges[step + 1]) / 2; }
+
+    // The step a moment lies in; -1 for none.
+    stepOf(at) { return Math.min(this.count - 1, this.edges.findIndex((edge) => edge > at) - 1); }
 
     // Of layers: the one under the pointer; null for the space above them.
     seriesAt(step, event) {
@@ -233,8 +250,7 @@
       const layout = this.axes();
       this.line.hidden = this.tip.hidden = true;
       if (step < 0 || !layout) return;
-      const middle = (this.edges[step] + this.edges[step + 1]) / 2;
-      const x = layout._size.l + ((middle - this.edges[0]) / (this.edges.at(-1) - this.edges[0])) * layout._size.w;
+      const x = layout._size.l + ((this.middle(step) - this.edges[0]) / (this.edges.at(-1) - this.edges[0])) * layout._size.w;
       this.line.hidden = false;
       this.line.style.left = `${x}px`;
       this.line.style.top = `${layout._size.t}px`;
@@ -281,8 +297,7 @@
     if (step === chart.index && step < 0) return;
     for (const other of charts) {
       if (!other.element.isConnected) { charts.delete(other); continue; }
-      const same = other === chart ? step : step < 0 ? -1 : other.data.times.indexOf(chart.data.times[step]);
-      other.show(same < other.count ? same : -1, hasTip && other === chart);
+      other.show(other === chart || step < 0 ? step : other.stepOf(chart.middle(step)), hasTip && other === chart);
     }
   }
 

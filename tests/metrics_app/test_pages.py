@@ -1,0 +1,166 @@
+"""The pages that count: who may look, what they say, and that nothing a client names is run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import timedelta
+
+import pytest
+
+from accounts_app.models import Role
+from lib import clock
+from metrics_app.charts import CHARTS
+from metrics_app.pages.tops import TOPS
+from tests import factories as people
+from tests.metrics_app import counted
+from tests.requests_app.factories import make_row
+
+pytestmark = pytest.mark.django_db
+EVIL = "<img src=x onerror=alert(1)>\"'</script><!--"
+FORMULA = '=HYPERLINK("http://evil","x")'
+PAGES = ["/dashboard", "/users", "/users/mara", "/properties", "/properties/env", "/models"]
+PARTS = ["/dashboard/figures", *(f"/dashboard/chart/{key}" for key in (*CHARTS, *TOPS) if key != "top-values"),
+         "/dashboard/chart/top-values?by=property.env"]  # fmt: skip
+
+
+@pytest.fixture
+def counted_rows(cast):
+    """Ten calls of Acme and one of Umbrella, all within two hours, counted as the line does."""
+    now = clock.now()
+    rows = [
+        make_row(
+            cast.acme.pk, now - timedelta(minutes=10 * n), model=("gpt-4o", EVIL)[n % 2],
+            end_user_id=("mara", EVIL)[n % 2],
+            properties={"env": ("prod", EVIL)[n % 2]}, status=500 if n == 3 else 200, time_to_first_token_ms=300,
+            cost_nano_usd=None if n == 3 else 10**9,
+        )
+        for n in range(10)
+    ]  # fmt: skip
+    counted.count([*rows, make_row(cast.umbrella.pk, now, model="secret-model", end_user_id="secret-user")])
+    counted.fold_all(cast.acme.pk)
+    return rows
+
+
+@pytest.mark.parametrize("path", [*PAGES, *PARTS])
+def test_a_viewer_sees_every_page_and_part(cast, counted_rows, path):
+    viewer = people.person("vera@example.org")
+    people.membership(cast.acme, viewer, Role.VIEWER)
+    answer = people.browser(viewer).get(path)
+    assert answer.status_code == 200
+    assert "secret-" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("path", [*PAGES, *PARTS])
+def test_who_is_not_logged_in_is_sent_to_log_in(cast, path):
+    answer = people.browser().get(path)
+    assert (answer.status_code, answer.url.split("?")[0]) == (302, "/login")
+
+
+def test_an_organisation_is_shown_its_own_numbers_only(cast, counted_rows):
+    text = people.browser(cast.charlie).get("/dashboard/chart/top-models").content.decode()
+    assert "secret-model" in text
+    assert "gpt-4o" not in text
+
+
+@pytest.mark.parametrize("path", [*PAGES, *PARTS])
+def test_nothing_a_client_names_becomes_markup(cast, counted_rows, path):
+    text = people.browser(cast.alice).get(path).content.decode()
+    assert "<img src=x" not in text
+    assert "<!--" not in text.split("<body", 1)[-1]
+
+
+def test_data_of_a_chart_reads_back_as_what_was_named(cast, counted_rows):
+    text = people.browser(cast.alice).get("/dashboard/chart/cost?by=model&range=24h").content.decode()
+    block = re.search(r'<script[^>]*type="application/json">(.*?)</script>', text, re.DOTALL)
+    data = json.loads(block.group(1))
+    assert {one["name"]: sum(one["y"]) for one in data["series"]} == {"gpt-4o": 5.0, EVIL: 4.0}
+    assert len(data["times"]) == len(data["series"][0]["y"]) + 1
+
+
+def test_the_strip_says_the_sums_and_what_they_lack(cast, counted_rows):
+    text = people.browser(cast.alice).get("/dashboard/figures?range=24h").content.decode()
+    assert "$9.00" in text
+    assert "9 of 10 calls have one" in text
+    assert "10 %" in text
+
+
+def test_the_steps_of_a_chart_add_up_to_the_requests_behind_it(cast, counted_rows):
+    rows = csv_of(cast, "/dashboard/chart/requests.csv?range=24h")
+    assert rows[0] == ["time", "ok (count)", "errors (count)"]
+    assert (sum(int(row[1]) for row in rows[1:]), sum(int(row[2]) for row in rows[1:])) == (9, 1)
+
+
+def csv_of(cast, path):
+    return list(csv.reader(io.StringIO(people.browser(cast.alice).get(path).content.decode())))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/users?format=csv", "/models?format=csv", "/dashboard/chart/top-users.csv", "/properties/env?format=csv"],
+)
+def test_no_cell_of_a_file_begins_a_formula(cast, path):
+    row = make_row(cast.acme.pk, model=FORMULA, end_user_id=FORMULA, properties={"env": FORMULA})
+    counted.count([row])
+    assert [line[0] for line in csv_of(cast, path)[1:]] == [f"'{FORMULA}"]
+
+
+def test_the_head_of_a_split_chart_begins_no_formula_either(cast):
+    counted.count([make_row(cast.acme.pk, model=FORMULA)])
+    assert csv_of(cast, "/dashboard/chart/cost.csv")[0][1].startswith("'=")
+
+
+def test_a_table_sorts_by_any_of_its_columns(cast, counted_rows):
+    for key in ("errors", "cost", "per_call", "input", "output", "average", "last"):
+        lines = csv_of(cast, f"/users?format=csv&sort={key}")
+        assert {line[0] for line in lines[1:]} == {"mara", EVIL}
+    assert [line[0] for line in csv_of(cast, "/users?format=csv&sort=errors")][1:] == [EVIL, "mara"]
+    assert [line[0] for line in csv_of(cast, "/users?format=csv&sort=errors&dir=asc")][1:] == ["mara", EVIL]
+
+
+def test_every_filter_of_the_requests_page_narrows_these_pages_too(cast, counted_rows):
+    text = people.browser(cast.alice).get("/dashboard/figures?range=24h&model=gpt-4o").content.decode()
+    assert "$5.00" in text
+    assert people.browser(cast.alice).get("/users?range=24h&model=gpt-4o&format=csv").content.count(b"\n") == 2
+
+
+def test_the_filter_form_answers_with_the_address_it_means(cast):
+    answer = people.browser(cast.alice).get("/models?range=7d&add_key=model&add_operator==&add_value=gpt-4o")
+    assert (answer.status_code, answer.url) == (302, "/models?range=7d&model=gpt-4o")
+
+
+def test_what_cannot_be_asked_is_told_and_never_an_error_of_ours(cast, counted_rows):
+    alice = people.browser(cast.alice)
+    assert "There is no filter" in alice.get("/dashboard?nonsense=1").content.decode()
+    for path in ("/dashboard/chart/none", "/dashboard/chart/cost?by=nonsense", "/users/a%00b", "/properties/a%00b",
+                 "/dashboard/figures?range=never"):  # fmt: skip
+        assert alice.get(path).status_code == 404, path
+    for path in ("/dashboard?values=a%0Ab", "/dashboard?values=%00", "/users?sort=none&rows=-1", "/users/a%20/../b"):
+        assert alice.get(path).status_code == 200, path
+
+
+def test_a_name_no_address_can_hold_is_listed_without_a_page(cast):
+    counted.count([make_row(cast.acme.pk, end_user_id="two\nlines")])
+    assert people.browser(cast.alice).get("/dashboard/chart/top-users").status_code == 200
+    assert people.browser(cast.alice).get("/users").status_code == 200
+
+
+def test_an_unused_organisation_is_told_what_fills_the_page(cast):
+    for path in ("/dashboard", "/users", "/properties", "/models"):
+        assert "No requests yet" in people.browser(cast.alice).get(path).content.decode()
+
+
+def test_while_nothing_is_cached_the_cache_chart_says_so(cast, counted_rows):
+    text = people.browser(cast.alice).get("/dashboard/chart/cache").content.decode()
+    assert "Nothing was answered from a cache" in text
+    assert "data-chart" not in text
+
+
+def test_steps_begin_at_the_readers_own_midnight(cast, counted_rows):
+    alice = people.browser(cast.alice)
+    alice.cookies["zone"] = "Pacific%2FAuckland"
+    text = alice.get("/dashboard/chart/requests.csv?range=30d").content.decode()
+    times = [line.split(",")[0] for line in text.splitlines()[2:]]
+    assert all(re.search(r"T00:00:00\+1[23]:00$", moment) for moment in times)
