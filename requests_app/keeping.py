@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.core.cache import cache
 from django.db import transaction
@@ -58,6 +58,20 @@ def storage(organization_id: int) -> tuple[Day, ...]:
         try:
             with reader() as cursor:
                 found = retention.storage(cursor.connection, organization_id)
+        except QueryCanceled as error:
+            raise TooSlow("There is too much to be counted here and now.") from error
+        cache.set(key, found, STORAGE_SECONDS)
+    return found
+
+
+def counts(organization_id: int) -> dict[date, int]:
+    """Rows of counts by day, at most STORAGE_SECONDS old. Raises TooSlow."""
+    key = f"counts:{organization_id}"
+    found: dict[date, int] | None = cache.get(key)
+    if found is None:
+        try:
+            with reader() as cursor:
+                found = retention.counts_by_day(cursor.connection, organization_id)
         except QueryCanceled as error:
             raise TooSlow("There is too much to be counted here and now.") from error
         cache.set(key, found, STORAGE_SECONDS)

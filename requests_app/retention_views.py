@@ -103,12 +103,14 @@ def plan(request: OrganizationRequest) -> HttpResponse:
 
 def _stored(organization_id: int, policy: Policy) -> dict[str, Any]:
     try:
-        days = keeping.storage(organization_id)
+        days, counts = keeping.storage(organization_id), keeping.counts(organization_id)
     except TooSlow:
         return {"trouble": "There is too much stored to be counted in time; retention itself is not hindered by it."}
     moment = now()
+    end = policy.cutoff("counts", moment)
     return {
-        "freed": retention.plan(days, policy, moment), "totals": _totals(days),
+        "freed": retention.plan(days, policy, moment),
+        "freed_counts": sum(rows for day, rows in counts.items() if end and day < end.date()), "totals": _totals(days),
         "bars": _bars(days, moment.date()), "chart": {"width": DRAWN_DAYS * 10, "height": CHART_HEIGHT},
         "drawn_days": DRAWN_DAYS, "months": _months(days),
         "cutoffs": {what: policy.cutoff(what, moment) for what in ("bodies", "requests", "counts")},

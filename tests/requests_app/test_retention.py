@@ -19,9 +19,11 @@ from ingest_app.run import Line, Settings
 from ingest_app.spool import Reader, Writer
 from lib.postgres import conninfo
 from llm.pricing import PriceBook
-from metrics_app import rebuild
+from metrics_app import fold, rebuild
+from metrics_app.models import FacetDay, UsageDay
+from metrics_app.rollup import FACET_MEASURES, MEASURES
 from requests_app import retention
-from requests_app.models import RequestAlias, RetentionPolicy, RetentionRun, SessionPin
+from requests_app.models import LLMRequest, RequestAlias, RetentionPolicy, RetentionRun, SessionPin
 from requests_app.retention import Policy
 from sessions_app.models import Session
 from tests.ingest_app.exchanges import chat
@@ -44,7 +46,7 @@ def db(transactional_db: None) -> Iterator[Any]:
         yield opened
         opened.execute(
             "TRUNCATE llm_request, llm_request_body, request_alias, session, pending_amendment, retention_policy, "
-            "session_pin, retention_run, counting_state, usage_delta, facet_delta"
+            "session_pin, retention_run, counting_state, usage_delta, facet_delta, usage_day, facet_day"
         )
 
 
@@ -154,6 +156,39 @@ def test_counts_outlive_their_ground_and_go_by_days_of_their_own(db):
         (ACME, "s-50", 5), (GLOBEX, "theirs", 5)
     ]  # fmt: skip
     assert [part.rows for part in removed if part.what == "counts"] == [1]
+
+
+def counted(organization_id: int, days_ago: int) -> None:
+    """What the fold would have counted of one request of that day."""
+    day = retention.midnight(NOW) - timedelta(days=days_ago)
+    sums = dict.fromkeys(MEASURES, 1)
+    key = {"kind": "llm", "provider": "openai", "model": "gpt-4o", "status": 200, "cached": False}
+    UsageDay.objects.create(
+        organization_id=organization_id, bucket=day, **key, **sums, duration_hist=b"", ttft_hist=b""
+    )
+    with connect() as writing:
+        fold.make_month(writing, day.date())
+    FacetDay.objects.create(
+        organization_id=organization_id, dim="user", val="u", state=0, day=day.date(),
+        **dict.fromkeys(FACET_MEASURES, 1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("counts", [None, 90])
+def test_ground_that_goes_takes_nothing_from_the_counts(db, counts):
+    policy(ACME, requests=30, counts=counts)
+    for organization_id in (ACME, GLOBEX):
+        for age in (1, 50, 89, 100):
+            row(organization_id, age, end_user_id="u")
+            counted(organization_id, age)
+    removed = run(db)
+    assert LLMRequest.objects.filter(organization_id=ACME).count() == 1
+    left_of = {GLOBEX: 4, ACME: 3 if counts else 4}
+    for organization_id, days in left_of.items():
+        for table in (UsageDay, FacetDay):
+            kept = table.objects.filter(organization_id=organization_id)
+            assert (kept.count(), sum(one.requests for one in kept)) == (days, days), table
+    assert sum(part.rows for part in removed if part.what == "counts") == (2 if counts else 0)
 
 
 def test_counts_end_with_the_rows_where_a_policy_says_earlier():
