@@ -15,7 +15,7 @@ from lib.clock import now
 from lib.periods import PRESETS, BadPeriod, Period
 from llm.exchange import MODEL_KINDS
 from requests_app import filter_url
-from requests_app.filters import EQUAL, EVERYTHING, And, FilterError, Leaf, Node, Or, entry_of, join, leaf, leaves
+from requests_app.filters import EQUAL, EVERYTHING, FilterError, Leaf, Node, Or, entry_of, join, leaf, leaves
 from requests_app.queries import Cursor, Question, read_cursor
 
 PAGE_KEYS = frozenset({
@@ -194,8 +194,14 @@ class Chip:
 
 
 def chips(asked: Asked) -> list[Chip]:
-    parts = asked.tree.parts if isinstance(asked.tree, And) else (asked.tree,)
-    return [_chip(asked, one) for part in parts for one in leaves(part) if one.key != "q"]
+    if asked.complaint:
+        return []
+    tree = filter_url.flat(asked.parameters, reserved=asked.page_keys)
+    texts = [text for text in asked.parameters.getlist(filter_url.TEXT) if text]
+    return [
+        *(_chip(asked, one) for one in leaves(tree) if one.key != "q"),
+        *(Chip("filter", "", text, asked.without(filter_url.TEXT, text)) for text in texts),
+    ]
 
 
 def _chip(asked: Asked, one: Leaf) -> Chip:

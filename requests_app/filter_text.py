@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-from requests_app.filter_url import KNOWN, NOT_KNOWN, PREFIXES, plain
+from requests_app.filter_words import KNOWN, NOT_KNOWN, PREFIXES, plain
 from requests_app.filters import (
     DEEPEST,
     EQUAL,

@@ -4,6 +4,7 @@
     &status=>=400&status=<500           both                   ?user=!*    is not known
     &property.env=!=prod                a property's value     ?model===x  equals "=x"
     &q=refund order                     words and ids
+    &filter=user:a OR status:>=400      the text form, for what is nested
 
 Operators stand before the value: `=` (or nothing), `!=`, `>`, `>=`, `<`, `<=`, `~` contains, `!~`, `like:`, `ilike:`.
 django-filter carries the conditions; the tree and its compiler are ours.
@@ -12,13 +13,17 @@ django-filter carries the conditions; the tree and its compiler are ours.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 from django_filters import Filter, FilterSet  # type: ignore[import-untyped]
 
+from requests_app import filter_text
+from requests_app.filter_words import KNOWN as KNOWN
+from requests_app.filter_words import NOT_KNOWN as NOT_KNOWN
+from requests_app.filter_words import PREFIXES as PREFIXES
+from requests_app.filter_words import plain as plain
 from requests_app.filters import (
     EQUAL,
     EVERYTHING,
@@ -28,17 +33,16 @@ from requests_app.filters import (
     Leaf,
     Node,
     Or,
-    Value,
     catalogue,
     entry_of,
     join,
     leaf,
+    leaves,
 )
 from requests_app.models import LLMRequest
 
-PREFIXES = ("!=", ">=", "<=", "!~", "like:", "ilike:", ">", "<", "~", "=")
-"""Longer ones first."""
-KNOWN, NOT_KNOWN = "*", "!*"
+TEXT = "filter"
+"""The key whose value is a whole filter in the text form."""
 
 
 class _ConditionsField(forms.Field):
@@ -97,7 +101,13 @@ class RequestFilters(FilterSet):  # type: ignore[misc]
 
 def parse(data: QueryDict, *, reserved: Collection[str] = ()) -> Node:
     """The tree of a query string. Raises FilterError."""
-    return RequestFilters(data, reserved=reserved).tree
+    texts = map(filter_text.parse, data.getlist(TEXT))
+    return join("and", [flat(data, reserved=reserved), *texts])
+
+
+def flat(data: QueryDict, *, reserved: Collection[str] = ()) -> Node:
+    """The tree of its conditions, without filters in the text form. Raises FilterError."""
+    return RequestFilters(data, reserved={TEXT, *reserved}).tree
 
 
 def condition(key: str, text: str, *, name: str = "") -> Leaf:
@@ -121,20 +131,33 @@ def _node(conditions: Sequence[Leaf]) -> Node:
 
 
 def dump(node: Node) -> list[tuple[str, str]]:
-    """Key and value for each condition. Raises FilterError for a tree the flat form cannot say."""
+    """Key and value for each condition; what the flat form cannot say is written in the text form."""
     parts = node.parts if isinstance(node, And) else (node,)
+    if not _is_flat(parts):
+        return [(TEXT, filter_text.dump(node))]
     return [pair for part in parts for pair in _pairs(part)]
 
 
+def _is_flat(parts: Sequence[Node]) -> bool:
+    """Whether no key equals twice: several values of one key would be read as alternatives."""
+    equal = [next(leaves(part)) for part in parts if _is_alternatives(part)]
+    names = [(one.key, one.name) for one in equal]
+    return len(names) == len(set(names))
+
+
+def _is_alternatives(node: Node) -> bool:
+    """One value of a key, or one of several."""
+    parts = (node,) if isinstance(node, Leaf) else node.parts if isinstance(node, Or) else ()
+    said = {(one.key, one.name, one.operator) if isinstance(one, Leaf) else None for one in parts}
+    return len(said) == 1 and all(isinstance(one, Leaf) and one.operator == EQUAL for one in parts)
+
+
 def _pairs(node: Node) -> Iterable[tuple[str, str]]:
-    if isinstance(node, Leaf):
-        yield parameter(node), text_of(node)
-        return
-    keys = {(part.key, part.name) for part in node.parts if isinstance(part, Leaf) and part.operator == EQUAL}
-    if not isinstance(node, Or) or len(keys) != 1 or not all(isinstance(part, Leaf) for part in node.parts):
-        raise FilterError("This filter is too deep for an address.")
-    for part in node.parts:
-        yield from _pairs(part)
+    if isinstance(node, Leaf) or _is_alternatives(node):
+        for one in leaves(node):
+            yield parameter(one), text_of(one)
+    else:
+        yield TEXT, filter_text.dump(node)
 
 
 def parameter(node: Leaf) -> str:
@@ -152,12 +175,3 @@ def text_of(node: Leaf) -> str:
         is_plain = text and text not in (KNOWN, NOT_KNOWN) and not text.startswith(PREFIXES)
         return text if is_plain else f"={text}"
     return f"{node.operator}:{text}" if node.operator.isalpha() else f"{node.operator}{text}"
-
-
-def plain(value: Value) -> str:
-    """A value as text that reads back as itself."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return str(value)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from requests_app import filter_json, filter_text, filter_url, filters
 from requests_app.filters import EVERYTHING, And, FilterError, Leaf, Or
+from tests.factories import browser
 from tests.requests_app.test_filters import LEAVES, TREES, leaves_of, same
 
 ODD = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
@@ -103,3 +104,42 @@ def test_what_cannot_be_read_names_the_character(text, place):
     with pytest.raises(FilterError, match=f"At character {place} ") as caught:
         filter_text.parse(text)
     assert caught.value.path == f"filter:{place}"
+
+
+def test_an_address_carries_what_is_nested_as_text():
+    nested = Or((Leaf("user", "=", "a"), And((Leaf("status", ">=", 400), Leaf("model", "=", "m")))))
+    tree = And((Leaf("country", "=", "DE"), nested))
+    query = _query(tree)
+    assert query.getlist("filter") == ["user:a OR (status:>=400 model:m)"]
+    assert filter_url.parse(query) == tree
+
+
+@given(TREES)
+def test_every_alternative_survives_an_address(tree):
+    nested = Or((tree, Leaf("model", "=", "x"), Leaf("user", "=", "y"))) if not isinstance(tree, Or) else tree
+    query = QueryDict(mutable=True)
+    query["filter"] = filter_text.dump(nested)
+    assert same(filter_url.parse(QueryDict(query.urlencode()))) == same(nested)
+
+
+@pytest.mark.django_db
+def test_the_requests_page_takes_a_filter_as_text_and_lets_go_of_it(cast):
+    page = browser(cast.alice).get("/requests", {"filter": "user:a OR status:>=400", "model": "m"})
+    chips = page.context["chips"]
+    assert [(chip.words, chip.value) for chip in chips] == [("model", "m"), ("filter", "user:a OR status:>=400")]
+    assert chips[1].without.endswith("?model=m")
+    wrong = browser(cast.alice).get("/requests", {"filter": "moon:1"})
+    assert "There is no filter" in wrong.content.decode()
+
+
+@given(TREES)
+def test_any_tree_goes_through_an_address(tree):
+    """What an address cannot say flatly is never said as something else: a deletion may hang on it."""
+    assert same(filter_url.parse(_query(tree))) == same(filters.join("and", [tree]))
+
+
+def test_two_values_that_must_both_hold_do_not_become_alternatives():
+    tree = And((Leaf("model", "=", "a"), Leaf("model", "=", "b")))
+    assert filter_url.parse(_query(tree)) == tree
+    mixed = Or((Leaf("model", "=", "a"), Leaf("model", "!=", "b")))
+    assert filter_url.parse(_query(mixed)) == mixed
