@@ -14,6 +14,7 @@ from ingest_app.records import Amendment
 from lib.postgres import conninfo
 from metrics_app import rollup
 from requests_app import store
+from requests_app.rows import RequestRow
 from tests.faults import counting
 from tests.metrics_app.counting import TABLES, expected_tables, fold_all, folded_tables
 
@@ -42,7 +43,7 @@ def amend(connection: rollup.Db, facts: list[Amendment]) -> None:
         rollup.write(connection, amendments.apply(connection, facts))
 
 
-def ground(connection: rollup.Db) -> list[store.RequestRow]:
+def ground(connection: rollup.Db) -> list[RequestRow]:
     rows = connection.execute(f"SELECT {', '.join(store.COLUMNS)} FROM llm_request").fetchall()
     return [store.row_from(dict(zip(store.COLUMNS, row, strict=True))) for row in rows]
 
