@@ -20,7 +20,8 @@ LONGEST_TEXT = 2_000
 """Longest free text of a row, in characters; bodies have their own table."""
 LONGEST_NAME = 500
 LARGEST_INTEGER = 2**31 - 1
-LARGEST_BIGINT = 2**63 - 1
+LARGEST_COST = 10**15
+"""A million dollars for one call; sums of what a client made up must still fit a bigint."""
 LARGEST_SMALLINT = 2**15 - 1
 
 
@@ -57,7 +58,7 @@ def row_of(priced: PricedExchange) -> RequestRow:
         finish_reason=text(reading.finish_reason),
         is_stream=reading.is_stream,
         cached=False,
-        cost_nano_usd=integer(charge.nano_usd, LARGEST_BIGINT),
+        cost_nano_usd=integer(charge.nano_usd, LARGEST_COST),
         cost_reason=charge.reason,
         price_id=charge.price_id,
         scores=None,
