@@ -172,9 +172,14 @@ class _Night:
                 self._announced.add(one)
 
     def _is_free(self, what: What, partition: Partition, there: Sequence[int]) -> bool:
-        """Whether every organisation with rows there has done with all of them."""
-        cutoffs = [self._cutoff(what, one) for one in there]
-        if not there or any(cutoff is None or cutoff < partition.end for cutoff in cutoffs):
+        """Whether every organisation with rows there has done with all of them, or, of an empty one, any would have.
+
+        Cutoffs move by a day, so a week is mostly emptied row by row; its end is that it is dropped empty.
+        """
+        cutoffs = [self._cutoff(what, one) for one in (there or self._policies)]
+        if not there:
+            return any(cutoff is not None and cutoff >= partition.end for cutoff in cutoffs)
+        if any(cutoff is None or cutoff < partition.end for cutoff in cutoffs):
             return False
         return not any(_has_pinned(self._db, partition, one, self._pins[one]) for one in there if one in self._pins)
 
