@@ -34,7 +34,7 @@ from accounts_app.permissions import CURRENT, OrganizationRequest, is_at_least, 
 
 
 def home(request: HttpRequest) -> HttpResponseBase:
-    return redirect("requests")
+    return redirect("dashboard")
 
 
 @page()
