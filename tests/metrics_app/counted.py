@@ -21,9 +21,11 @@ def random_row(organization_id: int, at: datetime, rng: random.Random) -> Reques
     kind = rng.choice(("llm", "llm", "llm", "embedding", "tool"))
     is_call = kind != "tool"
     return factories.make_row(
-        organization_id, at, kind=kind, provider=provider, model=model, status=rng.choice((200, 200, 204, 301, 429, 500, -2)),
+        organization_id, at, kind=kind, provider=provider, model=model,
+        status=rng.choice((200, 200, 204, 301, 429, 500, -2)),
         cached=rng.random() < 0.2, duration_ms=rng.choice((None, 0, 7, 350, 1820, 90_000)),
-        time_to_first_token_ms=rng.choice((None, 40, 120)), input_tokens=rng.choice((None, 0, 1204)) if is_call else None,
+        time_to_first_token_ms=rng.choice((None, 40, 120)),
+        input_tokens=rng.choice((None, 0, 1204)) if is_call else None,
         output_tokens=rng.choice((None, 310)) if is_call else None, cache_read_tokens=rng.choice((None, 0)),
         cost_nano_usd=rng.choice((None, 0, 6_020_000)) if is_call else None,
         end_user_id=rng.choice((None, "ann", "bob", "eve")), api_key_id=rng.choice((None, 1, 2)),

@@ -41,7 +41,8 @@ def ask(cast, *metrics, by=(), **more):
 def calls(rows, since=None, until=None):
     return [
         row for row in rows
-        if row.kind in MODEL_KINDS and (not since or row.requested_at >= since) and (not until or row.requested_at < until)
+        if row.kind in MODEL_KINDS and (not since or row.requested_at >= since)
+        and (not until or row.requested_at < until)
     ]  # fmt: skip
 
 
