@@ -38,9 +38,9 @@ def fold_all(connection: Db, organization_id: int = ORGANIZATION, caps: fold.Cap
             return
 
 
-def folded_tables(connection: Db) -> dict[str, Any]:
+def folded_tables(connection: Db) -> dict[Any, Any]:
     """Everything in the folded tables that is not nothing, histograms decoded."""
-    found: dict[str, Any] = {}
+    found: dict[Any, Any] = {}
     for tier in ("minute", "hour", "day"):
         query = f"SELECT organization_id, bucket, {KEYED}, {', '.join(MEASURES)}, duration_hist, ttft_hist"
         rows = connection.execute(f"{query} FROM usage_{tier}").fetchall()
@@ -55,7 +55,7 @@ def folded_tables(connection: Db) -> dict[str, Any]:
     return found
 
 
-def expected_tables(rows: Sequence[RequestRow]) -> dict[str, Any]:
+def expected_tables(rows: Sequence[RequestRow]) -> dict[Any, Any]:
     """The same, counted here from rows, value by value; no cap is reached."""
     found: dict[Any, Any] = {}
     for one in rows:
@@ -73,8 +73,8 @@ def expected_tables(rows: Sequence[RequestRow]) -> dict[str, Any]:
                 ttfts[histogram.bucket(one.time_to_first_token_ms)] += 1
         if one.kind != "tool":
             for dim, val in facets(one):
-                key = ("facet", one.organization_id, dim, 0, val, at.date())
-                found[key] = tuple(map(sum, zip(found.get(key, (0,) * 8), facet_amounts(one), strict=True)))
+                facet = ("facet", one.organization_id, dim, 0, val, at.date())
+                found[facet] = tuple(map(sum, zip(found.get(facet, (0,) * 8), facet_amounts(one), strict=True)))
     return found
 
 
