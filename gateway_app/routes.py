@@ -58,7 +58,8 @@ WEB_PREFIXES = (
     "/v1/public", "/v1/request", "/v1/request-body", "/v1/router", "/v1/session", "/v1/stripe", "/v1/test", "/v1/trace",
     "/v1/traces", "/v1/user", "/v1/vault", "/v1/webhooks", "/v1/wrapped", "/v1/models/multimodal",
     "/v2/experiment", "/v2/prompt-2025", "/ws", "/requests", "/sessions", "/settings", "/login", "/logout",
-    "/password", "/invitations", "/organizations", "/get-started", "/admin", "/static",
+    "/password", "/invitations", "/organizations", "/get-started", "/dashboard", "/users", "/properties", "/models",
+    "/system", "/admin", "/static",
 )  # fmt: skip
 """The REST API and the pages: never a provider's, whatever a request brings."""
 

@@ -49,7 +49,7 @@ app.conf.beat_schedule = {
         "options": {"expires": FOLD_SECONDS},
     },
     "trim counts": {"task": "metrics_app.tasks.trim", "schedule": crontab(hour=3, minute=20)},
-    "apply retention": {"task": "apply_retention", "schedule": crontab(hour=3, minute=40)},
+    "apply retention": {"task": "apply_retention", "schedule": crontab(hour=3, minute=30)},
     "seed prices": {"task": "requests_app.tasks.seed_prices", "schedule": crontab(minute=10)},
     "heartbeat": {
         "task": "heartbeat",

@@ -10,6 +10,7 @@ from celery import Celery
 from kombu import Connection
 
 from helicone_site import celery, clock, embedded
+from requests_app import retention
 from tests.faults.processes import running
 
 
@@ -52,3 +53,13 @@ def test_a_memory_that_cannot_be_used_lets_tasks_wait_for_their_turn(tmp_path, t
     (tmp_path / "kept.json").write_text(text)
     entry = schedule(tmp_path / "kept.json").schedule["daily"]
     assert not entry.is_due().is_due
+
+
+def test_retention_runs_when_its_page_says() -> None:
+    schedule = celery.app.conf.beat_schedule["apply retention"]["schedule"]
+    assert (schedule.hour, schedule.minute) == ({retention.RUNS_AT.hour}, {retention.RUNS_AT.minute})
+
+
+def test_every_task_of_the_schedule_is_there() -> None:
+    celery.app.loader.import_default_modules()
+    assert {entry["task"] for entry in celery.app.conf.beat_schedule.values()} <= set(celery.app.tasks)
