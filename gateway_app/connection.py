@@ -15,8 +15,14 @@ from gateway_app.errors import Broken, Stale
 
 Headers = list[tuple[bytes, bytes]]
 MAX_HEAD_BYTES = 256 * 1024
+MAX_NAME_BYTES = 1024
+"""A longer header name is no header: names are remembered by the thousand."""
 HIGH_WATER_BYTES = 256 * 1024
 """Unread body above which the socket is no longer read."""
+STALE_SECONDS = 1.0
+"""A kept connection lost later than this after the request went out may have served it: it is not sent again."""
+REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
+"""Methods that do no more when they come twice (RFC 9110, 9.2.2)."""
 
 
 class Head(NamedTuple):
@@ -42,6 +48,7 @@ class Connection(asyncio.Protocol):
         """Whether it has served an exchange before."""
         self.moved_at = 0.0
         """Loop time at which a byte last moved either way."""
+        self._begun_at = 0.0
         self._reset(b"")
 
     def _reset(self, method: bytes) -> None:
@@ -50,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None
         self._headers: Headers = []
         self._head_bytes = 0
+        self._was_heard = False
         self._is_interim = False
         self._has_length = False
         self._chunks: list[bytes] = []
@@ -62,7 +70,7 @@ class Connection(asyncio.Protocol):
     def begin(self, method: bytes) -> None:
         """A new exchange on this connection."""
         self._reset(method)
-        self.moved_at = self._loop.time()
+        self.moved_at = self._begun_at = self._loop.time()
 
     def write(self, data: bytes) -> None:
         if self.is_open and self._transport is not None:
@@ -101,6 +109,11 @@ class Connection(asyncio.Protocol):
         return self._is_complete and not self._chunks
 
     @property
+    def has_unsent(self) -> bool:
+        """Whether the upstream has yet to take some of what was written."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
+    @property
     def is_waiting_for_reader(self) -> bool:
         return self._is_paused
 
@@ -133,6 +146,7 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self.moved_at = self._loop.time()
+        self._was_heard = True
         if self._head is None:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -172,7 +186,14 @@ class Connection(asyncio.Protocol):
 
     # --- what the parser calls --------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """A second answer on the heels of the first answers nothing: what it says is not read, and no more comes."""
+        if self._is_complete:
+            raise httptools.HttpParserError("an answer nobody asked for")
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if len(name) > MAX_NAME_BYTES:
+            raise httptools.HttpParserError("a header's name is too long")
         if self._head is None:
             self._headers.append((name, value))
 
@@ -210,9 +231,13 @@ class Connection(asyncio.Protocol):
         reason = f" ({cause})" if cause else ""
         if self._head is not None:
             return Broken(f"{self._name} closed the connection before its answer was whole{reason}.")
-        if self.is_kept and not self._head_bytes:
+        if self.is_kept and not self._was_heard and self._may_repeat():
             return Stale(f"{self._name} closed the connection before it answered{reason}.")
         return Broken(f"{self._name} closed the connection before it answered{reason}.")
+
+    def _may_repeat(self) -> bool:
+        """Whether sending it again does no harm: by its method, or since it was lost before it can have arrived."""
+        return self._method in REPEATABLE or self._loop.time() - self._begun_at < STALE_SECONDS
 
     def _end(self, error: Exception) -> None:
         if self._error is None and not self._is_complete:

@@ -14,7 +14,7 @@ GatewayError                  answered in the client's own shape; `status` is HT
  └─ UpstreamError     502     the provider's side failed
      ├─ Unreachable   502     no address, no connection, no TLS
      ├─ Broken        502     what came was no HTTP, or ended before it was whole
-     │   └─ Stale     502     a kept connection was closed before it answered: worth a second try
+     │   └─ Stale     502     a kept connection was closed just as it was used: worth a second try
      └─ Silent        504     nothing moved for UPSTREAM_TIMEOUT_SECONDS; row -2
 ClientGone                    not an error to answer: the client went away; row -3
 """
@@ -107,7 +107,7 @@ class Broken(UpstreamError):
 
 
 class Stale(Broken):
-    """The connection was a kept one, and not a byte had been answered."""
+    """The connection was a kept one, not a byte had been answered, and to ask again does no harm."""
 
 
 class Silent(UpstreamError):

@@ -174,7 +174,7 @@ class Passage:
         head = headers.request_head(
             scope["method"], f"{path}?{query}" if query else path, host=target.origin.authority,
             headers=scope["headers"], credentials=presented.credentials,
-            framing=Framing(length=len(first)) if is_complete and first else framing,
+            framing=Framing(length=len(first)) if is_complete and not is_empty else framing,
         )  # fmt: skip
         if speaker is not None:
             recorded_query = without_credentials(query)

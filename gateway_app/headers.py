@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gateway_app.connection import Headers
+from ingest_app import directives
 
 HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
@@ -18,6 +19,9 @@ OF_THIS_HOP = frozenset(
      b"aws-session-token"}
 )  # fmt: skip
 """Set anew, or nobody's business further on. Accept-Encoding too: see `identity` below."""
+WEB_BELIEVES = (b"x-forwarded-", b"forwarded")
+"""Beginnings of what `web` takes for our own word. So is a name with an underscore: `SCRIPT_NAME` would move every link
+a page or a mail makes."""
 OURS = (b"helicone-", b"x-helicone-", b"__helicone-")
 OUR_COOKIES = ("helicone_session", "csrftoken")
 ACCEPT_IDENTITY = b"accept-encoding: identity\r\n"
@@ -40,7 +44,9 @@ def name_of(raw: bytes) -> str:
 
 @lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
-    return name in SECRET_NAMES or (name.endswith(SECRET_ENDINGS) and name not in NO_SECRETS)
+    if name in NO_SECRETS:
+        return False
+    return name in SECRET_NAMES or name.endswith(SECRET_ENDINGS) or directives.is_credential(name)
 
 
 @lru_cache(maxsize=4096)
@@ -74,7 +80,10 @@ def _text(value: bytes) -> str:
 
 def recorded(headers: Mapping[str, str]) -> dict[str, str]:
     """What a row keeps of headers: everything but credentials."""
-    return {name: value for name, value in headers.items() if not is_secret(name)}
+    return {
+        name: value for name, value in headers.items()
+        if not is_secret(name) and not directives.tells_credentials(name, value)
+    }  # fmt: skip
 
 
 class Framing(NamedTuple):
@@ -107,14 +116,16 @@ def passed_head(
     method: str, path: str, *, headers: Iterable[tuple[bytes, bytes]], framing: Framing, forwarded: Headers
 ) -> bytes:
     """The head of a request handed to `web`: as it came, but for this hop's own headers."""
-    replaced = {name for name, _ in forwarded}
     lines = [f"{method} {path} HTTP/1.1\r\n".encode("latin-1")]
-    for name, value in [*headers, *forwarded]:
-        is_old = name in replaced and (name, value) not in forwarded
-        if not is_old and name not in HOP_BY_HOP and name not in (b"content-length", b"expect"):
-            lines.append(b"%b: %b\r\n" % (name, value))
+    passed = [(name, value) for name, value in headers if not _is_for_us_to_say(name)]
+    lines += [b"%b: %b\r\n" % line for line in (*passed, *forwarded)]
     lines.append(_framing_line(framing))
     return b"".join(lines)
+
+
+def _is_for_us_to_say(name: bytes) -> bool:
+    is_of_this_hop = name in HOP_BY_HOP or name in (b"content-length", b"expect")
+    return is_of_this_hop or b"_" in name or name.startswith(WEB_BELIEVES)
 
 
 def _framing_line(framing: Framing) -> bytes:
@@ -160,4 +171,8 @@ def passed_answer_headers(headers: Headers, *, has_body: bool) -> Headers:
 
 
 def _sets_our_cookie(name: bytes, value: bytes) -> bool:
-    return name.lower() == b"set-cookie" and value.split(b"=")[0].strip().decode("latin-1") in OUR_COOKIES
+    """Also one without a name: browsers send `=csrftoken=x` back as `csrftoken=x`."""
+    if name.lower() != b"set-cookie":
+        return False
+    pair = value.split(b";")[0].strip().lstrip(b"=")
+    return pair.split(b"=")[0].strip().decode("latin-1") in OUR_COOKIES

@@ -102,7 +102,7 @@ class Call:
             return
         self._is_over = True
         if self._connection is not None:
-            self._connection.is_reusable &= self._is_uploaded
+            self._connection.is_reusable &= self._is_uploaded and not self._connection.has_unsent
             self._pool.release(self._connection, self._origin)
 
     async def _dial(self, *, is_new: bool) -> Connection:
@@ -111,6 +111,8 @@ class Call:
         self._connection = connection
         if self._is_gone:
             raise ClientGone
+        if is_new and self._sent_bytes > REPLAY_BYTES:
+            raise Stale("The connection was closed while the request went up, and too much of it had been sent.")
         connection.begin(self._outgoing.method.encode())
         connection.write(b"".join((self._outgoing.head, *self._sent)))
         return connection

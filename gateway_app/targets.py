@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from gateway_app.errors import TargetInvalid, TargetRefused
+from ingest_app.directives import CREDENTIAL_PARAMETERS
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -29,10 +30,6 @@ METADATA_ADDRESSES: frozenset[Address] = frozenset(
 METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata", "instance-data"})
 NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 DEFAULT_PORTS = {"http": 80, "https": 443}
-CREDENTIAL_PARAMETERS = frozenset(
-    {"key", "api_key", "api-key", "apikey", "access_token", "token", "sig", "signature", "x-amz-signature",
-     "x-amz-credential", "x-amz-security-token"}
-)  # fmt: skip
 
 
 class Origin(NamedTuple):
@@ -97,10 +94,12 @@ def read_target(url: str, *, is_guarded: bool, keeps_path: bool) -> Target:
 
 def without_credentials(query: str) -> str:
     """The query string without parameters that are credentials."""
-    if not query or not any(f"{name}=" in query.lower() for name in CREDENTIAL_PARAMETERS):
+    lower = query.lower()
+    if "%" not in query and not any(f"{name}=" in lower for name in CREDENTIAL_PARAMETERS):
         return query
     pairs = parse_qsl(query, keep_blank_values=True)
-    return urlencode([(name, value) for name, value in pairs if name.lower() not in CREDENTIAL_PARAMETERS])
+    kept = [(name, value) for name, value in pairs if name.lower() not in CREDENTIAL_PARAMETERS]
+    return query if kept == pairs else urlencode(kept)
 
 
 @dataclass(frozen=True, slots=True)

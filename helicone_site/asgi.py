@@ -27,6 +27,7 @@ from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, firs
 from gateway_app.routes import Route, Whose
 from gateway_app.targets import Guard, Origin, provider_urls
 from helicone_site import places, settings
+from helicone_site.front import Bounded
 from ingest_app import directives, doors
 from ingest_app.directives import Directives
 from ingest_app.doors import DoorRequest, Doorway
@@ -307,7 +308,7 @@ def main() -> None:
     allow_many_files()
     spare_collector()
     uvicorn.run(
-        application, host=settings.HOST, port=settings.PORT, loop="uvloop", http="httptools", ws="none", lifespan="on",
+        application, host=settings.HOST, port=settings.PORT, loop="uvloop", http=Bounded, ws="none", lifespan="on",
         log_config=None, log_level="warning", access_log=False, server_header=False, date_header=False,
         proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         backlog=2048,

@@ -44,6 +44,7 @@ OPTIONS: dict[str, Any] = {
     "graceful_timeout": 10,
     "umask": 0o077,
     "forwarded_allow_ips": "*",
+    "forwarder_headers": "",
     "loglevel": "warning",
     "control_socket_disable": True,
     "post_fork": _after_fork,

@@ -132,8 +132,16 @@ PROPERTY_OF_HEADER = {STRIPE_CUSTOMER_HEADER: "stripe_customer_id"}
 CREDENTIALS = frozenset({"helicone-fallbacks", "aws-access-key", "aws-secret-key", "aws-session-token"})
 """Headers that hold secrets (a fallback carries its provider's key), beside those whose name tells by its end."""
 _CREDENTIAL_ENDINGS = (
-    "authorization", "cookie", "-auth", "-key", "-token", "-jwt", "-secret", "-password", "-signature", "-credential",
+    "authorization", "cookie", "-auth", "-key", "apikey", "token", "-jwt", "secret", "password", "-signature",
+    "-credential",
 )  # fmt: skip
+CREDENTIAL_PARAMETERS = frozenset({
+    "key", "api_key", "api-key", "apikey", "access_token", "token", "auth", "authorization", "secret", "client_secret",
+    "password", "subscription-key", "sig", "signature", "x-amz-signature", "x-amz-credential", "x-amz-security-token",
+    "x-goog-signature", "x-goog-credential",
+})  # fmt: skip
+"""Of a URL's query, in lower case: not kept with a request."""
+_TARGETS = frozenset({"helicone-target-url", "helicone-openai-api-base"})
 
 _PROPERTY_PREFIX = PROPERTY_HEADER.lower()
 _UNDERSCORED_PREFIX = _PROPERTY_PREFIX.replace("-", "_")
@@ -162,8 +170,13 @@ def without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers (lower-case names) that may be kept with a request."""
     return {
         name: value for name, value in headers.items()
-        if name.startswith(_PROPERTY_PREFIX) or not is_credential(name)
+        if name.startswith(_PROPERTY_PREFIX) or not (is_credential(name) or tells_credentials(name, value))
     }  # fmt: skip
+
+
+def tells_credentials(name: str, value: str) -> bool:
+    """Whether the header names a target with a login or a query in it, where credentials stand."""
+    return name.replace("_", "-") in _TARGETS and ("@" in value or "?" in value)
 
 
 @lru_cache(maxsize=4096)

@@ -28,6 +28,8 @@ class TooLarge(InflateError):
 
 
 MAX_CODINGS = 3
+MAX_MEMBERS = 64
+"""What follows a member is copied for each of them: a body of nothing but members would take hours."""
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 
 
@@ -53,11 +55,12 @@ def _undo(data: bytes, coding: str, limit: int) -> bytes:
 def _members(data: bytes, limit: int) -> bytes:
     """A gzip file is one member after the other."""
     out = b""
-    while True:
+    for _ in range(MAX_MEMBERS):
         member, data = _stream(data, _GZIP, limit - len(out))
         out += member
         if not data.startswith(b"\x1f\x8b"):
             return out
+    raise Broken(f"it has more than {MAX_MEMBERS} members")
 
 
 def _stream(data: bytes, window: int, limit: int) -> tuple[bytes, bytes]:

@@ -43,7 +43,6 @@ PATHS: Final = _ROUTES.keys()
 MAX_COST_USD = 1_000_000
 MAX_HEADERS = 100
 MAX_HEADER_VALUE = 2048
-_SECRET_PARAMETERS: Final = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "token", "sig"})
 _JSON: Final = "application/json"
 _ABOUT_THE_CALL: Final = ("helicone-", "helicone_", "user-agent")
 """Beginnings of the posting's own headers that say something of the call it tells."""
@@ -179,7 +178,8 @@ def _without_secrets(url: str) -> tuple[str, str]:
         host = parts.hostname or ""
     except ValueError:
         return "", ""
-    query = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k.lower() not in _SECRET_PARAMETERS]
+    told = parse_qsl(parts.query, keep_blank_values=True)
+    query = [(k, v) for k, v in told if k.lower() not in directives.CREDENTIAL_PARAMETERS]
     netloc = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=netloc, query=urlencode(query), fragment="").geturl(), host
 

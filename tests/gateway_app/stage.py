@@ -19,6 +19,7 @@ from gateway_app import upstream
 from gateway_app.gateway import Gateway, Policy
 from gateway_app.targets import Guard, Origin
 from helicone_site.asgi import Edge, serve
+from helicone_site.front import Bounded
 from ingest_app import records
 from ingest_app.doors import Doorway
 from ingest_app.spool import Reader, Writer
@@ -223,7 +224,7 @@ async def served(edge: Edge) -> AsyncIterator[int]:
         await serve(edge, scope, receive, send)
 
     config = uvicorn.Config(
-        app, port=0, http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical",
+        app, port=0, http=Bounded, ws="none", lifespan="off", log_config=None, log_level="critical",
         server_header=False, date_header=False, proxy_headers=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = uvicorn.Server(config)

@@ -9,6 +9,7 @@ import json
 import pytest
 
 from helicone_site import asgi
+from helicone_site.web import OPTIONS
 from lib import heartbeat
 from tests.gateway_app.stage import AUTH, KEY, Asked, answering, json_answer, read_request, run, staged
 
@@ -62,6 +63,20 @@ def test_everything_else_goes_to_web_as_it_came(tmp_path):
         assert page.headers["x-forwarded-proto"] == "http"
         assert api.headers["authorization"] == f"Bearer {KEY}"
         assert api.body == b"{}" * 200_000
+
+    run(work())
+
+
+def test_web_hears_from_a_client_nothing_it_believes_of_edge(tmp_path):
+    """gunicorn takes SCRIPT_NAME for the place the product lives under: every link of a mail would begin with it."""
+    asked: list[Asked] = []
+
+    async def work():
+        names = ("script_name", "path_info", "x_forwarded_for", "x-forwarded-host", "x-forwarded-ssl", "forwarded")
+        async with web(tmp_path, json_answer(), asked), staged(tmp_path, answering()) as stage:
+            await stage.ask(path="/password/forgot", headers=dict.fromkeys(names, "on"))
+        assert not asked[0].headers.keys() & set(names)
+        assert OPTIONS["forwarder_headers"] == ""
 
     run(work())
 

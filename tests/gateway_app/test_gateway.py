@@ -401,6 +401,70 @@ def test_a_chunked_upload_goes_up_chunked_and_is_kept(tmp_path):
     run(work())
 
 
+def test_an_empty_chunked_body_is_whole_and_the_next_request_is_itself(tmp_path):
+    """Without its end the provider would read the next client's request as the rest of this one's body."""
+    seen: list[Asked] = []
+
+    async def work():
+        async with staged(tmp_path, recording(seen, json_answer())) as stage:
+            reader, writer = await stage.connect(body=None, headers={**AUTH, "transfer-encoding": "chunked"})
+            writer.write(b"0\r\n\r\n")
+            status, _, _ = parse_answer(await asyncio.wait_for(reader.read(), 5))
+            writer.close()
+            assert (status, (await stage.ask(body=b"next"))[0]) == (200, 200)
+        assert [each.body for each in seen] == [b"", b"next"]
+        assert "transfer-encoding" not in seen[0].headers
+
+    run(work())
+
+
+def test_what_stands_behind_a_body_is_no_header(tmp_path):
+    async def work():
+        async with staged(tmp_path, answering(json_answer())) as stage:
+            headers = {"transfer-encoding": "chunked"}
+            reader, writer = await stage.connect(body=None, headers=headers)
+            writer.write(b"2\r\n{}\r\n0\r\nhelicone-auth: Bearer " + KEY.encode() + b"\r\n\r\n")
+            status, _, _ = parse_answer(await asyncio.wait_for(reader.read(), 5))
+            writer.close()
+        assert status == 401
+
+    run(work())
+
+
+@pytest.mark.parametrize("part", [b"a" * 2**16, b"x: " + b"a" * 2**16 + b"\r\n"])
+def test_a_head_that_does_not_end_is_refused(tmp_path, part):
+    async def work():
+        async with staged(tmp_path, answering(json_answer())) as stage:
+            _, writer = await asyncio.open_connection("127.0.0.1", stage.port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
+            with pytest.raises(ConnectionError):
+                for _ in range(200):
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(0.001)
+            writer.close()
+
+    run(work())
+
+
+def test_no_credential_of_a_request_is_kept(tmp_path):
+    secrets = {
+        "helicone-fallbacks": '[{"headers": {"authorization": "Bearer SECRET"}}]', "apikey": "SECRET",
+        "openai_api_key": "SECRET", "x-auth": "SECRET", "authorization": "Bearer SECRET", "cookie": "a=SECRET",
+        "x-csrftoken": "SECRET",
+    }  # fmt: skip
+
+    async def work():
+        async with staged(tmp_path, answering(json_answer()), guard="allow") as stage:
+            target = {"helicone-target-url": f"http://me:SECRET@127.0.0.1:{stage.upstream_port}/?key=SECRET"}
+            await stage.ask(path="/v1/x?k%65y=SECRET&a=1", headers={**AUTH, **secrets, **target})
+            (exchange,) = await stage.exchanges()
+        assert "SECRET" not in f"{exchange.url} {exchange.request_headers}"
+        assert exchange.url.endswith("/v1/x?a=1")
+
+    run(work())
+
+
 def test_a_provider_that_answers_before_it_has_read_everything_is_heard(tmp_path):
     async def play(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
@@ -468,7 +532,8 @@ def test_what_web_sets_on_its_pages_a_provider_cannot(tmp_path):
     seen: list[Asked] = []
 
     async def work():
-        answer = json_answer(more="Set-Cookie: helicone_session=evil\r\nSet-Cookie: theirs=1\r\n")
+        cookies = ("helicone_session=evil", "=csrftoken=evil", "theirs=1")
+        answer = json_answer(more="".join(f"Set-Cookie: {cookie}\r\n" for cookie in cookies))
         async with staged(tmp_path, recording(seen, answer)) as stage:
             cookie = {"cookie": "helicone_session=ours; theirs=1"}
             reader, writer = await stage.connect(headers={**AUTH, **cookie})

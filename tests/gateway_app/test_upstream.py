@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_app import problems, upstream
+from gateway_app import connection, problems, relay, upstream
 from gateway_app.connection import HIGH_WATER_BYTES, MAX_HEAD_BYTES, Connection, Head
 from gateway_app.errors import Broken, ClientGone, GatewayError, Silent, Stale, TargetRefused, Unreachable
 from gateway_app.relay import Call, Outgoing
@@ -172,6 +172,18 @@ def test_bytes_nobody_asked_for_close_a_kept_connection():
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("surplus", [json_answer(b"evil", "500 Evil"), b"HTTP/1.1 500 Evil\r\nX-Half", b"junk"])
+def test_what_comes_on_the_heels_of_an_answer_is_neither_it_nor_the_next_one(surplus):
+    async def work():
+        fed = Fed()
+        fed.connection.data_received(json_answer() + surplus)
+        head, body = await fed.whole()
+        assert (head.status, body) == (200, b'{"ok":true}')
+        assert not fed.connection.is_reusable
+
+    asyncio.run(work())
+
+
 async def called(pool, port, outgoing=GET, receive=None):
     gone = asyncio.get_running_loop().create_future()
     call = Call(pool, Origin("http", "127.0.0.1", port), outgoing, receive or (lambda: gone))
@@ -243,6 +255,83 @@ def test_a_body_that_came_in_parts_is_sent_again_whole():
             parts = Outgoing("POST", head, b"ab", is_complete=False, is_chunked=True)
             assert (await called(pool, port, parts, receive))[0] == 200
         assert asked[-1].body == b"abcd"
+
+    run(work())
+
+
+@pytest.mark.parametrize(("method", "times"), [("POST", 1), ("PATCH", 1), ("GET", 2), ("PUT", 2)])
+def test_a_call_that_may_have_been_served_is_not_made_twice(monkeypatch, method, times):
+    """The connection is lost later than a request takes to arrive: a model may have been at work."""
+    monkeypatch.setattr(connection, "STALE_SECONDS", 0.0)
+    asked = []
+
+    async def work():
+        async with listening(one_then_gone(asked)) as port, upstream.running(Guard(), silence_seconds=5) as pool:
+            await called(pool, port)
+            outgoing = Outgoing(method, f"{method} /once HTTP/1.1\r\ncontent-length: 2\r\n\r\n".encode(), b"{}")
+            with contextlib.nullcontext() if times == 2 else pytest.raises(Broken):
+                await called(pool, port, outgoing)
+        assert [each.line for each in asked[1:]] == [f"{method} /once HTTP/1.1"] * times
+
+    run(work())
+
+
+def test_a_kept_connection_that_said_it_goes_on_and_closed_is_not_tried_again():
+    asked = []
+
+    async def play(reader, writer):
+        asked.append(await read_request(reader))
+        writer.write(json_answer())
+        asked.append(await read_request(reader))
+        writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+        await writer.drain()
+
+    async def work():
+        async with listening(play) as port, upstream.running(Guard(), silence_seconds=5) as pool:
+            await called(pool, port)
+            with pytest.raises(Broken):
+                await called(pool, port)
+        assert len(asked) == 2
+
+    run(work())
+
+
+def test_a_body_too_long_to_be_sent_again_is_never_sent_in_part(monkeypatch):
+    """More of it comes while the second connection is made."""
+    monkeypatch.setattr(relay, "REPLAY_BYTES", 4)
+
+    async def play(reader, writer):
+        await read_request(reader)
+        writer.write(json_answer())
+        await reader.readuntil(b"\r\n\r\n")
+
+    async def work():
+        async with listening(play) as port, upstream.running(Guard(), silence_seconds=5) as pool:
+            assert (await called(pool, port))[0] == 200
+            acquire, is_dialling = pool.acquire, asyncio.Event()
+
+            async def acquire_slowly(origin, **how):
+                if how["is_new"]:
+                    is_dialling.set()
+                    await asyncio.sleep(0.05)
+                return await acquire(origin, **how)
+
+            monkeypatch.setattr(pool, "acquire", acquire_slowly)
+            messages = iter([{"type": "http.request", "body": b"cd", "more_body": True},
+                             {"type": "http.request", "body": b"efgh", "more_body": True}])  # fmt: skip
+
+            async def receive():
+                message = next(messages, None)
+                if message is None:
+                    return await asyncio.get_running_loop().create_future()
+                if message["body"] == b"efgh":
+                    await is_dialling.wait()
+                return message
+
+            head = b"POST / HTTP/1.1\r\ncontent-length: 8\r\n\r\n"
+            parts = Outgoing("POST", head, b"ab", is_complete=False)
+            with pytest.raises(Broken, match="too much"):
+                await called(pool, port, parts, receive)
 
     run(work())
 
