@@ -43,6 +43,7 @@ def drawing(tree: Tree) -> dict[str, Any]:
         "at": lambda node: _ms(start, node.started_at),
         "wall": lambda node: node.wall_ms,
         "cost": lambda node: node.total.cost_nano_usd,
+        "priced": lambda node: node.total.priced,
         "unpriced": lambda node: node.total.unpriced,
         "requests": lambda node: node.total.requests,
         "steps": lambda node: node.total.steps,
@@ -152,7 +153,7 @@ def _portions(found: Sequence[Share], whole: Sums, measure: str) -> tuple[Portio
 def _counted(session: SessionRow) -> Sums:
     return Sums(
         steps=session.steps, requests=session.requests, errors=session.errors,
-        cost_nano_usd=session.cost_nano_usd, unpriced=session.unpriced,
+        cost_nano_usd=session.cost_nano_usd, priced=session.priced, unpriced=session.unpriced,
         input_tokens=session.input_tokens, output_tokens=session.output_tokens,
     )  # fmt: skip
 

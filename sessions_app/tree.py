@@ -68,6 +68,8 @@ class Sums:
     errors: int = 0
     cost_nano_usd: int = 0
     """Of the calls whose cost is known."""
+    priced: int = 0
+    """Calls whose cost is known."""
     unpriced: int = 0
     """Answered calls whose cost is unknown; a failed call without a charge is not among them."""
     input_tokens: int = 0
@@ -79,7 +81,7 @@ class Sums:
     @property
     def known_cost(self) -> int | None:
         """Nano-USD; None where calls were made and none has a known cost."""
-        return self.cost_nano_usd if self.cost_nano_usd or not self.unpriced else None
+        return self.cost_nano_usd if self.priced or not self.requests else None
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*map(add, _numbers(self), _numbers(other)))
@@ -207,6 +209,7 @@ def measure(step: Step) -> Sums:
         requests=1,
         errors=int(step.is_error),
         cost_nano_usd=step.cost_nano_usd or 0,
+        priced=int(step.cost_nano_usd is not None),
         unpriced=int(step.cost_nano_usd is None and (answered or is_told)),
         input_tokens=step.input_tokens or 0,
         output_tokens=step.output_tokens or 0,
@@ -262,7 +265,7 @@ def _cut_cycles(parents: list[int]) -> None:
 
 def _numbers(sums: Sums) -> tuple[int, ...]:
     return (
-        sums.steps, sums.requests, sums.errors, sums.cost_nano_usd, sums.unpriced,
+        sums.steps, sums.requests, sums.errors, sums.cost_nano_usd, sums.priced, sums.unpriced,
         sums.input_tokens, sums.output_tokens, sums.untold_tokens, sums.model_ms,
     )  # fmt: skip
 

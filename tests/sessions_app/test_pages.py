@@ -132,6 +132,15 @@ def test_an_unpriced_session_shows_a_dash_and_never_zero(looking, acme):
         assert "no call" in page
 
 
+def test_a_model_that_only_failed_shows_a_dash_beside_one_that_cost(looking, acme):
+    used = {"input_tokens": None, "output_tokens": None, "cost_nano_usd": None, "cost_reason": "no_usage"}
+    good = call(acme.id, now() - HOUR, "/a", session="mixed", model="good", cost_nano_usd=5_000_000_000)
+    keep([good, call(acme.id, now() - HOUR, "/b", session="mixed", model="broken", status=400, **used)])
+    page = looking.get(address("mixed"))
+    assert [one.sums.known_cost for one in page.context["summary"].by_model] == [5_000_000_000, None]
+    assert "$0.00" not in words(page)
+
+
 @pytest.mark.parametrize("query", [
     "?range=nonsense", "?from=yesterday", "?sort=nonsense", "?after=x&after_id=y", "?sort=cost&after=9e99&after_id=y",
     "?sort=cost&after=99999999999999999999&after_id=y", "?after=2026-01-01&after_id=y", "?q=%00", "?dir=sideways",

@@ -161,6 +161,14 @@ def test_a_failed_call_that_used_nothing_is_not_called_unpriced():
     assert measure(step(1, is_error=True, input_tokens=10)).unpriced == 1
 
 
+def test_a_cost_is_known_where_a_call_has_one_be_it_nothing_and_nowhere_else():
+    failed, free = step(1, is_error=True, cost_nano_usd=None), step(2, cost_nano_usd=0)
+    tool = step(3, calls_model=False, is_error=True)
+    assert measure(failed).known_cost is None
+    assert (measure(failed) + measure(free)).known_cost == 0
+    assert measure(tool).known_cost == 0
+
+
 def test_a_tool_counts_as_step_and_error_and_never_as_tokens_or_money():
     sums = measure(step(1, calls_model=False, is_error=True, cost_nano_usd=7, input_tokens=7))
     assert sums == Sums(steps=1, errors=1)

@@ -365,8 +365,7 @@
   function costCell(node) {
     if (!isCounted(node)) return cell("num trace-cost");
     const missing = data.unpriced[node];
-    if (missing && missing >= data.requests[node] && !data.cost[node]) return cell("num trace-cost", unknown("the price of this model is not known"));
-    if (data.own[node] === null && !data.cost[node] && data.id[node] && !hasBelow(node)) return cell("num trace-cost", unknown("a failed call without a charge"));
+    if (!data.priced[node]) return cell("num trace-cost", unknown(missing ? "the price of this model is not known" : "a failed call without a charge"));
     const total = part("span", "trace-total", money(data.cost[node]));
     const share = data.cost[0] ? data.cost[node] / data.cost[0] : 0;
     total.title = `${(data.cost[node] / 1e9).toFixed(9).replace(/0+$/, "").replace(/\.$/, "")} USD, ${(share * 100).toFixed(1)} % of the session${missing ? `; and ${many(missing, "call")} of unknown cost` : ""}`;
