@@ -170,7 +170,10 @@ def entry_of(key: str) -> Entry:
 
 
 def leaf(key: str, operator: str, raw: object, *, name: str = "") -> Leaf:
-    """A checked condition; `raw` is text or a JSON value. Raises FilterError."""
+    """A checked condition; `raw` is text or a JSON value. Raises FilterError.
+
+    A property's name is read in lower case, as properties are kept: who sends `Helicone-Property-Env` asks for "Env".
+    """
     entry = entry_of(key)
     if operator not in entry.operators:
         allowed = " ".join(entry.operators)
@@ -178,7 +181,8 @@ def leaf(key: str, operator: str, raw: object, *, name: str = "") -> Leaf:
         raise FilterError(message, path=key, value=raw)
     if entry.is_map and not name:
         raise FilterError(f"{entry.words} needs a name, as in {key}.env", path=key, value=raw)
-    return Leaf(key, operator, None if raw is None else value_of(entry, raw), name)
+    kept_name = name.lower() if entry.kind == "property" else name
+    return Leaf(key, operator, None if raw is None else value_of(entry, raw), kept_name)
 
 
 def join(operator: Literal["and", "or"], parts: Iterable[Node]) -> Node:

@@ -237,6 +237,7 @@ def test_helicones_own_example_is_understood():
          Leaf("at", "<", datetime(2026, 7, 1, 10, tzinfo=UTC))),
         ({"response": {"status": {"equals": 200}}}, Leaf("status", "=", 200)),
         ({"properties": {"env": {"equals": "prod"}}}, Leaf("property", "=", "prod", "env")),
+        ({"properties": {"Env": {"equals": "Prod"}}}, Leaf("property", "=", "Prod", "env")),
         ({"request_response_rmt": {"properties": {"Helicone-Session-Id": {"equals": "s"}}}}, Leaf("session", "=", "s")),
         ({"request_response_rmt": {"user_id": {"equals": "null"}}}, Leaf("user", "=", None)),
         ({"request_response_rmt": {"user_id": {"not-equals": "__empty__"}}}, Leaf("user", "!=", "")),
