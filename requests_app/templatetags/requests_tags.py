@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django import template
 from django.urls import NoReverseMatch, reverse
@@ -39,6 +41,12 @@ def speed(value: float | None) -> SafeString:
 @register.filter
 def value_of(mapping: Mapping[str, str], key: str) -> str | None:
     return mapping.get(key)
+
+
+@register.filter
+def setting(value: Any) -> str:
+    """A setting of a request as it was sent: text bare, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 @register.filter

@@ -226,6 +226,14 @@ def test_pictures_in_the_body_are_shown_and_remote_ones_only_linked(looking, acm
     assert 'href="data:' not in html
 
 
+def test_the_settings_a_request_sent_are_shown_as_it_sent_them(looking, acme):
+    sent = {"response_format": {"type": "json_object", "strict": True}, "tool_choice": "auto", "temperature": 0.2}
+    row = factories.make_request(acme.id, request={"messages": [], **sent}, response={})
+    html = unescape(page(looking, f"/requests/{row.id}?tab=facts", **HTMX))
+    for shown_as in ('{"type": "json_object", "strict": true}', "auto", "0.2"):
+        assert f"<dd>{shown_as}</dd>" in html
+
+
 def test_a_request_alone_is_a_page_and_in_the_drawer_a_fragment(looking, acme):
     row = factories.make_request(acme.id, request={"messages": []}, response={})
     assert "<html" in page(looking, f"/requests/{row.id}")
