@@ -7,6 +7,8 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from helicone_site import system
 
+handler404 = "helicone_site.not_found.not_found"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("system", system.system, name="system"),
     path("admin/", admin.site.urls),
