@@ -44,6 +44,16 @@ def test_the_list_shows_calls_newest_first(looking, acme):
     assert shown(looking, "/requests") == [str(rows[i].id) for i in (1, 2, 0)]
 
 
+def test_a_call_of_a_tool_is_told_once_and_what_it_answered_stands_apart(looking, acme):
+    factories.make_request(
+        acme.id, request_preview="\u202eweather?", response_preview='⚒ get_weather({"city":"Rome"})',
+        tool_calls=("get_weather",),
+    )  # fmt: skip
+    html = unescape(page(looking, "/requests"))
+    assert html.count("get_weather(") == 1
+    assert "<bdi>\u202eweather?</bdi>" in html
+
+
 def test_what_calls_no_model_is_listed_when_asked_for(looking, acme):
     factories.make_request(acme.id, kind="tool", session_id="s")
     assert shown(looking, "/requests") == []
