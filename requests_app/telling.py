@@ -35,6 +35,10 @@ COST_REASONS = {
     "not_a_model_call": "this step calls no model",
     "failed": "the call failed, and a failed call is not charged",
 }
+STREAM_WITHOUT_USAGE = (
+    "the reply tells no token counts: streams of this kind tell them where asked to, "
+    'with "stream_options": {"include_usage": true}'
+)
 COST_SOURCES = {
     "price": "tokens × the price list's price on that day",
     "provider": "as the provider stated it in its reply",
@@ -109,6 +113,8 @@ def status_text(status: int) -> str:
 
 def cost_words(row: RequestRow) -> str:
     """Why the cost is unknown, or how it was reached."""
+    if row.cost_reason == "no_usage" and row.is_stream and row.dialect == "openai_chat":
+        return STREAM_WITHOUT_USAGE
     return COST_REASONS.get(row.cost_reason) or COST_SOURCES.get(row.cost_reason) or row.cost_reason.replace("_", " ")
 
 

@@ -12,7 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
-from requests_app import filter_url
+from requests_app import filter_url, telling
 from requests_app.filters import EQUAL, Leaf
 
 register = template.Library()
@@ -41,6 +41,12 @@ def speed(value: float | None) -> SafeString:
 @register.filter
 def value_of(mapping: Mapping[str, str], key: str) -> str | None:
     return mapping.get(key)
+
+
+@register.filter
+def status_words(status: int) -> str:
+    """A status as its badge says it: HTTP's as a number, ours as a word."""
+    return telling.status_text(status)
 
 
 @register.filter

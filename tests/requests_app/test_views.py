@@ -323,6 +323,13 @@ def test_every_cost_reason_and_status_has_words():
     assert telling.line(factories.make_row(1, cached=True)).state == "cached"
 
 
+def test_a_stream_without_token_counts_says_how_to_ask_for_them():
+    streamed = factories.make_row(1, cost_reason="no_usage", is_stream=True, dialect="openai_chat")
+    assert "include_usage" in telling.cost_words(streamed)
+    for other in ({"is_stream": False, "dialect": "openai_chat"}, {"is_stream": True, "dialect": "anthropic_messages"}):
+        assert "include_usage" not in telling.cost_words(factories.make_row(1, cost_reason="no_usage", **other))
+
+
 # --- files ------------------------------------------------------------------------------------------------------
 
 

@@ -141,6 +141,13 @@ def test_a_model_that_only_failed_shows_a_dash_beside_one_that_cost(looking, acm
     assert "$0.00" not in words(page)
 
 
+def test_a_first_error_without_an_http_status_is_told_in_a_word(looking, acme):
+    keep([call(acme.id, now() - HOUR, "/a", session="left", status=-3, cost_nano_usd=None)])
+    text = words(looking.get(address("left")))
+    assert "cancelled First error at /a" in text
+    assert "-3" not in text
+
+
 @pytest.mark.parametrize("query", [
     "?range=nonsense", "?from=yesterday", "?sort=nonsense", "?after=x&after_id=y", "?sort=cost&after=9e99&after_id=y",
     "?sort=cost&after=99999999999999999999&after_id=y", "?after=2026-01-01&after_id=y", "?q=%00", "?dir=sideways",
