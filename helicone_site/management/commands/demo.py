@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from argparse import ArgumentParser
@@ -12,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from helicone_site import places
-from helicone_site.demo import live, send, stories
+from helicone_site.demo import home, live, send, stories
 from helicone_site.demo.door import Door, Stopped
 from helicone_site.demo.provider.serve import serve_if_nobody_does
 from lib import clock, env
@@ -27,7 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", default=f"http://127.0.0.1:{settings.PORT}", help="where the product answers")
-        parser.add_argument("--key", help="API key; without it the one in first-login.json")
+        parser.add_argument("--key", help="API key; without it one of the demo's own")
         parser.add_argument("--days", type=int, default=USUAL_DAYS)
         parser.add_argument("--no-live", action="store_true", help="end once the past is told")
         parser.add_argument("--only-live", action="store_true", help="leave the past out")
@@ -37,9 +36,9 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        key = options["key"] or _first_key()
         try:
             _wait_until_ready(options["url"], stop)
+            key = options["key"] or _own_key()
             if not options["only_live"]:
                 self._tell(options, key, stop)
             if not options["no_live"]:
@@ -68,9 +67,9 @@ class Command(BaseCommand):
         self.stdout.write(f"stopped after {made:,} live calls")
 
 
-def _first_key() -> str:
+def _own_key() -> str:
     try:
-        return str(json.loads(places.FIRST_LOGIN_FILE.read_text())["api_key"])
+        return home.key(places.FIRST_LOGIN_FILE, places.DATA_DIR / "demo.json")
     except (OSError, ValueError, KeyError) as error:
         raise CommandError(f"No API key in {places.FIRST_LOGIN_FILE} ({error}). Give one with --key.") from error
 
