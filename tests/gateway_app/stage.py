@@ -241,3 +241,16 @@ async def served(edge: Edge) -> AsyncIterator[int]:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 60))
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def recording(seen: list[Asked], answer: bytes):
+    async def play(reader, writer):
+        while True:
+            seen.append(await read_request(reader))
+            writer.write(answer)
+
+    return play
