@@ -17,6 +17,7 @@ from tests.gateway_app.stage import (
     answering,
     chunk,
     json_answer,
+    read_request,
     recording,
     run,
     staged,
