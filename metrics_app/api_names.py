@@ -245,7 +245,7 @@ class PropertyValues(Endpoint):
     keys = (Key("searchTerm", is_text, "invalid string value", is_required=True),)
 
     def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        dim = f"p:{counted_name(path['property_key'])}"
+        dim = f"p:{counted_name(path['property_key'].lower())}"
         return queries.names(organization_id, dim, term=body["searchTerm"], limit=MOST_VALUES)
 
 
@@ -261,7 +261,7 @@ class PropertyOverTime(Endpoint):
         if not body["propertyKey"]:
             raise Invalid({"requestBody.propertyKey": {"message": "a property has a name", "value": ""}})
         asked = ranged(organization_id, {**body, "filter": body["userFilter"]}, "requests", "cost")
-        question = replace(asked, dimensions=(TIME, PROPERTY + body["propertyKey"]), grain=grain(body),
+        question = replace(asked, dimensions=(TIME, PROPERTY + body["propertyKey"].lower()), grain=grain(body),
                            zone=zone(body["timeZoneDifference"]), limit=USERS_AT_ONCE)  # fmt: skip
         return [
             {"property": said(row.values[0]), "total_cost": usd(row), "request_count": row["requests"],
@@ -279,7 +279,7 @@ class _Top(Endpoint):
     def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
         asked = ranged(organization_id, {**body, "filter": "all"}, self.metric, "requests")
         # One more: "absent" may be among them.
-        question = replace(asked, dimensions=(PROPERTY + path["property_key"],), order=f"-{self.metric}", limit=TOP + 1,
+        question = replace(asked, dimensions=(PROPERTY + path["property_key"].lower(),), order=f"-{self.metric}", limit=TOP + 1,
                            has_rest=True)  # fmt: skip
         rows = [row for row in self.ask(question).rows if row.values[0] is not None]
         named = [row for row in rows if row.values[0] is not OTHER]
