@@ -176,8 +176,8 @@ def test_a_tool_counts_as_step_and_error_and_never_as_tokens_or_money():
 
 def test_the_costliest_way_leads_to_where_the_money_went():
     tree = from_paths([
-        step(1, "/plan", cost_nano_usd=3), step(2, "/work", cost_nano_usd=1, at=1),
-        step(3, "/work/cheap", cost_nano_usd=2, at=2), step(4, "/work/dear", cost_nano_usd=9, at=3),
+        step(1, "/plan", cost_nano_usd=3), step(2, "/job", cost_nano_usd=1, at=1),
+        step(3, "/job/cheap", cost_nano_usd=2, at=2), step(4, "/job/dear", cost_nano_usd=9, at=3),
     ])  # fmt: skip
     assert [tree.nodes[index].label for index in sorted(tree.costliest)] == ["", "work", "dear"]
 
