@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST, LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
+"""Times that can still be reckoned with: beside them a zone or a week more is out of range."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -18,6 +20,11 @@ def now() -> datetime:
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970, exactly (a float would lose some)."""
     return (moment - EPOCH) // _MICROSECOND
+
+
+def reckonable(moment: datetime) -> datetime:
+    """The moment, or the nearest one that can be reckoned with."""
+    return min(max(moment, FIRST), LAST)
 
 
 def from_microseconds(value: int) -> datetime:
@@ -36,7 +43,10 @@ def uuid7(moment: datetime) -> UUID:
 
 
 def time_of(identifier: UUID) -> datetime | None:
-    """The millisecond a UUIDv7 was minted for; None for any other version."""
+    """The millisecond a UUIDv7 was minted for; None for any other version, or a time no calendar has."""
     if identifier.version != 7:
         return None
-    return EPOCH + timedelta(milliseconds=identifier.int >> 80)
+    try:
+        return reckonable(EPOCH + timedelta(milliseconds=identifier.int >> 80))
+    except OverflowError:
+        return None

@@ -23,7 +23,7 @@ def loads(data: bytes) -> tuple[Any, bool]:
         pass
     try:
         text = data.removeprefix(_BOM).decode("utf-8", "replace")
-        return _repaired(json.loads(text, parse_constant=lambda _: None)), True
+        return repaired(json.loads(text, parse_constant=lambda _: None)), True
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -40,11 +40,12 @@ def dumps(value: Any) -> bytes:
         raise ValueError("it is nested too deeply") from None
 
 
-def _repaired(value: Any) -> Any:
+def repaired(value: Any) -> Any:
+    """The value with U+FFFD for halves of surrogate pairs, which no text outside JSON can hold."""
     if isinstance(value, str):
         return _LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_repaired(item) for item in value]
+        return [repaired(item) for item in value]
     if isinstance(value, dict):
-        return {_LONE_SURROGATE.sub("\ufffd", key): _repaired(item) for key, item in value.items()}
+        return {_LONE_SURROGATE.sub("\ufffd", key): repaired(item) for key, item in value.items()}
     return value

@@ -16,7 +16,6 @@ from uuid import UUID
 from django.core import signing
 from django.urls import reverse
 from rest_framework.exceptions import APIException, NotFound, ParseError
-from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,6 +23,7 @@ from rest_framework.views import APIView
 
 from accounts_app.permissions import ApiKeyAuthentication, Caller, MayRead
 from lib.clock import now
+from lib.json_parser import AnyJSON
 from llm.providers import by_slug
 from requests_app import bodies, filter_json, queries, queries_sums
 from requests_app.filters import EQUAL, FilterError, join, leaf
@@ -59,16 +59,10 @@ class _Invalid(APIException):
         self.body = {"message": "Validation Failed", "details": {path: said}}
 
 
-class _AnyJSON(JSONParser):
-    """JSON whatever its Content-Type says, as curl's `-d` says none of it."""
-
-    media_type = "*/*"
-
-
 class _View(APIView):
     authentication_classes = [ApiKeyAuthentication]
     permission_classes = [MayRead]
-    parser_classes = [_AnyJSON]
+    parser_classes = [AnyJSON]
     renderer_classes = [JSONRenderer]
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -153,6 +147,8 @@ def _sort(raw: Any) -> Sort:
             return _known_sort(key, raw[key])
     if isinstance(raw.get("properties"), Mapping) and raw["properties"]:
         name, direction = next(iter(raw["properties"].items()))
+        if "\x00" in name:
+            raise _Invalid("requestBody.sort.properties", "a name holds no NUL")
         return Sort("property", _direction(direction, "properties"), name=name)  # type: ignore[arg-type]
     known = ", ".join((*SORT_KEYS, "properties"))
     raise _Invalid("requestBody.sort", f"There is no such order. There are: {known}.", _echo(next(iter(raw))))

@@ -182,6 +182,8 @@ def leaf(key: str, operator: str, raw: object, *, name: str = "") -> Leaf:
     if entry.is_map and not name:
         raise FilterError(f"{entry.words} needs a name, as in {key}.env", path=key, value=raw)
     kept_name = name.lower() if entry.kind == "property" else name
+    if "\x00" in name:
+        raise FilterError("A name holds no NUL.", path=key)
     return Leaf(key, operator, None if raw is None else value_of(entry, raw), kept_name)
 
 

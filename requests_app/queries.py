@@ -23,7 +23,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg.errors import QueryCanceled
 
-from lib.clock import from_microseconds, microseconds, time_of
+from lib.clock import from_microseconds, microseconds, reckonable, time_of
 from requests_app.filters import (
     EVERYTHING,
     Node,
@@ -72,7 +72,7 @@ def read_cursor(text: str) -> Cursor | None:
     """None for text that is none."""
     at, _, identifier = text.partition(".")
     try:
-        return Cursor(from_microseconds(int(at)), UUID(identifier))
+        return Cursor(reckonable(from_microseconds(int(at))), UUID(identifier))
     except (ValueError, OverflowError):
         return None
 
@@ -125,9 +125,9 @@ def where(question: Question) -> tuple[str, list[Any]]:
 def time_range(question: Question) -> tuple[datetime | None, datetime | None]:
     """What the question and its filter say about time, together."""
     low, high = bounds(question.filter)
-    lows = [moment for moment in (question.since, low) if moment]
-    past = high + timedelta(microseconds=1) if high else None
-    highs = [moment for moment in (question.until, past) if moment]
+    lows = [reckonable(moment) for moment in (question.since, low) if moment]
+    past = reckonable(high) + timedelta(microseconds=1) if high else None
+    highs = [reckonable(moment) for moment in (question.until, past) if moment]
     return max(lows, default=None), min(highs, default=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts_app.permissions import MayRead, MayWrite, caller_of
+from lib.json_parser import AnyJSON
 from requests_app import saved
 from requests_app.models import SavedFilter
 
@@ -49,12 +51,14 @@ def _name(data: Any) -> str:
 
 def _tree(data: Any) -> Any:
     tree = data.get("filter") if isinstance(data, dict) else None
-    if tree != "all" and not isinstance(tree, dict):
+    if (tree != "all" and not isinstance(tree, dict)) or "\\u0000" in json.dumps(tree):
         raise ValidationError({"data": None, "error": 'filter: a filter as JSON, or "all"'})
     return tree
 
 
 class _Filters(APIView):
+    parser_classes = (AnyJSON,)
+
     def get_permissions(self) -> list[BasePermission]:
         return [MayRead() if self.request.method in ("GET", "HEAD", "OPTIONS") else MayWrite()]
 

@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,6 +24,7 @@ from rest_framework.views import APIView
 from accounts_app.permissions import ApiKeyAuthentication, Caller, MayRead
 from lib.bins import Bin, histogram, kept_range
 from lib.clock import EPOCH, now
+from lib.json_parser import AnyJSON
 from requests_app import filter_json
 from requests_app.filters import EVERYTHING, FilterError, Node
 from requests_app.queries import TooSlow
@@ -70,7 +70,7 @@ def _times(value: Any) -> bool:
 
 
 def _percentile(value: Any) -> bool:
-    return value in PERCENTILES
+    return isinstance(value, str) and value in PERCENTILES
 
 
 def _anything(value: Any) -> bool:
@@ -176,18 +176,12 @@ def _name_question(body: Mapping[str, Any]) -> groups.Question:
 # --- endpoints --------------------------------------------------------------------------------------------------
 
 
-class AnyJSONParser(JSONParser):
-    """JSON whatever the content type says: half of all clients forget it."""
-
-    media_type = "*/*"
-
-
 class SessionEndpoint(APIView):
     """A question about sessions in JSON."""
 
     authentication_classes = (ApiKeyAuthentication,)
     permission_classes = (MayRead,)
-    parser_classes = (AnyJSONParser,)
+    parser_classes = (AnyJSON,)
     renderer_classes = (JSONRenderer,)
     keys: ClassVar[Sequence[Key]] = SESSION_KEYS
 

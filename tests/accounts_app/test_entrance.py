@@ -45,6 +45,18 @@ def test_after_login_one_lands_where_one_wanted_to_go_but_never_on_another_site(
     assert log_in(browser(), "alice@example.org", next="https://evil.example/x").headers["Location"] == "/"
 
 
+def test_the_admin_has_no_door_beside_the_one_that_counts_tries(cast: Cast):
+    client = browser()
+    assert client.get("/admin/login/?next=/admin/").headers["Location"] == "/login?next=/admin/"
+    answer = client.post("/admin/login/", {"username": "alice@example.org", "password": PASSWORD})
+    assert answer.headers["Location"].startswith("/login")
+    assert "_auth_user_id" not in client.session
+    log_in(client, "alice@example.org")
+    assert client.get("/admin/login/").status_code == 403
+    User.objects.update(is_staff=True)
+    assert client.get("/admin/login/?next=/admin/").headers["Location"] == "/admin/"
+
+
 def test_ten_wrong_passwords_from_one_place_stop_even_the_right_one(cast: Cast):
     for _ in range(attempts.MOST):
         log_in(browser(), "alice@example.org", "wrong")

@@ -240,3 +240,33 @@ def test_no_endpoint_tells_of_another_organization(ask, read, globex, acme):
     assert ask(IDS, {"requestIds": [str(row.id), chosen]}).json()["data"] == []
     assert read(f"/v1/request/{row.id}?includeBody=true").status_code == 404
     assert read(f"/v1/request/{chosen}").status_code == 404
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "\\u0000"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (IDS, '{"requestIds": ["%s"]}'),
+        (LIST, '{"filter": {"request_response_rmt": {"latency": {"equals": "%s"}}}}'),
+        (LIST, '{"filter": {"request_response_rmt": {"properties": {"%s": {"equals": "a"}}}}}'),
+        (LIST, '{"filter": {"request_response_rmt": {"properties": {"%s": {"contains": "a"}}}}}'),
+        (LIST, '{"filter": "all", "sort": {"properties": {"%s": "asc"}}}'),
+        ("/v1/filter", '{"name": "x", "filter": {"%s": 1}}'),
+        ("/v1/filter", '{"name": "%s", "filter": {}}'),
+    ],
+)
+def test_text_no_database_holds_is_an_answer_and_no_crash(ask, path, body, text):
+    assert ask(path, body % text).status_code < 500
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"filter":' * 5_000])
+def test_json_that_is_nested_too_deeply_is_a_400(ask, body):
+    assert ask(LIST, body).status_code == 400
+
+
+def test_the_ends_of_time_are_times_too(ask, read):
+    for moment in ("9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z"):
+        for operator in ("equals", "gte", "lt"):
+            tree = {"request_response_rmt": {"request_created_at": {operator: moment}}}
+            assert ask(COUNT, {"filter": tree}).json() == {"data": 0, "error": None}
+    assert read("/v1/request/ffffffff-ffff-7fff-bfff-ffffffffffff").status_code == 404

@@ -422,3 +422,13 @@ def test_addresses_read_back_as_what_they_say(acme):
     asked = asking.read(acme.id, QueryDict("model=gpt-4o&property.env==%3E1&range=7d&size=25"))
     again = asking.read(acme.id, QueryDict(asked.link().partition("?")[2]))
     assert (again.tree, again.size, again.period.preset) == (asked.tree, 25, "7d")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["at=9999-12-31T23:59:59.999999Z", "from=9999-12-31T23:59:59Z", "to=0001-01-01T00:00:00Z",
+     "range=all&older=253402300799999999.d3a74da6d1314b038116b715b356e12e"],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/requests", "/requests/live", "/requests/summary"])
+def test_the_ends_of_time_have_pages_too(looking, path, query):
+    assert looking.get(f"{path}?{query}").status_code in (200, 204)
