@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from accounts_app import entrance
 from helicone_site import system
 
 handler404 = "helicone_site.not_found.not_found"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("system", system.system, name="system"),
+    path("admin/login/", entrance.admin_login),
     path("admin/", admin.site.urls),
     path("", include("accounts_app.urls")),
     path("", include("requests_app.urls")),
