@@ -179,7 +179,7 @@ def test_the_costliest_way_leads_to_where_the_money_went():
         step(1, "/plan", cost_nano_usd=3), step(2, "/job", cost_nano_usd=1, at=1),
         step(3, "/job/cheap", cost_nano_usd=2, at=2), step(4, "/job/dear", cost_nano_usd=9, at=3),
     ])  # fmt: skip
-    assert [tree.nodes[index].label for index in sorted(tree.costliest)] == ["", "work", "dear"]
+    assert [tree.nodes[index].label for index in sorted(tree.costliest)] == ["", "job", "dear"]
 
 
 def test_the_costliest_way_stops_at_a_node_dearer_than_all_below_it():
