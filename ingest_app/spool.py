@@ -196,12 +196,13 @@ class Writer:
         return batch, False
 
     def _commit(self, batch: list[_Put]) -> None:
-        accepted = batch if self._room() else [put for put in batch if put.record.kind is Kind.END]
+        accepted: list[_Put] = []
         error: Exception | None = None
         try:
+            accepted = batch if self._room() else [put for put in batch if put.record.kind is Kind.END]
             if accepted:
                 self._insert([put.record for put in accepted])
-        except sqlite3.Error as raised:
+        except (sqlite3.Error, OSError) as raised:
             error = raised
         kept = set() if error else {id(put) for put in accepted}
         refusal = SpoolUnavailable(str(error or "the spool is full"))

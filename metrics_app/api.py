@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, ClassVar, cast
 
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +18,7 @@ from rest_framework.views import APIView
 
 from accounts_app.permissions import ApiKeyAuthentication, MayRead, caller_of
 from lib.clock import now
+from lib.json_parser import AnyJSON
 from llm.providers import by_slug
 from metrics_app import question as questions
 from metrics_app.api_bodies import (
@@ -54,18 +54,12 @@ SERIES_KEYS = (FILTER, TIMES, INCREMENT, ZONE)
 TABLE_KEYS = (FILTER, TIMES, OFFSET, LIMIT)
 
 
-class AnyJSONParser(JSONParser):
-    """JSON whatever the content type says: half of all clients forget it."""
-
-    media_type = "*/*"
-
-
 class Endpoint(APIView):
     """A question in JSON. What it answers with is `data`."""
 
     authentication_classes = (ApiKeyAuthentication,)
     permission_classes = (MayRead,)
-    parser_classes = (AnyJSONParser,)
+    parser_classes = (AnyJSON,)
     renderer_classes = (JSONRenderer,)
     keys: ClassVar[Sequence[Key]] = RANGE_KEYS
 

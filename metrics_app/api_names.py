@@ -279,8 +279,10 @@ class _Top(Endpoint):
     def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
         asked = ranged(organization_id, {**body, "filter": "all"}, self.metric, "requests")
         # One more: "absent" may be among them.
-        question = replace(asked, dimensions=(PROPERTY + path["property_key"].lower(),), order=f"-{self.metric}", limit=TOP + 1,
-                           has_rest=True)  # fmt: skip
+        question = replace(
+            asked, dimensions=(PROPERTY + path["property_key"].lower(),), order=f"-{self.metric}", limit=TOP + 1,
+            has_rest=True,
+        )  # fmt: skip
         rows = [row for row in self.ask(question).rows if row.values[0] is not None]
         named = [row for row in rows if row.values[0] is not OTHER]
         others = [self.value(row) or 0 for row in (*named[TOP:], *(row for row in rows if row.values[0] is OTHER))]

@@ -120,6 +120,22 @@ def test_a_full_spool_refuses_new_work_but_still_ends_what_began(tmp_path: Path)
     writer.close()
 
 
+def test_a_disk_that_tells_nothing_refuses_a_put_and_stops_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(_: object) -> None:
+        raise OSError("stale handle")
+
+    writer = open_writer(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("ingest_app.spool.shutil.disk_usage", no_answer)
+        with pytest.raises(SpoolUnavailable):
+            writer.put(records.whole(chat(1))).result(5)
+    time.sleep(1.1)
+    writer.put(records.whole(chat(2))).result(5)
+    writer.close()
+
+
 def test_a_batch_ends_at_its_bytes_but_never_before_one_entry(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     for _ in range(3):
