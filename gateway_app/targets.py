@@ -28,7 +28,8 @@ METADATA_ADDRESSES: frozenset[Address] = frozenset(
 )  # fmt: skip
 """Where clouds answer anybody inside with credentials: never called, whatever the settings say."""
 METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata", "instance-data"})
-NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -167,8 +168,11 @@ def inner_addresses(address: Address) -> tuple[Address, ...]:
         return (address,)
     if address.ipv4_mapped is not None:
         return (address.ipv4_mapped,)
-    if any(address in network for network in NAT64) or (int(address) >> 32 == 0 and int(address) > 1):
-        return (ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF),)
+    last = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    if address in NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
+        return (last,)
+    if address in LOCAL_NAT64:
+        return (address, last)
     carried = [address.sixtofour] if address.sixtofour else list(address.teredo or ())
     return (address, *carried)
 

@@ -17,7 +17,7 @@ ODD_LEAVES = st.one_of(
     leaves_of("model", filters.WORDED, ODD),
     leaves_of("cached", ("=", "!="), st.booleans()),
     ODD.map(lambda words: Leaf("q", "~", words)),
-    st.tuples(ODD.filter(bool), ODD).map(lambda pair: Leaf("property", "=", pair[1], pair[0])),
+    st.tuples(ODD.filter(bool), ODD).map(lambda pair: filters.leaf("property", "=", pair[1], name=pair[0])),
     st.sampled_from(["*", "!*", ">5", "=x", "like:a", "OR", "AND", "-a", "a:b", '"', "(", "~", "like", ">"]).map(
         lambda text: Leaf("user", "=", text)
     ),
