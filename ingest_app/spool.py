@@ -117,7 +117,7 @@ def prepare(folder: Path) -> None:
 
 class _Put(NamedTuple):
     record: Record
-    done: Future[None] | asyncio.Future[None] | None
+    done: Future[None] | asyncio.Future[None]
 
 
 class Writer:
@@ -155,10 +155,6 @@ class Writer:
 
     async def put_durably(self, record: Record) -> None:
         await self.put_soon(record)
-
-    def put_unwatched(self, record: Record) -> None:
-        """For pieces: nobody waits; a failure shows in the exchange they belong to."""
-        self._queue.put(_Put(record, None))
 
     def close(self) -> None:
         """Writes out what was put, then lets go of the lock. A second time does nothing."""
@@ -206,7 +202,7 @@ class Writer:
             error = raised
         kept = set() if error else {id(put) for put in accepted}
         refusal = SpoolUnavailable(str(error or "the spool is full"))
-        _settle([(put.done, None if id(put) in kept else refusal) for put in batch if put.done is not None])
+        _settle([(put.done, None if id(put) in kept else refusal) for put in batch])
 
     def _insert(self, records: Sequence[Record]) -> None:
         connection = self._connection

@@ -25,6 +25,8 @@ LAST_SECONDS = 10**11
 
 
 class Invalid(Exception):
+    """The body is not what the endpoint takes; `details` by place."""
+
     def __init__(self, details: Mapping[str, Mapping[str, Any]]) -> None:
         super().__init__("Validation Failed")
         self.details = details

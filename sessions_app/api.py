@@ -25,6 +25,7 @@ from accounts_app.permissions import ApiKeyAuthentication, Caller, MayRead
 from lib.bins import Bin, histogram, kept_range
 from lib.clock import EPOCH, now
 from lib.json_parser import AnyJSON
+from metrics_app.api_bodies import PERCENTILES, Invalid, Refused, is_boolean, is_number
 from requests_app import filter_json
 from requests_app.filters import EVERYTHING, FilterError, Node
 from requests_app.queries import TooSlow
@@ -34,19 +35,6 @@ from sessions_app.queries import storable
 MOST_NAMES = 50
 NAMES_REACH = timedelta(days=150)
 LARGEST_LIMIT = 1000
-PERCENTILES = {"p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
-
-
-class Invalid(Exception):
-    """The body is not what the endpoint takes; `details` by place."""
-
-    def __init__(self, details: Mapping[str, Mapping[str, Any]]) -> None:
-        super().__init__("Validation Failed")
-        self.details = details
-
-
-class Refused(Exception):
-    """The body is well formed and asks for what there is not."""
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------
@@ -56,17 +44,9 @@ def _text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-
-
-def _boolean(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
 def _times(value: Any) -> bool:
     keys = {"startTimeUnixMs", "endTimeUnixMs"}
-    return isinstance(value, dict) and value.keys() == keys and all(_number(each) for each in value.values())
+    return isinstance(value, dict) and value.keys() == keys and all(is_number(each) for each in value.values())
 
 
 def _percentile(value: Any) -> bool:
@@ -92,16 +72,16 @@ SESSION_KEYS = (
     Key("search", _text, "invalid string value", True),
     Key("timeFilter", _times, _TIMES, True),
     Key("nameEquals", _text, "invalid string value"),
-    Key("timezoneDifference", _number, "invalid float number", True),
+    Key("timezoneDifference", is_number, "invalid float number", True),
     Key("filter", _anything, "", True),
-    Key("offset", _number, "invalid float number"),
-    Key("limit", _number, "invalid float number"),
+    Key("offset", is_number, "invalid float number"),
+    Key("limit", is_number, "invalid float number"),
 )
 NAME_KEYS = (
     Key("nameContains", _text, "invalid string value", True),
-    Key("timezoneDifference", _number, "invalid float number", True),
+    Key("timezoneDifference", is_number, "invalid float number", True),
     Key("pSize", _percentile, f"should be one of the following; {sorted(PERCENTILES)}"),
-    Key("useInterquartile", _boolean, "invalid boolean value"),
+    Key("useInterquartile", is_boolean, "invalid boolean value"),
     Key("timeFilter", _times, _TIMES),
     Key("filter", _anything, ""),
 )

@@ -45,8 +45,8 @@ def test_bodies_are_what_begin_pieces_and_end_carry(tmp_path: Path) -> None:
     exchange = chat(1)
     body = exchange.response.data
     writer.put(records.begin(opening(exchange)))
-    writer.put_unwatched(records.piece(exchange.id, response=body[:10]))
-    writer.put_unwatched(records.piece(exchange.id, response=body[10:20]))
+    writer.put(records.piece(exchange.id, response=body[:10]))
+    writer.put(records.piece(exchange.id, response=body[10:20]))
     reader = Reader(tmp_path)
     assert reader.take(limit=10) == []
     end = replace(ending(exchange), response=replace(exchange.response, data=body[20:]))
