@@ -80,8 +80,31 @@ class Usage:
     reasoning_tokens: int | None = None
     input_audio_tokens: int | None = None
     output_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
+    output_image_tokens: int | None = None
     web_searches: int | None = None
+    images: int | None = None
+    """Images made, where they and not their tokens are charged."""
+    audio_ms: int | None = None
+    """Length of the audio heard, where its minutes are charged."""
+    characters: int | None = None
+    """Characters spoken, where they are charged."""
+    search_units: int | None = None
+    """Searches of a rerank call."""
+    billed_input_tokens: int | None = None
+    billed_output_tokens: int | None = None
+    """What the provider says it charges for, where that differs from the counts (Cohere)."""
     sent: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Token counts nobody told, guessed from the text. Never summed with told ones, never charged."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    method: str = ""
+    """How it was made, as a reader should see it: `characters / 4`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +117,8 @@ class Reading:
     request_model: str | None = None
     response_model: str | None = None
     usage: Usage = field(default_factory=Usage)
+    estimate: Estimate | None = None
+    """Only where the usage is missing."""
     is_stream: bool = False
     finish_reason: str | None = None
     provider_response_id: str | None = None
@@ -167,6 +192,8 @@ class Charge:
     reason: str
     """`price`, `provider`, `client`, or why not: `no_price`, `no_usage`, `no_model`, `not_a_model_call`, `failed`."""
     price_id: int | None = None
+    estimated_nano_usd: int | None = None
+    """What the reading's estimate would cost; stands apart and is in no sum."""
 
 
 @dataclass(frozen=True, slots=True)
