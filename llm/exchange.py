@@ -108,6 +108,25 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanFacts:
+    """What a span's attributes say beside its model call; they fill what its exchange left open."""
+
+    name: str = ""
+    provider: str = ""
+    """Slug of a TOML in llm/providers; empty where the span names none."""
+    session_id: str | None = None
+    session_name: str | None = None
+    session_path: str | None = None
+    end_user_id: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    prompt_id: str | None = None
+    prompt_version: str | None = None
+    time_to_first_token_ms: int | None = None
+    reported: Usage | None = None
+    """Totals over its children, as an agent or chain reports them: shown, never counted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What the bytes of an exchange say. Every field has a value that means "not told"."""
 
@@ -136,6 +155,8 @@ class Reading:
     """Names of the tools the reply calls, in order."""
     folded_response: bytes | None = None
     """JSON of the body a stream would have been; None where the reply was no stream or could not be folded."""
+    span: SpanFacts | None = None
+    """Only of door `otlp` and of logged steps that are spans."""
     problems: tuple[Problem, ...] = ()
 
 
