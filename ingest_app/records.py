@@ -16,7 +16,7 @@ import orjson
 
 from ingest_app.spool import Entry, Kind, Record
 from lib.clock import from_microseconds, microseconds
-from llm.exchange import STATUS_INTERRUPTED, Attribution, Body, Exchange, Problem, Reading, Usage
+from llm.exchange import STATUS_INTERRUPTED, Attribution, Body, Estimate, Exchange, Problem, Reading, Usage
 
 VERSION = 1
 T = TypeVar("T")
@@ -221,6 +221,7 @@ def _reading(facts: Mapping[str, Any]) -> Reading:
     return _known(Reading, {
         **facts,
         "usage": _known(Usage, facts["usage"]),
+        "estimate": _known(Estimate, facts["estimate"]) if facts.get("estimate") else None,
         "tool_calls": tuple(facts["tool_calls"]),
         "folded_response": None if folded is None else folded.encode(),
         "problems": tuple(Problem(**problem) for problem in facts["problems"]),

@@ -198,6 +198,22 @@ def _tokens(row: RequestRow) -> dict[str, int | None]:
     }
 
 
+def _usd(nano: int | None) -> float | None:
+    return None if nano is None else nano / 1e9
+
+
+def _estimate(row: RequestRow) -> dict[str, Any] | None:
+    """Ours: what the counts would be where nobody told them; beside the counts, never in them."""
+    if row.estimate_method is None:
+        return None
+    return {
+        "prompt_tokens": row.estimated_input_tokens,
+        "completion_tokens": row.estimated_output_tokens,
+        "cost": _usd(row.estimated_cost_nano_usd),
+        "method": row.estimate_method,
+    }
+
+
 def _properties(row: RequestRow) -> dict[str, str]:
     """A session is three properties in Helicone's world."""
     session = {
@@ -232,7 +248,8 @@ def _helicone_request(row: RequestRow, request_id: str) -> dict[str, Any]:
         "delay_ms": row.duration_ms,
         "time_to_first_token": row.time_to_first_token_ms,
         **_tokens(row),
-        "cost": None if row.cost_nano_usd is None else row.cost_nano_usd / 1e9,
+        "cost": _usd(row.cost_nano_usd),
+        "estimate": _estimate(row),
         "prompt_id": row.prompt_id or "",
         "prompt_version": row.prompt_version or "",
         "llmSchema": None,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from llm.exchange import Usage
 from llm.pricing import BadPrice, Line, explain
 from requests_app import prices, telling
+from requests_app.columns import usage_of
 from requests_app.rows import RequestRow
 
 
@@ -29,22 +29,7 @@ def bill(row: RequestRow) -> Bill:
     since = f", since {found.starts_at:%Y-%m-%d}" if found.starts_at else ""
     source = f"{found.model_key} ({found.source}{since})"
     try:
-        lines = explain(found, _usage(row), at=row.requested_at, service_tier=row.service_tier)
+        lines = explain(found, usage_of(row), at=row.requested_at, service_tier=row.service_tier)
     except BadPrice as error:
         return Bill((), f"{words}; the price row cannot be read any more: {error}", source)
     return Bill(lines, words, source)
-
-
-def _usage(row: RequestRow) -> Usage:
-    return Usage(
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        cache_read_tokens=row.cache_read_tokens,
-        cache_write_tokens=row.cache_write_tokens,
-        cache_write_1h_tokens=row.cache_write_1h_tokens,
-        reasoning_tokens=row.reasoning_tokens,
-        input_audio_tokens=row.input_audio_tokens,
-        output_audio_tokens=row.output_audio_tokens,
-        web_searches=row.web_searches,
-        sent=row.usage,
-    )

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from lib import zstd
-from llm.exchange import Body, Exchange, PricedExchange, Problem, Reading, Usage
+from llm.exchange import Body, Charge, Estimate, Exchange, PricedExchange, Problem, Reading, Usage
 from llm.frames import decoded
 from requests_app.rows import BodyRow, RequestRow
 
@@ -16,6 +16,11 @@ COUNTS = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
     "reasoning_tokens", "input_audio_tokens", "output_audio_tokens", "web_searches",
 )  # fmt: skip
+PARTS = (
+    "input_image_tokens", "output_image_tokens", "images", "audio_ms", "characters", "search_units",
+    "billed_input_tokens", "billed_output_tokens",
+)  # fmt: skip
+"""Counts few calls have; they share the column `usage_parts`."""
 LONGEST_TEXT = 2_000
 """Longest free text of a row, in characters; bodies have their own table."""
 LONGEST_NAME = 500
@@ -74,6 +79,7 @@ def row_of(priced: PricedExchange) -> RequestRow:
         **_passed(exchange),
         **_attributed(exchange, reading),
         **_counted(reading.usage),
+        **_estimated(reading.estimate, charge),
     )
 
 
@@ -113,7 +119,28 @@ def _attributed(exchange: Exchange, reading: Reading) -> dict[str, Any]:
 
 
 def _counted(usage: Usage) -> dict[str, Any]:
-    return {"usage": usage.sent, **{name: integer(getattr(usage, name)) for name in COUNTS}}
+    parts = {name: value for name in PARTS if (value := integer(getattr(usage, name))) is not None}
+    return {
+        "usage": usage.sent, "usage_parts": parts or None,
+        **{name: integer(getattr(usage, name)) for name in COUNTS},
+    }  # fmt: skip
+
+
+def _estimated(estimate: Estimate | None, charge: Charge) -> dict[str, Any]:
+    guess = estimate or Estimate()
+    return {
+        "estimated_input_tokens": integer(guess.input_tokens),
+        "estimated_output_tokens": integer(guess.output_tokens),
+        "estimated_cost_nano_usd": integer(charge.estimated_nano_usd, LARGEST_COST),
+        "estimate_method": text(guess.method),
+    }
+
+
+def usage_of(row: RequestRow) -> Usage:
+    """The usage a row was made of."""
+    told = {name: getattr(row, name) for name in COUNTS}
+    parts = {name: (row.usage_parts or {}).get(name) for name in PARTS}
+    return Usage(**told, **parts, sent=row.usage)
 
 
 def body_row_of(priced: PricedExchange) -> BodyRow:

@@ -20,7 +20,8 @@ CSV_COLUMNS = (
     "status", "error_type", "error_message", "finish_reason", "is_stream", "cached", "duration_ms",
     "time_to_first_token_ms", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
     "reasoning_tokens", "cost_usd", "cost_reason", "end_user_id", "session_id", "session_path", "session_name",
-    "prompt_id", "properties", "scores", "request_preview", "response_preview",
+    "prompt_id", "properties", "scores", "request_preview", "response_preview", "estimated_input_tokens",
+    "estimated_output_tokens", "estimated_cost_usd", "estimate_method",
 )  # fmt: skip
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet takes text that begins so for a formula."""
@@ -61,8 +62,9 @@ def _facts(row: RequestRow) -> dict[str, Any]:
     facts = asdict(row)
     facts["requested_at"] = row.requested_at.isoformat(timespec="microseconds").replace("+00:00", "Z")
     facts["id"] = str(row.id)
-    nano = facts.pop("cost_nano_usd")
-    facts["cost_usd"] = None if nano is None else f"{(Decimal(nano) / 10**9).normalize():f}"
+    for name in ("cost", "estimated_cost"):
+        nano = facts.pop(f"{name}_nano_usd")
+        facts[f"{name}_usd"] = None if nano is None else f"{(Decimal(nano) / 10**9).normalize():f}"
     for ours in ("organization_id", "amended", "price_id", "api_key_id"):
         facts.pop(ours)
     return facts
@@ -78,6 +80,8 @@ def _lines(batch: Sequence[RequestRow], *, has_bodies: bool) -> Iterator[dict[st
     for row in batch:
         facts = _facts(row)
         facts["cost_usd"] = None if row.cost_nano_usd is None else row.cost_nano_usd / 1e9
+        if row.estimated_cost_nano_usd is not None:
+            facts["estimated_cost_usd"] = row.estimated_cost_nano_usd / 1e9
         if has_bodies:
             facts |= _sides(bodies.read(stored.get(row.id)))
         yield facts

@@ -42,9 +42,17 @@ class RequestRow:
     output_audio_tokens: int | None
     web_searches: int | None
     usage: Mapping[str, Any] | None
+    """The provider's own object, untouched."""
+    usage_parts: Mapping[str, int] | None
+    """The rare counts, by their names in llm.exchange.Usage: images, audio_ms, characters, …; those told."""
     cost_nano_usd: int | None
     cost_reason: str
     price_id: int | None
+    estimated_input_tokens: int | None
+    estimated_output_tokens: int | None
+    estimated_cost_nano_usd: int | None
+    """Guesses where the counts were not told: shown as guesses, in no sum, never charged."""
+    estimate_method: str | None
     end_user_id: str | None
     session_id: str | None
     session_path: str | None

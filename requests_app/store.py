@@ -28,13 +28,14 @@ FIRST_MONDAY = datetime(2000, 1, 3, tzinfo=UTC)
 WEEKS_AHEAD = 4
 
 COLUMNS = tuple(f.name for f in fields(RequestRow))
-JSON_COLUMNS = ("usage", "properties", "scores", "amended")
+JSON_COLUMNS = ("usage", "usage_parts", "properties", "scores", "amended")
 TYPES = {
     "organization_id": "int8", "requested_at": "timestamptz", "id": "uuid", "status": "int2", "is_stream": "bool",
     "cached": "bool", "duration_ms": "int4", "time_to_first_token_ms": "int4", "input_tokens": "int4",
     "output_tokens": "int4", "cache_read_tokens": "int4", "cache_write_tokens": "int4",
     "cache_write_1h_tokens": "int4", "reasoning_tokens": "int4", "input_audio_tokens": "int4",
     "output_audio_tokens": "int4", "web_searches": "int4", "cost_nano_usd": "int8", "price_id": "int8",
+    "estimated_input_tokens": "int4", "estimated_output_tokens": "int4", "estimated_cost_nano_usd": "int8",
     "api_key_id": "int8", "threat": "bool", "request_bytes": "int4", "response_bytes": "int4",
     "tool_calls": "text[]", "problems": "text[]", **dict.fromkeys(JSON_COLUMNS, "jsonb"),
 }  # fmt: skip

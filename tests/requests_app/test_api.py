@@ -54,7 +54,7 @@ def test_a_request_has_helicones_fields_and_meanings(ask, acme):
         "request_model": "gpt-4o", "model_override": None, "helicone_user": None, "provider": "OPENAI",
         "delay_ms": 1202, "time_to_first_token": 310, "total_tokens": 924, "prompt_tokens": 700,
         "completion_tokens": 72, "prompt_cache_read_tokens": 100, "prompt_cache_write_tokens": 12,
-        "reasoning_tokens": 40, "prompt_audio_tokens": None, "completion_audio_tokens": None, "cost": 0.000172,
+        "reasoning_tokens": 40, "prompt_audio_tokens": None, "completion_audio_tokens": None, "cost": 0.000172, "estimate": None,
         "prompt_id": "", "prompt_version": "", "llmSchema": None, "country_code": "DE", "asset_ids": [],
         "asset_urls": None, "scores": {"helicone-score-feedback": 1}, "assets": [],
         "target_url": "https://api.openai.com/v1/chat/completions", "model": "gpt-4o",
