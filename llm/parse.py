@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -23,7 +23,7 @@ _KINDS_BY_PATH: Final = (
     ("/moderations", "moderation"), ("/rerank", "rerank"), ("/count_tokens", "count"), ("counttokens", "count"),
 )
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
-_PATH_MODEL: Final = re.compile(r"/(?:engines|deployments|models?)/([^/:?]+)")
+_PATH_MODEL: Final = re.compile(r"/(?:engines|deployments|models?)/([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE)
 
 
 def parse(exchange: Exchange) -> Reading:
@@ -105,7 +105,8 @@ def _finished(
     return replace(
         reading,
         dialect=name,
-        request_model=reading.request_model or _path_model(call.path),
+        request_model=reading.request_model or _path_model(exchange),
+        response_model=reading.response_model if reading.kind != "other" else None,
         is_stream=bool(came.events) or (call.request.get("stream") is True and came.shape == "empty"),
         error_type=error_type or reading.error_type,
         error_message=error_message or reading.error_message,
@@ -160,9 +161,10 @@ def _error(call: Call, came: Payload, *, problems: list[Problem]) -> tuple[str |
     return errors.of(body, call.response_headers) if body else (None, None)
 
 
-def _path_model(path: str) -> str | None:
-    found = _PATH_MODEL.search(path)
-    return found[1] if found else None
+def _path_model(exchange: Exchange) -> str | None:
+    """The model an address names, where something is asked of it: `/models/x` is also where models are looked up."""
+    found = _PATH_MODEL.search(urlsplit(exchange.url).path) if exchange.method == "POST" else None
+    return unquote(found[1]) if found else None
 
 
 def _unknown(call: Call) -> Reading:

@@ -1,8 +1,11 @@
-"""Recorded traffic of the OpenAI family and of Anthropic is read to the token and priced to the nano-dollar."""
+"""Recorded traffic of every provider is read to the token and priced to the nano-dollar, by both doors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,38 +13,46 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from ingest_app.envelopes import helicone_log
+from ingest_app.posting import Posting
 from llm.exchange import Exchange, Reading
 from llm.parse import parse
 from llm.pricing import PriceBook, PriceRow, total
 from requests_app import prices
-from tests.wire.exchanges import of_record, recorded
+from tests.wire.exchanges import NOON, of_record, recorded
+from tests.wire.keys import EXCEPTIONS, Different, difference
 
 CORPUS = Path(settings.CORPUS_DIR) / "open.jsonl.gz"
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="recorded traffic is not here (CORPUS_DIR)")
 
-ENDPOINTS = frozenset({
-    "chat.completions", "completions", "responses", "responses.compact", "responses.retrieve",
-    "responses.input_tokens", "messages", "messages.count_tokens", "embeddings",
+NOT_YET_READ: frozenset[str] = frozenset({
+    "anthropic complete", "bedrock converse", "bedrock converse-stream", "bedrock count-tokens", "bedrock invoke",
+    "bedrock invoke-with-response-stream", "cohere chat", "cohere embeddings", "cohere generate",
+    "google batchEmbedContents", "google countTokens", "google generateContent",
+    "google streamGenerateContent",
+    "google-vertex countTokens", "google-vertex embedContent", "google-vertex generateContent", "google-vertex predict",
+    "google-vertex streamGenerateContent", "ollama ollama.chat", "ollama ollama.generate",
+    "openai audio.transcriptions", "openai audio.translations", "openai chat.completions", "openai images.edits",
+    "openai other.realtime", "openai threads.runs", "openrouter chat.completions",
+    "pydantic-gateway generateContent", "replicate predictions",
+    "snowflake chat.completions", "voyage rerank", "watsonx watsonx.generation", "xai chat.completions",
 })
-FACTS = {
-    "input_tokens": "prompt_tokens_total", "output_tokens": "completion_tokens_total",
-    "cache_read_tokens": "cache_read_tokens", "cache_write_tokens": "cache_write_tokens",
-    "cache_write_1h_tokens": "cache_write_1h_tokens", "reasoning_tokens": "reasoning_tokens",
-    "input_audio_tokens": "audio_input_tokens", "output_audio_tokens": "audio_output_tokens",
-}
-BY_NATIVE_DIALECT = frozenset({"cohere"})
-"""Providers whose embeddings are no OpenAI shape."""
-KEY_IS_WRONG = frozenset({
-    "azure-f3f74c4cb4e1",  # error_type 400: the key took `error.status`, a number, where `type` is null
-})
+"""Endpoints whose dialect is still to be written: they must differ from the key, so that this set shrinks to none."""
 NOT_BILLED_AGAIN = "responses.retrieve"
 """Looking a response up tells its usage once more; the call that made it was billed."""
 
 
-@pytest.fixture(scope="module")
-def records() -> list[dict[str, Any]]:
-    found = [record for record in recorded(CORPUS) if record["endpoint"] in ENDPOINTS]
-    return [record for record in found if record["provider"] not in BY_NATIVE_DIALECT]
+def _endpoint(record: Mapping[str, Any]) -> str:
+    return f"{record['provider']} {record['endpoint']}"
+
+
+@functools.cache
+def endpoints() -> dict[str, list[dict[str, Any]]]:
+    """{"provider endpoint": its records}."""
+    found = defaultdict(list)
+    for record in recorded(CORPUS) if CORPUS.exists() else ():
+        found[_endpoint(record)].append(record)
+    return dict(found)
 
 
 @pytest.fixture(scope="module")
@@ -54,43 +65,44 @@ def book() -> PriceBook:
     )
 
 
-def read_as(reading: Reading) -> dict[str, Any]:
-    facts = {theirs: getattr(reading.usage, ours) for ours, theirs in FACTS.items()}
-    return {
-        **facts,
-        "request_model": reading.request_model,
-        "response_model": reading.response_model,
-        "finish_reason": reading.finish_reason,
-        "error_type": reading.error_type,
-        "stream_truncated": any(problem.code == "stream_truncated" for problem in reading.problems),
+# --- two doors --------------------------------------------------------------------------------------------------------
+
+
+def by_gateway(record: Mapping[str, Any]) -> Exchange:
+    return of_record(record)
+
+
+def by_log(record: Mapping[str, Any]) -> Exchange | None:
+    """The same call as its client would log it afterwards; None where a side is no text or the request no object."""
+    asked, came = record["request"], record["response"]
+    sides = (asked, came)
+    if asked["method"] != "POST" or any(side.get("body_encoding") for side in sides) or not came.get("body"):
+        return None
+    request = _object(asked["body"])
+    if request is None:
+        return None
+    reply = _object(came["body"])
+    told = {"textBody": came["body"]} if reply is None else {"json": reply}
+    headers = {name: value for name, value in came["headers"].items() if isinstance(value, str)}
+    document = {
+        "providerRequest": {"url": asked["url"], "json": request, "meta": {}},
+        "providerResponse": {**told, "status": came["status"], "headers": headers},
+        "timing": {"startTime": {"seconds": int(NOON.timestamp()), "milliseconds": 0},
+                   "endTime": {"seconds": int(NOON.timestamp()) + 1, "milliseconds": 0}},
     }
+    (logged,) = helicone_log.split(Posting("/custom/v1/log", {}, json.dumps(document).encode(), 1, 1, NOON))
+    return logged.exchange
 
 
-def said_by_key(truth: Mapping[str, Any]) -> dict[str, Any]:
-    said = {theirs: truth[theirs] for theirs in FACTS.values()}
-    return {
-        **said,
-        "request_model": truth["request_model"],
-        "response_model": truth["response_model"] or None,
-        "finish_reason": truth["finish_reason"],
-        "error_type": truth["error_type"],
-        "stream_truncated": bool(truth["stream_truncated"]),
-    }
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
-def test_recorded_calls_are_read_as_their_key_says(records):
-    assert len(records) > 1000
-    different = {}
-    for record in records:
-        ours, theirs = read_as(parse(of_record(record))), said_by_key(record["truth"])
-        if ours != theirs and record["id"] not in KEY_IS_WRONG:
-            different[record["id"]] = {key: (ours[key], theirs[key]) for key in ours if ours[key] != theirs[key]}
-    assert different == {}
-
-
-def test_recorded_calls_never_trip_the_reader(records):
-    problems = {record["id"]: parse(of_record(record)).problems for record in records}
-    assert {key for key, found in problems.items() if any(problem.code == "unreadable" for problem in found)} == set()
+# --- cost -------------------------------------------------------------------------------------------------------------
 
 
 def token_cost(book: PriceBook, exchange: Exchange, reading: Reading) -> int | None:
@@ -112,24 +124,58 @@ def agreed(refs: Mapping[str, Any]) -> float | None:
     return float(other) * 1e9
 
 
-def test_recorded_calls_cost_what_both_references_say(records, book):
-    different, compared = {}, 0
+def cost_difference(book: PriceBook, exchange: Exchange, reading: Reading, record: Mapping[str, Any]) -> Different:
+    expected = agreed(record["cost_refs"])
+    if expected is None or record["endpoint"] == NOT_BILLED_AGAIN:
+        return {}
+    cost = token_cost(book, exchange, reading)
+    is_same = cost is not None and abs(cost - expected) <= 1 + 1e-6 * expected
+    return {} if is_same else {"cost": (cost, expected)}
+
+
+# --- everything -------------------------------------------------------------------------------------------------------
+
+
+def differences(records: Iterable[Mapping[str, Any]], door: Any, book: PriceBook) -> dict[str, Different]:
+    """{record: what is read otherwise than its key says}, without the exceptions."""
+    found = {}
     for record in records:
-        expected = agreed(record["cost_refs"])
-        if expected is None or record["endpoint"] == NOT_BILLED_AGAIN:
+        if (exchange := door(record)) is None:
             continue
-        exchange = of_record(record)
-        cost = token_cost(book, exchange, parse(exchange))
-        compared += 1
-        if cost is None or abs(cost - expected) > 1 + 1e-6 * expected:
-            different[record["id"]] = (cost, expected)
-    assert compared > 600
-    assert different == {}
+        reading = parse(exchange)
+        different = difference(exchange, reading, record["truth"]) | cost_difference(book, exchange, reading, record)
+        if unexplained := {key: pair for key, pair in different.items() if key not in EXCEPTIONS.get(record["id"], {})}:
+            found[record["id"]] = unexplained
+    return found
 
 
-def test_costs_that_providers_declare_are_taken_from_them(records):
-    declared = [record for record in records if record["truth"]["provider_cost_usd"]]
-    assert declared
-    for record in declared:
-        expected = record["truth"]["provider_cost_usd"] * 1e9
-        assert parse(of_record(record)).provider_cost_nano_usd == pytest.approx(expected, abs=1)
+def table(found: Mapping[str, Different]) -> str:
+    """Mismatches for people: how often each fact differs, then each."""
+    facts = Counter(fact for different in found.values() for fact in different)
+    rows = [f"{identifier}: " + "; ".join(f"{fact}: we {pair[0]!r}, key {pair[1]!r}" for fact, pair in each.items())
+            for identifier, each in found.items()]
+    return "\n".join(["", *(f"{number:4} × {fact}" for fact, number in facts.most_common()), *rows])
+
+
+@pytest.mark.parametrize("door", [by_gateway, by_log], ids=["gateway", "log"])
+@pytest.mark.parametrize("endpoint", sorted(endpoints()) or ["none"])
+def test_recorded_calls_are_read_and_priced_as_their_key_says(endpoint, door, book):
+    found = differences(endpoints()[endpoint], door, book)
+    if endpoint in NOT_YET_READ:
+        assert found or door is by_log, f"{endpoint} is read now: take it out of NOT_YET_READ"
+    else:
+        assert not found, table(found)
+
+
+def test_recorded_calls_never_trip_the_reader():
+    problems = {record["id"]: parse(of_record(record)).problems for group in endpoints().values() for record in group}
+    assert len(problems) > 1900
+    assert {key for key, found in problems.items() if any(problem.code == "unreadable" for problem in found)} == set()
+
+
+def test_every_exception_is_still_needed(book):
+    listed = {record["id"]: record for group in endpoints().values() for record in group if record["id"] in EXCEPTIONS}
+    for identifier, reasons in EXCEPTIONS.items():
+        exchange = of_record(listed[identifier])
+        different = difference(exchange, parse(exchange), listed[identifier]["truth"])
+        assert reasons.keys() <= different.keys() or _endpoint(listed[identifier]) in NOT_YET_READ
