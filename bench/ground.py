@@ -1,15 +1,20 @@
-"""A ground of many rows for benchmarks: a company's calls over thirty days, put through the real store and counts."""
+"""A ground of many rows for benchmarks: a company's calls over thirty days, put through the real store and counts.
+
+Two thirds of the calls are turns of a session's conversation, of one user; the rest stand alone. See `bodies.py` for
+what is said. Half come through the gateway, with headers.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-import orjson
 import psycopg
 
+from bench.bodies import Company, Said, Talk
 from lib.clock import uuid7
 from llm.exchange import Attribution, Body, Charge, Exchange, PricedExchange, Reading, Usage
 from metrics_app import fold
@@ -21,7 +26,7 @@ DAYS = 30
 BATCH = 2_000
 BODY_EVERY = 10
 """Bodies on one row in so many, as the targets say."""
-TEXTS = 400
+PREVIEW = 160
 MODELS = (
     ("openai", "gpt-4o-mini-2024-07-18", 150, 600, 30), ("openai", "gpt-4o-2024-08-06", 2500, 10000, 18),
     ("openai", "gpt-4.1-2025-04-14", 2000, 8000, 8), ("openai", "gpt-4.1-mini-2025-04-14", 400, 1600, 10),
@@ -38,74 +43,101 @@ PROPERTIES = (("environment", 3), ("feature", 40), ("team", 12), ("version", 100
 
 def exchanges(count: int, *, organization_id: int, seed: int, until: datetime) -> Iterator[PricedExchange]:
     """`count` priced calls in the order of their time, the last at `until`."""
-    chance = random.Random(seed)
-    texts = [_text(chance, 3400) for _ in range(TEXTS)]
+    calls = Calls(organization_id, seed)
     start = until - timedelta(days=DAYS)
     step = timedelta(days=DAYS) / max(count, 1)
-    shares = [model[4] for model in MODELS]
     for number in range(count):
-        at = start + step * number + timedelta(microseconds=chance.randrange(900))
-        yield _one(chance, at, organization_id, number, chance.choices(MODELS, shares)[0], texts)
+        yield calls.make(number, start + step * number + timedelta(microseconds=calls.chance.randrange(900)))
 
 
-def _one(
-    chance: random.Random, at: datetime, organization_id: int, number: int,
-    model: tuple[str, str, int, int, int], texts: list[str],
-) -> PricedExchange:
-    provider, name, input_price, output_price, _ = model
-    status = chance.choice(STATUSES)
-    ok = status == 200
-    given, told = int(chance.lognormvariate(6.5, 0.8)), int(chance.lognormvariate(5, 0.9))
-    duration = int(chance.lognormvariate(7, 0.7))
-    body = Body()
-    reply = Body()
-    if number % BODY_EVERY == 0:
-        body, reply = _bodies(chance, name, texts)
-    exchange = Exchange(
-        id=uuid7(at), organization_id=organization_id, requested_at=at, door="log", provider=provider, status=status,
-        url=f"https://api.{provider}.com/v1/chat/completions", duration_ms=duration,
-        time_to_first_token_ms=duration // 4 if number % 2 else None, request=body, response=reply,
-        attribution=_attribution(chance, number), api_key_id=1 + chance.randrange(20),
-    )  # fmt: skip
-    cached = given // 3 if number % 4 == 0 else 0
-    usage = Usage(given, told, cache_read_tokens=cached, reasoning_tokens=0) if ok else Usage()
-    reading = Reading(
-        dialect="openai_chat", kind="embedding" if "embedding" in name else "llm", request_model=name,
-        response_model=name if ok else None, usage=usage, is_stream=bool(number % 2),
-        finish_reason="stop" if ok else None,
-        request_preview=texts[number % TEXTS][:160], response_preview=texts[(number * 7) % TEXTS][200:360],
-    )  # fmt: skip
-    cost = given * input_price + told * output_price if ok else None
-    return PricedExchange(exchange, reading, Charge(cost, "price" if ok else "failed"))
+class Calls:
+    """One company's, one after the other."""
 
+    def __init__(self, organization_id: int, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self._organization_id = organization_id
+        self._company = Company(self.chance)
+        self._shares = [model[4] for model in MODELS]
+        self._talk: Talk | None = None
+        self._previews = [self._company.prose.text(PREVIEW) for _ in range(400)]
 
-def _attribution(chance: random.Random, number: int) -> Attribution:
-    session = number // 8 if number % 3 else None
-    return Attribution(
-        end_user_id=f"user-{int(chance.paretovariate(0.6)) % 20_000}" if number % 5 else None,
-        session_id=None if session is None else f"session-{session}",
-        session_name=None if session is None else f"flow {session % 60}",
-        session_path=None if session is None else f"/plan/{number % 8}",
-        properties={key: f"{key}-{int(many * chance.random() ** 2)}" for key, many in PROPERTIES},
-        prompt_id=f"prompt-{number % 25}" if number % 4 == 0 else None,
-    )  # fmt: skip
+    def make(self, number: int, at: datetime) -> PricedExchange:
+        chance = self.chance
+        provider, name, input_price, output_price, _ = chance.choices(MODELS, self._shares)[0]
+        status = chance.choice(STATUSES)
+        ok = status == 200
+        given, told = int(chance.lognormvariate(6.5, 0.8)), int(chance.lognormvariate(5, 0.9))
+        usage = Usage(given, told, cache_read_tokens=given // 3 if number % 4 == 0 else 0, reasoning_tokens=0)
+        user = self._user(number)
+        said = self._said(number, name, at, usage=usage if ok else None, user=user)
+        cost = given * input_price + told * output_price if ok else None
+        return PricedExchange(
+            self._exchange(number, at, provider, status=status, said=said, user=user),
+            self._reading(number, name, usage if ok else None, said),
+            Charge(cost, "price" if ok else "failed"),
+        )
 
+    def _user(self, number: int) -> str | None:
+        """One for all calls of a session. Some are there all day, most once."""
+        if number % 3 == 0 or number % 8 == 0 or self._talk is None:
+            return f"user-{int(self.chance.paretovariate(0.6)) % 20_000}" if number % 5 else None
+        return self._talk.user
 
-def _bodies(chance: random.Random, model: str, texts: list[str]) -> tuple[Body, Body]:
-    system, question, answer = texts[0][:1500], chance.choice(texts)[:1700], chance.choice(texts)[:1600]
-    asked = orjson.dumps({"model": model, "messages": [
-        {"role": "system", "content": system}, {"role": "user", "content": question},
-    ]})  # fmt: skip
-    told = orjson.dumps({"id": f"chatcmpl-{chance.getrandbits(64):x}", "object": "chat.completion", "model": model,
-                         "choices": [{"index": 0, "finish_reason": "stop",
-                                      "message": {"role": "assistant", "content": answer}}]})  # fmt: skip
-    return Body(asked, "application/json", "", len(asked)), Body(told, "application/json", "", len(told))
+    def _said(self, number: int, model: str, at: datetime, *, usage: Usage | None, user: str | None) -> Said | None:
+        """None on rows without bodies; a conversation goes on in those that have them."""
+        if number % 8 == 0 or self._talk is None:
+            self._talk = self._company.talk(user or "anonymous")
+        if number % BODY_EVERY:
+            return None
+        talk = self._talk if number % 3 else self._company.talk(user or "anonymous")
+        counts = usage or Usage()
+        tokens = (counts.input_tokens or 0, counts.cache_read_tokens or 0, counts.output_tokens or 0)
+        return self._company.call(talk, model=model, made_at=int(at.timestamp()), tokens=tokens, ok=usage is not None)
 
+    def _exchange(
+        self, number: int, at: datetime, provider: str, *, status: int, said: Said | None, user: str | None
+    ) -> Exchange:
+        chance = self.chance
+        duration = int(chance.lognormvariate(7, 0.7))
+        request, response = (said.request, said.response) if said else (b"", b"")
+        is_live = number % 2 == 0
+        asked, told = (
+            self._company.headers(made_at=int(at.timestamp()), took_ms=duration, size=len(request))
+            if said and is_live else ({}, {})
+        )  # fmt: skip
+        return Exchange(
+            id=uuid7(at), organization_id=self._organization_id, requested_at=at,
+            door="gateway" if is_live else "log", provider=provider, status=status,
+            url=f"https://api.{provider}.com/v1/chat/completions", duration_ms=duration,
+            time_to_first_token_ms=duration // 4 if number % 2 else None,
+            request=Body(request, "application/json" if said else "", "", len(request)),
+            response=Body(response, "application/json" if said else "", "", len(response)),
+            request_headers=asked, response_headers=told,
+            attribution=self._attribution(number, user), api_key_id=1 + chance.randrange(20),
+        )  # fmt: skip
 
-def _text(chance: random.Random, length: int) -> str:
-    letters = "etaoinshrdlucmfwypvbgk"
-    words = ("".join(chance.choices(letters, k=2 + int(chance.expovariate(0.35)))) for _ in range(length // 4))
-    return " ".join(words)[:length]
+    def _reading(self, number: int, name: str, usage: Usage | None, said: Said | None) -> Reading:
+        previews = self._previews
+        question = said.question[:PREVIEW] if said else previews[number % len(previews)]
+        answer = said.answer[:PREVIEW] if said else previews[number * 7 % len(previews)]
+        return Reading(
+            dialect="openai_chat", kind="embedding" if "embedding" in name else "llm", request_model=name,
+            response_model=name if usage else None,
+            usage=replace(usage, sent=said.usage if said else None) if usage else Usage(), is_stream=bool(number % 2),
+            finish_reason="stop" if usage else None, provider_response_id=said.response_id if said else None,
+            service_tier="default" if usage else None, request_preview=question, response_preview=answer,
+        )  # fmt: skip
+
+    def _attribution(self, number: int, user: str | None) -> Attribution:
+        session = number // 8 if number % 3 else None
+        return Attribution(
+            end_user_id=user,
+            session_id=None if session is None else f"session-{session}",
+            session_name=None if session is None else f"flow {session % 60}",
+            session_path=None if session is None else f"/plan/{number % 8}",
+            properties={key: f"{key}-{int(many * self.chance.random() ** 2)}" for key, many in PROPERTIES},
+            prompt_id=f"prompt-{number % 25}" if number % 4 == 0 else None,
+        )
 
 
 def load(conninfo: str, count: int, *, organization_id: int, seed: int, until: datetime, days: int = 7) -> int:
