@@ -227,3 +227,20 @@ class SavedFilter(models.Model):
     class Meta:
         db_table = "saved_filter"
         indexes = (models.Index(fields=["organization_id", "page", "name"], name="saved_filter_menu"),)
+
+
+class Dismissal(models.Model):
+    """An entry of the unpriced inbox a member does not want to see again."""
+
+    organization_id = models.BigIntegerField()
+    what = models.TextField(help_text="section of the inbox: no_price, no_usage, usage_key")
+    provider = models.TextField()
+    name = models.TextField(help_text="the model, or the usage key; empty where none was told")
+    created_by_id = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "unpriced_dismissal"
+        constraints = (
+            models.UniqueConstraint("organization_id", "what", "provider", "name", name="unpriced_dismissal_once"),
+        )

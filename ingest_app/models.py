@@ -1,0 +1,71 @@
+"""Runs that price stored requests again, and what they changed."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Repricing(models.Model):
+    """One run over an organisation's requests of a period, by the price table as it is when a row's turn comes.
+
+    `place_at`, `place_id`: the last row that is done, so that a run cut short goes on behind it. Where the run is
+    looking (`previewing`) nothing but this row is written; `found` is then what it has seen so far.
+    """
+
+    class State(models.TextChoices):
+        PREVIEWING = "previewing"
+        PREVIEWED = "previewed"
+        APPLYING = "applying"
+        PAUSED = "paused"
+        APPLIED = "applied"
+        CANCELLED = "cancelled"
+        UNDOING = "undoing"
+        UNDONE = "undone"
+
+    organization_id = models.BigIntegerField()
+    created_by_id = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    model_names = ArrayField(models.TextField(), default=list, help_text="empty: every model")
+    provider_names = ArrayField(models.TextField(), default=list, help_text="empty: every provider")
+    only_unpriced = models.BooleanField(default=False)
+    state = models.TextField(choices=State.choices, default=State.PREVIEWING)
+    place_at = models.DateTimeField(null=True)
+    place_id = models.UUIDField(null=True)
+    total = models.BigIntegerField(default=0, help_text="requests in the period when the look began")
+    seen = models.BigIntegerField(default=0, help_text="requests the pass under way has come by")
+    changed = models.BigIntegerField(default=0, help_text="rows whose cost is another now")
+    undone = models.BigIntegerField(default=0, help_text="rows that have their old cost again")
+    left = models.BigIntegerField(default=0, help_text="rows not undone: gone, or changed again since")
+    found = models.JSONField(default=list, help_text="what the look found, by provider, model and day")
+    found_is_cut = models.BooleanField(default=False, help_text="more models and days than are kept apart")
+    price_stamp = models.TextField(default="", help_text="the price table the look was made with")
+    changed_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True)
+    undo_until = models.DateTimeField(null=True)
+    error = models.TextField(default="")
+
+    class Meta:
+        db_table = "repricing"
+        indexes = (models.Index(fields=["organization_id", "-created_at"], name="repricing_newest"),)
+
+
+class RepricedRow(models.Model):
+    """What a row cost before a run, so that the run can be undone; and what the run set, to tell later changes."""
+
+    pk = models.CompositePrimaryKey("repricing_id", "requested_at", "id")
+    repricing_id = models.BigIntegerField()
+    requested_at = models.DateTimeField()
+    id = models.UUIDField()
+    cost_nano_usd = models.BigIntegerField(null=True)
+    cost_reason = models.TextField()
+    price_id = models.BigIntegerField(null=True)
+    estimated_cost_nano_usd = models.BigIntegerField(null=True)
+    new_cost_nano_usd = models.BigIntegerField(null=True)
+    new_cost_reason = models.TextField()
+    new_price_id = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "repriced_row"
