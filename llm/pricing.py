@@ -8,7 +8,8 @@ A price row's `prices` (JSON; numbers as text so that they stay exact):
 
     {"input_mtok": "2.5",                                             USD per million tokens
      "output_mtok": {"base": "10", "tiers": [{"start": 200000, "price": "15"}]},    all tokens, once input > start
-     "web_searches_kcount": "10",                                     USD per thousand
+     "web_searches_kcount": "10",                                     USD per thousand; units: llm/units.py
+     "audio_hours": {"base": "0.111", "least": 10000},                at least so many of the unit, where there are any
      "hours": [{"start": "00:30", "end": "16:30", "prices": {…}}],    UTC time of day; these replace the others
      "variants": [{"when": {"service_tier": "flex"}, "starts_at": "2026-10-14", "prices": {…}}]}   key by key
 
@@ -19,14 +20,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Final
 
-from llm import providers
+from llm import providers, units
 from llm.exchange import MODEL_KINDS, Charge, Exchange, Reading, Usage
+from llm.units import UNITS, Unit
 
 REASONS: Final = {
     "price": "Tokens times the prices of a price row.",
@@ -80,10 +82,12 @@ class Line:
     quantity: int
     unit_usd: Decimal
     per: int
-    """How many `unit_usd` is for: 1,000,000 tokens, 1,000 searches."""
+    """How many `unit_usd` is for: 1,000,000 tokens, 1,000 searches, 3,600,000 ms."""
     amount_nano_usd: Decimal
     is_fee: bool = False
     """Searches and the like, beside the tokens."""
+    per_words: str = ""
+    """What `unit_usd` is for, in words: `1M tokens`, `hour`."""
 
 
 # --- matching model names ---------------------------------------------------------------------------------------------
@@ -137,6 +141,8 @@ class _Price:
     base: Decimal
     tiers: tuple[tuple[int, Decimal], ...] = ()
     """(start, price), highest start first."""
+    least: int = 0
+    """The fewest that are charged for, where there are any."""
 
     def at(self, input_tokens: int) -> Decimal:
         for start, price in self.tiers:
@@ -206,7 +212,7 @@ def _price(value: Any) -> _Price:
     if not isinstance(value, Mapping):
         return _Price(_decimal(value))
     tiers = sorted(((int(tier["start"]), _decimal(tier["price"])) for tier in value.get("tiers", ())), reverse=True)
-    return _Price(_decimal(value["base"]), tuple(tiers))
+    return _Price(_decimal(value["base"]), tuple(tiers), int(value.get("least", 0)))
 
 
 def _decimal(value: Any) -> Decimal:
@@ -218,64 +224,24 @@ def _decimal(value: Any) -> Decimal:
 
 # --- the bill ---------------------------------------------------------------------------------------------------------
 
-_NANO: Final = Decimal(10**9)
-_MILLION: Final = 10**6
-_INPUT_PARTS: Final = (
-    ("cache_read_mtok", "Cache reads"), ("cache_write_mtok", "Cache writes"),
-    ("cache_write_1h_mtok", "Cache writes, 1 h"), ("input_audio_mtok", "Audio input"),
-)
-_OUTPUT_PARTS: Final = (("output_reasoning_mtok", "Reasoning"), ("output_audio_mtok", "Audio output"))
+_NANO: Final = 10**9
 
 
 def bill(prices: _Prices, usage: Usage) -> tuple[Line, ...]:
     """The lines of a call. Parts that have a price of their own are taken out of what they are part of."""
-    sent, came = usage.input_tokens or 0, usage.output_tokens or 0
-    write, hour = usage.cache_write_tokens or 0, usage.cache_write_1h_tokens or 0
-    if "cache_write_1h_mtok" in prices:
-        write -= hour
-    parts = {
-        "cache_read_mtok": usage.cache_read_tokens or 0,
-        "cache_write_mtok": write,
-        "cache_write_1h_mtok": hour,
-        "input_audio_mtok": usage.input_audio_tokens or 0,
-        "output_reasoning_mtok": usage.reasoning_tokens or 0,
-        "output_audio_mtok": usage.output_audio_tokens or 0,
-    }
-    lines = [
-        *_side(prices, sent, ("input_mtok", "Input"), parts=_INPUT_PARTS, counts=parts, tier=sent),
-        *_side(prices, came, ("output_mtok", "Output"), parts=_OUTPUT_PARTS, counts=parts, tier=sent),
-    ]
-    return (*lines, *_fees(prices, usage))
+    charged = units.shares(units.counts(prices, usage))
+    return tuple(
+        _line(UNITS[key], prices[key], charged[key], tier=usage.input_tokens or 0)
+        for key in UNITS if charged.get(key)
+    )  # fmt: skip
 
 
-def _side(
-    prices: _Prices, total: int, whole: tuple[str, str], *, parts: Iterable[tuple[str, str]], counts: Mapping[str, int],
-    tier: int,
-) -> list[Line]:
-    """Input or output: its priced parts, and first what is left of the total."""
-    lines = []
-    for key, label in parts:
-        if (price := prices.get(key)) is not None and (count := min(counts[key], total)) > 0:
-            lines.append(_tokens(label, count, price.at(tier)))
-            total -= count
-    if (price := prices.get(whole[0])) is not None and total > 0:
-        lines.insert(0, _tokens(whole[1], total, price.at(tier)))
-    return lines
-
-
-def _tokens(label: str, count: int, usd: Decimal) -> Line:
-    return Line(label, count, usd, _MILLION, usd * count * 1000)
-
-
-def _fees(prices: _Prices, usage: Usage) -> list[Line]:
-    """What is paid beside the tokens: searches, and a fee per request."""
-    fees = []
-    for key, label, count in (
-        ("web_searches_kcount", "Web searches", usage.web_searches or 0), ("requests_kcount", "Request", 1),
-    ):
-        if (price := prices.get(key)) is not None and count > 0:
-            fees.append(Line(label, count, price.base, 1000, price.base * count * _MILLION, is_fee=True))
-    return fees
+def _line(unit: Unit, price: _Price, quantity: int, *, tier: int) -> Line:
+    quantity, usd = max(quantity, price.least), price.at(tier)
+    return Line(
+        unit.label, quantity, usd, unit.per, usd * quantity * _NANO / unit.per,
+        is_fee=unit.is_fee, per_words=unit.per_words,
+    )  # fmt: skip
 
 
 def total(lines: Iterable[Line]) -> int:
@@ -288,8 +254,24 @@ def _whole(amount: Decimal) -> int:
 
 
 def _can_price(prices: _Prices, usage: Usage) -> bool:
-    """Whether every side that has tokens has a price."""
-    return ("input_mtok" in prices or not usage.input_tokens) and ("output_mtok" in prices or not usage.output_tokens)
+    """Whether every side that has tokens has a price, or its parts have."""
+    told = units.counts(prices, usage)
+    charged = units.shares(told)
+    return all(
+        f"{side}_mtok" in told or (total_of(usage) or 0) <= sum(
+            share for key, share in charged.items() if side in UNITS[key].tags and not UNITS[key].is_fee
+        )
+        for side, total_of in _SIDES
+    )  # fmt: skip
+
+
+_SIDES: Final = (("input", units.field("input_tokens")), ("output", units.field("output_tokens")))
+
+
+def _is_told(prices: _Prices, usage: Usage) -> bool:
+    """Whether the usage tells any of what is charged; a fee per request alone says nothing of the rest."""
+    told = units.counts(prices, usage)
+    return any(count is not None for key, count in told.items() if key != "requests_kcount" or len(told) == 1)
 
 
 # --- the book ---------------------------------------------------------------------------------------------------------
@@ -339,9 +321,11 @@ class PriceBook:
             return stated
         if exchange.status >= 400:
             return Charge(None, "failed")
+        is_failed = bool(reading.error_type or reading.error_message)
         if _is_half_told(reading):
-            return Charge(None, "failed" if reading.error_type or reading.error_message else "no_usage")
-        return self._priced(exchange, reading)
+            return Charge(None, "failed") if is_failed else self._unpriced(exchange, reading, "no_usage")
+        charge = self._priced(exchange, reading)
+        return self._unpriced(exchange, reading, charge.reason) if charge.nano_usd is None else charge
 
     def _stated(self, exchange: Exchange, reading: Reading, *, has_tokens: bool) -> Charge | None:
         """The cost client or provider state themselves."""
@@ -357,12 +341,25 @@ class PriceBook:
 
     def _priced(self, exchange: Exchange, reading: Reading) -> Charge:
         models, moment, usage = models_of(exchange, reading), exchange.requested_at, reading.usage
+        reason = "no_price" if models else "no_model"
         for model in models:
             row = self.find(exchange.provider, model, at=moment, organization_id=exchange.organization_id)
             prices = self._prices(row, moment, context(usage, reading.service_tier)) if row else None
-            if row and prices is not None and _can_price(prices, usage):
+            if row is None or prices is None or not _can_price(prices, usage):
+                continue
+            if _is_told(prices, usage):
                 return Charge(total(bill(prices, usage)), "price", row.id)
-        return Charge(None, "no_price" if models else "no_model")
+            reason = "no_usage"
+        return Charge(None, reason)
+
+    def _unpriced(self, exchange: Exchange, reading: Reading, reason: str) -> Charge:
+        """An unknown cost, beside it what the estimated counts would cost."""
+        guess = reading.estimate
+        if guess is None or reason != "no_usage":
+            return Charge(None, reason)
+        guessed = Usage(input_tokens=guess.input_tokens, output_tokens=guess.output_tokens)
+        charge = self._priced(exchange, replace(reading, usage=guessed))
+        return Charge(None, reason, estimated_nano_usd=charge.nano_usd)
 
     def _prices(self, row: PriceRow, moment: datetime, given: Mapping[str, str]) -> _Prices | None:
         prices = self._compiled(row.id)
@@ -409,11 +406,12 @@ def explain(row: PriceRow, usage: Usage, *, at: datetime, service_tier: str | No
 
 
 def _is_half_told(reading: Reading) -> bool:
-    """Whether counts a cost needs are missing; only what answers in text must tell its output."""
+    """Whether counts a cost needs are missing: what answers in text must tell both sides of its tokens.
+
+    Of other kinds it depends on what their price is for: tokens, images, minutes, searches.
+    """
     usage = reading.usage
-    if reading.kind == "llm":
-        return usage.input_tokens is None or usage.output_tokens is None
-    return usage.input_tokens is None and usage.output_tokens is None
+    return reading.kind == "llm" and (usage.input_tokens is None or usage.output_tokens is None)
 
 
 def models_of(exchange: Exchange, reading: Reading) -> tuple[str, ...]:
@@ -430,13 +428,25 @@ def models_of(exchange: Exchange, reading: Reading) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
+_TIERS: Final = {
+    "on_demand_flex": "flex", "on_demand_priority": "priority", "service_tier_flex": "flex",
+    "service_tier_priority": "priority", "service_tier_batch": "batch",
+}  # fmt: skip
+"""Google's words for what the others call flex and priority."""
+_CONTEXT_KEYS: Final = ("speed", "search_context_size", "search_type")
+
+
 def context(usage: Usage, service_tier: str | None) -> dict[str, str]:
-    """What variants of a price depend on."""
-    found = {"service_tier": service_tier} if service_tier else {}
-    if service_tier == "batch":
+    """What variants of a price depend on: the tier that served the call, and how it was asked."""
+    sent = usage.sent or {}
+    tier = next((told for told in (service_tier, sent.get("service_tier"), sent.get("trafficType"))
+                 if isinstance(told, str) and told), "").lower()
+    found = {key: value for key in _CONTEXT_KEYS if isinstance(value := sent.get(key), str)}
+    if tier:
+        found["service_tier"] = _TIERS.get(tier, tier)
+    if found.get("service_tier") == "batch":
         found["processing"] = "batch"
-    speed = (usage.sent or {}).get("speed")
-    return {**found, "speed": speed} if isinstance(speed, str) else found
+    return found
 
 
 def _client_prices(exchange: Exchange, usage: Usage) -> int | None:

@@ -11,6 +11,7 @@ import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -116,7 +117,7 @@ def bundled(version: str) -> Iterator[ModelPrice]:
     data = importlib.import_module("genai_prices.data")
     for provider in data.providers:
         for order, model in enumerate(provider.models):
-            for starts_on, ends_on, prices in _spans(model):
+            for starts_on, ends_on, prices in _spans(model, _BESIDE.get((provider.id, model.id), {})):
                 yield ModelPrice(
                     provider=provider.id, model_key=model.id, match=_match(model.match), prices=prices,
                     starts_at=_midnight(starts_on), ends_at=_midnight(ends_on), priority=order,
@@ -128,12 +129,33 @@ def _midnight(day: date | None) -> datetime | None:
     return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _spans(model: Any) -> Iterator[tuple[date | None, date | None, dict[str, Any]]]:
+_REQUESTS: Final = {"sonar": ("5", "8", "12"), "sonar-reasoning": ("5", "8", "12"),
+                    "sonar-pro": ("6", "10", "14"), "sonar-reasoning-pro": ("6", "10", "14")}
+"""USD per thousand requests by how much of the web is read; the package knows the highest alone."""
+_SHORTEST_MS: Final = 10_000
+_BESIDE: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+    **{
+        ("perplexity", model): {"variants": [
+            {"when": {"search_context_size": size}, "prices": {"requests_kcount": fee}}
+            for size, fee in zip(("low", "medium", "high"), fees, strict=True)
+        ]}
+        for model, fees in _REQUESTS.items()
+    },
+    **{("groq", model): {"least": {"audio_hours": _SHORTEST_MS, "input_audio_hours": _SHORTEST_MS}}
+       for model in ("whisper-large-v3", "whisper-large-v3-turbo")},
+}
+"""What the package's data has no place for: fees by search context, the shortest audio Groq charges for."""
+
+
+def _spans(
+    model: Any, beside: Mapping[str, Any]
+) -> Iterator[tuple[date | None, date | None, dict[str, Any]]]:
     """(first day, day after the last, prices) of each span in which a model's prices stand."""
-    variants = [_variant(variant) for variant in model.price_variants or ()]
+    variants = [*beside.get("variants", ()), *(_variant(variant) for variant in model.price_variants or ())]
     extra = {"variants": variants} if variants else {}
+    least = beside.get("least", {})
     if not isinstance(model.prices, list):
-        yield None, None, {**_price_map(model.prices), **extra}
+        yield None, None, {**_price_map(model.prices, least), **extra}
         return
     starts = sorted({start for item in model.prices if (start := _start(item.constraint))})
     edges: list[date | None] = [None, *starts]
@@ -170,11 +192,13 @@ def _variant(variant: Any) -> dict[str, Any]:
             **({"starts_at": start.isoformat()} if start else {})}
 
 
-def _price_map(prices: Any) -> dict[str, Any]:
-    return {key: _price(value) for key, value in sorted(vars(prices).items()) if value is not None}
+def _price_map(prices: Any, least: Mapping[str, int] = MappingProxyType({})) -> dict[str, Any]:
+    return {key: _price(value, least.get(key)) for key, value in sorted(vars(prices).items()) if value is not None}
 
 
-def _price(value: Any) -> Any:
+def _price(value: Any, least: int | None) -> Any:
+    if least is not None:
+        return {"base": str(value), "least": least}
     if hasattr(value, "tiers"):
         tiers = [{"start": tier.start, "price": str(tier.price)} for tier in value.tiers]
         return {"base": str(value.base), "tiers": tiers}

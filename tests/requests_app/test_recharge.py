@@ -50,7 +50,7 @@ def test_a_row_charged_again_by_the_same_book_costs_the_same(given, reading):
 
 def test_a_row_charged_again_takes_the_price_that_holds_now():
     row = stored(exchange(), READING)
-    assert charge_again(row, PriceBook([GPT, DEAL])) == Charge(1_100_000, "price", 2)
+    assert charge_again(row, PriceBook([GPT, DEAL])) == Charge(9 * 1000 + 100 * 1000, "price", 2)
 
 
 def test_what_others_stated_is_theirs_whatever_the_prices():
