@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from llm import dialects, errors, frames, loose, preview, usage
+from llm import dialects, errors, frames, loose, multipart, preview, usage, usage_keys
 from llm.call import Call, Dialect
 from llm.exchange import MODEL_KINDS, Exchange, Problem, Reading, Usage
 from llm.frames import Payload
@@ -22,6 +22,7 @@ _KINDS_BY_PATH: Final = (
     ("/embeddings", "embedding"), ("/embed", "embedding"), ("/images/", "image"), ("/audio/", "audio"),
     ("/moderations", "moderation"), ("/rerank", "rerank"), ("/count_tokens", "count"), ("counttokens", "count"),
 )
+_MOST_KEYS: Final = 10
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
 _PATH_MODEL: Final = re.compile(r"/(?:engines|deployments|models?)/([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE)
 
@@ -46,7 +47,7 @@ def without(reading: Reading, *, request: bool, response: bool) -> Reading:
 
 
 def _parse(exchange: Exchange) -> Reading:
-    sent, came = frames.unwrap(exchange.request), frames.unwrap(exchange.response)
+    sent, came = multipart.unwrap(exchange.request), frames.unwrap(exchange.response)
     call = Call(
         provider=exchange.provider,
         method=exchange.method,
@@ -98,6 +99,7 @@ def _finished(
         problems.append(Problem("client_error_text"))
     if call.status == 200 and came.shape == "empty" and call.method == "POST":
         problems.append(Problem("response_empty"))
+    problems += _unknown_keys(reading.usage)
     if usage.is_odd(reading.usage):
         problems.append(Problem("usage_odd"))
     if _lacks_usage(call, reading) and not error_message:
@@ -106,7 +108,6 @@ def _finished(
         reading,
         dialect=name,
         request_model=reading.request_model or _path_model(exchange),
-        response_model=reading.response_model if reading.kind != "other" else None,
         is_stream=bool(came.events) or (call.request.get("stream") is True and came.shape == "empty"),
         error_type=error_type or reading.error_type,
         error_message=error_message or reading.error_message,
@@ -114,6 +115,13 @@ def _finished(
         response_preview=reading.response_preview or preview.line(error_message or came.noise),
         problems=tuple(problems),
     )
+
+
+def _unknown_keys(told: Usage) -> list[Problem]:
+    """Numbers of the provider's usage object that no rule knows: perhaps something it charges for."""
+    if not told.sent:
+        return []
+    return [Problem("usage_key_unknown", name[:200]) for name in usage_keys.unknown(told.sent)[:_MOST_KEYS]]
 
 
 def _bytes(body: Any) -> bytes | None:
@@ -172,10 +180,12 @@ def _unknown(call: Call) -> Reading:
     body = loose.mapping(call.response)
     told = usage.generic(body)
     sent = loose.mapping(body.get("usage"))
+    kind = _kind(call, has_usage=told is not None)
+    named = loose.name(body.get("model")) or loose.name(body.get("modelVersion"))
     return Reading(
-        kind=_kind(call, has_usage=told is not None),
+        kind=kind,
         request_model=loose.name(call.request.get("model")),
-        response_model=loose.name(body.get("model")) or loose.name(body.get("modelVersion")),
+        response_model=named if kind != "other" else None,
         usage=told or Usage(),
         provider_response_id=loose.name(body.get("id")),
         provider_cost_nano_usd=usage.declared_cost(sent) if sent else None,

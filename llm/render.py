@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llm import dialects, frames, loose
+from llm import dialects, frames, loose, multipart
 from llm.call import Call, Dialect
 from llm.conversation import Conversation, Message, Part
 from llm.exchange import Body
@@ -19,11 +19,11 @@ def conversation(*, dialect: str, request: bytes, response: bytes) -> Conversati
     try:
         return _conversation(dialect, request, response)
     except Exception:  # what strangers sent must never take a page down
-        return _as_data(frames.unwrap(Body(data=request)), frames.unwrap(Body(data=response)))
+        return _as_data(multipart.unwrap(Body(data=request)), frames.unwrap(Body(data=response)))
 
 
 def _conversation(name: str, request: bytes, response: bytes) -> Conversation:
-    sent, came = frames.unwrap(Body(data=request)), frames.unwrap(Body(data=response))
+    sent, came = multipart.unwrap(Body(data=request)), frames.unwrap(Body(data=response))
     asked: Mapping[str, Any] = sent.value if isinstance(sent.value, dict) else {}
     dialect = dialects.by_name(name) or _guess(asked, came)
     if dialect is None:

@@ -27,10 +27,15 @@ CACHE_READ_KEYS: Final = (
     "cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens",
 )
 TOTAL_KEYS: Final = ("total_tokens", "totalTokens")
+_CACHE_WRITE_DETAILS: Final = ("cache_write_tokens", "cache_creation_tokens")
 CACHE_WRITE_KEYS: Final = ("prompt_cache_write_token_count", "cache_creation_input_tokens", "cacheWriteInputTokens")
 SEARCH_KEYS: Final = ("num_search_queries", "num_sources_used")
-_INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
-_OUTPUT_DETAILS: Final = ("completion_tokens_details", "output_tokens_details")
+_INPUT_DETAILS: Final = (
+    "prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details",
+)
+_OUTPUT_DETAILS: Final = (
+    "completion_tokens_details", "output_tokens_details", "completion_token_details", "output_token_details",
+)
 
 
 def first(sent: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
@@ -50,26 +55,50 @@ def _details(sent: Mapping[str, Any], keys: tuple[str, ...]) -> Mapping[str, Any
 def openai(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage:
     """Usage of the OpenAI family: `prompt_tokens`/`input_tokens` and friends, with their detail objects."""
     inputs, outputs = _details(sent, _INPUT_DETAILS), _details(sent, _OUTPUT_DETAILS)
-    input_tokens, output_tokens = first(sent, INPUT_KEYS), first(sent, OUTPUT_KEYS)
-    reasoning = loose.count(outputs.get("reasoning_tokens"))
-    cache_read = _either(inputs.get("cached_tokens"), first(sent, CACHE_READ_KEYS))
-    cache_write = _either(inputs.get("cache_write_tokens"), first(sent, CACHE_WRITE_KEYS))
-    if output_tokens is not None:
-        known, cache = (input_tokens or 0) + output_tokens, (cache_read or 0) + (cache_write or 0)
-        output_tokens += _hidden(first(sent, TOTAL_KEYS), known, cache, reasoning=reasoning or 0)
+    audio, image = _modalities(sent, "audio"), _modalities(sent, "image")
     told = Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cache_read_tokens=cache_read,
-        cache_write_tokens=cache_write,
+        input_tokens=first(sent, INPUT_KEYS),
+        output_tokens=first(sent, OUTPUT_KEYS),
+        cache_read_tokens=_either(inputs.get("cached_tokens"), first(sent, CACHE_READ_KEYS)),
+        cache_write_tokens=_either(first(inputs, _CACHE_WRITE_DETAILS), first(sent, CACHE_WRITE_KEYS)),
         cache_write_1h_tokens=loose.count(loose.mapping(inputs.get("cache_write_details")).get("write_1h_tokens")),
-        reasoning_tokens=reasoning,
-        input_audio_tokens=loose.count(inputs.get("audio_tokens")),
-        output_audio_tokens=loose.count(outputs.get("audio_tokens")),
+        reasoning_tokens=_either(outputs.get("reasoning_tokens"), loose.count(sent.get("reasoning_tokens"))),
+        input_audio_tokens=_either(inputs.get("audio_tokens"), loose.count(audio.get("input_tokens"))),
+        output_audio_tokens=_either(outputs.get("audio_tokens"), loose.count(audio.get("output_tokens"))),
+        input_image_tokens=_either(inputs.get("image_tokens"), loose.count(image.get("input_tokens"))),
+        output_image_tokens=_either(outputs.get("image_tokens"), loose.count(image.get("output_tokens"))),
+        audio_ms=milliseconds(sent.get("prompt_audio_seconds", sent.get("seconds"))),
         web_searches=searches(sent) if web_searches is None else web_searches,
         sent=sent,
     )
-    return _settled(told, first(sent, TOTAL_KEYS))
+    total = first(sent, TOTAL_KEYS)
+    return _settled(_with_hidden(told, total, heard="prompt_audio_seconds" in sent), total)
+
+
+def _modalities(sent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What Helicone's own gateway tells of one modality."""
+    return loose.mapping(loose.mapping(sent.get("modality_tokens")).get(name))
+
+
+def milliseconds(seconds: Any) -> int | None:
+    """A length told in seconds, whole or broken, as a number or as text."""
+    told = _decimal(seconds)
+    return None if told is None else loose.count(int(told * 1000))
+
+
+def _with_hidden(told: Usage, total: int | None, *, heard: bool) -> Usage:
+    """`told` with the tokens that the provider's total knows of and its counts do not.
+
+    Mistral counts what it heard in `total_tokens` alone, beside the seconds it lasted.
+    """
+    if total is None or told.output_tokens is None:
+        return told
+    known = (told.input_tokens or 0) + told.output_tokens
+    if heard and told.audio_ms and told.input_tokens is not None and not told.input_audio_tokens and total > known:
+        return replace(told, input_tokens=told.input_tokens + total - known, input_audio_tokens=total - known)
+    cache = (told.cache_read_tokens or 0) + (told.cache_write_tokens or 0)
+    hidden = _hidden(total, known, cache, reasoning=told.reasoning_tokens or 0)
+    return replace(told, output_tokens=told.output_tokens + hidden) if hidden else told
 
 
 def _settled(told: Usage, total: int | None) -> Usage:
@@ -88,13 +117,13 @@ def _either(value: Any, otherwise: int | None) -> int | None:
     return otherwise if counted is None else counted
 
 
-def _hidden(total: int | None, known: int, cache: int, *, reasoning: int) -> int:
+def _hidden(total: int, known: int, cache: int, *, reasoning: int) -> int:
     """Output tokens that the provider's total knows of and its output count does not.
 
     xAI leaves reasoning out of completion_tokens; Google's OpenAI door leaves thinking out and does not name it.
     A total below the sum says nothing, and one above it by the cache speaks of the input.
     """
-    missing = 0 if total is None else total - known
+    missing = total - known
     if missing <= 0:
         return 0
     if reasoning:
@@ -174,9 +203,18 @@ def _exceeds(part: int | None, total: int | None) -> bool:
 def _has_loose_parts(usage: Usage) -> bool:
     return (
         (usage.cache_write_1h_tokens or 0) > (usage.cache_write_tokens or 0)
-        or _exceeds(usage.input_audio_tokens, usage.input_tokens)
-        or _exceeds(usage.output_audio_tokens, usage.output_tokens)
+        or _exceeds(_unwritten_in(usage), usage.input_tokens)
+        or _exceeds(_unwritten_out(usage), usage.output_tokens)
     )
+
+
+def _unwritten_in(usage: Usage) -> int:
+    """Input that is no text; what of it was cached is part of it and of the cache."""
+    return (usage.input_audio_tokens or 0) + (usage.input_image_tokens or 0)
+
+
+def _unwritten_out(usage: Usage) -> int:
+    return (usage.reasoning_tokens or 0) + (usage.output_audio_tokens or 0) + (usage.output_image_tokens or 0)
 
 
 def _raised(usage: Usage, *, is_short_in: bool, is_short_out: bool) -> Usage:
@@ -189,15 +227,15 @@ def _raised(usage: Usage, *, is_short_in: bool, is_short_out: bool) -> Usage:
         output_tokens += usage.reasoning_tokens or 0
     return replace(
         usage,
-        input_tokens=_at_least(_at_least(input_tokens, cache), usage.input_audio_tokens),
-        output_tokens=_at_least(output_tokens, usage.output_audio_tokens),
+        input_tokens=_at_least(_at_least(input_tokens, cache), _unwritten_in(usage)),
+        output_tokens=_at_least(output_tokens, _unwritten_out(usage)),
         cache_write_tokens=cache_write if usage.cache_write_1h_tokens else usage.cache_write_tokens,
     )
 
 
-def _at_least(total: int | None, part: int | None) -> int | None:
+def _at_least(total: int | None, part: int) -> int | None:
     """`total` raised to `part`; what was not told stays untold."""
-    return None if total is None else max(total, part or 0)
+    return None if total is None else max(total, part)
 
 
 # --- cost the provider declares ---------------------------------------------------------------------------------------

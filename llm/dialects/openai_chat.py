@@ -158,8 +158,7 @@ def read(call: Call) -> Reading:
 
 
 def _finish_reason(choice: Mapping[str, Any]) -> str | None:
-    reason = choice.get("finish_reason")
-    return reason if isinstance(reason, str) else None
+    return loose.name(choice.get("finish_reason"))
 
 
 def _usage_sent(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

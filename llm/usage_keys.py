@@ -1,0 +1,69 @@
+"""Names of numbers in what providers tell of usage: those a rule reads, and those known to change nothing here.
+
+A number under any other name may be something the provider charges for and nobody here counts: `llm.parse` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+READ: Final = frozenset({
+    # totals
+    "prompt_tokens", "input_tokens", "inputTokens", "prompt_token_count", "promptTokens", "prompt_eval_count",
+    "inputTokenCount", "inputTextTokenCount", "completion_tokens", "output_tokens", "outputTokens",
+    "generation_token_count", "completionTokens", "eval_count", "outputTokenCount", "totalOutputTextTokenCount",
+    "total_tokens", "totalTokens", "input_token_count", "generated_token_count", "generated_tokens",
+    "promptTokenCount", "candidatesTokenCount", "totalTokenCount", "toolUsePromptTokenCount", "tokenCount",
+    "token_count", "responseTokenCount",
+    # parts
+    "cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "prompt_cache_read_token_count",
+    "cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens", "cacheReadInputTokenCount",
+    "cache_write_tokens", "prompt_cache_write_token_count", "cache_creation_input_tokens", "cacheWriteInputTokens",
+    "cacheWriteInputTokenCount", "cachedContentTokenCount", "cache_creation_tokens",
+    "write_1h_tokens", "write_5m_tokens", "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens",
+    "reasoning_tokens", "thinking_tokens", "thoughtsTokenCount", "audio_tokens", "image_tokens",
+    # beside tokens
+    "web_search_requests", "num_search_queries", "num_sources_used", "search_units", "seconds", "prompt_audio_seconds",
+    "cost", "total_cost", "cost_in_usd_ticks", "upstream_inference_cost",
+})
+IDLE: Final = frozenset({
+    # the rest of a total, or a part of a part
+    "text_tokens", "prompt_cache_miss_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens",
+    "citation_tokens", "video_tokens", "document_tokens", "multimodal_tokens", "tool_use_prompt_tokens", "file_tokens",
+    # counts of what was charged as tokens or is free
+    "web_fetch_requests", "code_execution_requests", "tool_search_requests", "tool_calls_executed",
+    "tool_calls_requested", "request_count", "num_requests", "num_server_side_tools_used", "classifications",
+    "web_search_calls", "x_search_calls", "code_interpreter_calls", "file_search_calls", "mcp_calls",
+    "document_search_calls", "context_tokens", "num_images", "max_tokens", "search_requests",
+    # what makes up a cost told in one
+    "input_tokens_cost", "output_tokens_cost", "request_cost", "citation_tokens_cost", "reasoning_tokens_cost",
+    "search_queries_cost", "upstream_inference_prompt_cost", "upstream_inference_completions_cost",
+    "upstream_inference_input_cost", "upstream_inference_output_cost", "cost_estimate", "cache_discount",
+    # times and speeds
+    "queue_time", "prompt_time", "completion_time", "total_time", "total_duration", "load_duration",
+    "prompt_eval_duration", "eval_duration", "invocationLatency", "firstByteLatency", "latencyMs",
+    "tokens_per_second", "total_latency", "time_to_first_token", "created", "latency", "ttft",
+})
+KNOWN: Final = READ | IDLE
+_DEEPEST: Final = 6
+
+
+def unknown(sent: Mapping[str, Any], also_known: frozenset[str] = frozenset()) -> list[str]:
+    """Dotted names of the numbers (above 0) in `sent` that nobody here knows, each once, in order."""
+    return list(dict.fromkeys(path for path, name in _numbers(sent, "", 0) if name not in KNOWN | also_known))
+
+
+def _numbers(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+    if depth > _DEEPEST or not isinstance(value, dict):
+        return
+    for name, item in value.items():
+        here = f"{path}.{name}" if path else str(name)
+        if isinstance(item, int | float) and not isinstance(item, bool):
+            if item > 0:
+                yield here, name
+        elif isinstance(item, dict):
+            yield from _numbers(item, here, depth + 1)
+        elif isinstance(item, list):
+            for inner in item:
+                yield from _numbers(inner, here, depth + 1)
