@@ -410,8 +410,9 @@ def _is_half_told(reading: Reading) -> bool:
 
     Of other kinds it depends on what their price is for: tokens, images, minutes, searches.
     """
-    usage = reading.usage
-    return reading.kind == "llm" and (usage.input_tokens is None or usage.output_tokens is None)
+    return reading.kind == "llm" and None in (
+        UNITS["input_mtok"].count(reading.usage), UNITS["output_mtok"].count(reading.usage)
+    )  # fmt: skip
 
 
 def models_of(exchange: Exchange, reading: Reading) -> tuple[str, ...]:

@@ -98,8 +98,16 @@ def _cached(modality: str, *googles: str) -> Count:
     return _first(_sent(*paths), _google(("cacheTokensDetails",), *googles))
 
 
+_TOTAL: Final = _sent("totalTokenCount", "total_tokens")
+
+
+def _nothing_came(usage: Usage) -> int | None:
+    """0 output tokens where the provider leaves zeros out (Google) and its total is the input alone."""
+    return 0 if usage.input_tokens is not None and _TOTAL(usage) == usage.input_tokens else None
+
+
 _INPUT: Final = _first(field("billed_input_tokens"), field("input_tokens"))
-_OUTPUT: Final = _first(field("billed_output_tokens"), field("output_tokens"))
+_OUTPUT: Final = _first(field("billed_output_tokens"), field("output_tokens"), _nothing_came)
 _READ: Final = field("cache_read_tokens")
 _CACHED_AUDIO, _CACHED_VIDEO = _cached("audio", "AUDIO"), _cached("video", "VIDEO")
 _CACHED_IMAGE: Final = _cached("image", "IMAGE", "DOCUMENT")

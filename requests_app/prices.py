@@ -155,12 +155,19 @@ def _spans(
     extra = {"variants": variants} if variants else {}
     least = beside.get("least", {})
     if not isinstance(model.prices, list):
-        yield None, None, {**_price_map(model.prices, least), **extra}
+        yield None, None, {**_free(model), **_price_map(model.prices, least), **extra}
         return
     starts = sorted({start for item in model.prices if (start := _start(item.constraint))})
     edges: list[date | None] = [None, *starts]
     for edge, following in zip(edges, [*starts, None], strict=True):
         yield edge, following, {**_at(model.prices, edge), **extra}
+
+
+def _free(model: Any) -> dict[str, str]:
+    """Prices of what is given away; the package has none for it, nor for what it does not know."""
+    if model.id == "moderation":
+        return {"requests_kcount": "0"}
+    return {"input_mtok": "0", "output_mtok": "0"} if model.id.endswith(":free") else {}
 
 
 def _start(constraint: Any) -> date | None:
