@@ -15,6 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "helicone_site.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks import every page: the worker needs none of them
 
 HEARTBEAT_SECONDS = 5.0
+REPRICE_SECONDS = 3.0
 FOLD_SECONDS = 5.0
 """A fold that is late costs reading time, never truth; one that waited this long is dropped for the next."""
 
@@ -51,6 +52,11 @@ app.conf.beat_schedule = {
     "trim counts": {"task": "metrics_app.tasks.trim", "schedule": crontab(hour=3, minute=20)},
     "apply retention": {"task": "apply_retention", "schedule": crontab(hour=3, minute=30)},
     "seed prices": {"task": "requests_app.tasks.seed_prices", "schedule": crontab(minute=10)},
+    "reprice": {
+        "task": "ingest_app.tasks.reprice",
+        "schedule": REPRICE_SECONDS,
+        "options": {"expires": REPRICE_SECONDS},
+    },
     "heartbeat": {
         "task": "heartbeat",
         "schedule": HEARTBEAT_SECONDS,

@@ -38,13 +38,14 @@ class Repricing(models.Model):
     seen = models.BigIntegerField(default=0, help_text="requests the pass under way has come by")
     changed = models.BigIntegerField(default=0, help_text="rows whose cost is another now")
     undone = models.BigIntegerField(default=0, help_text="rows that have their old cost again")
-    left = models.BigIntegerField(default=0, help_text="rows not undone: gone, or changed again since")
+    left_alone = models.BigIntegerField(default=0, help_text="rows not undone: gone, or changed again since")
     found = models.JSONField(default=list, help_text="what the look found, by provider, model and day")
     found_is_cut = models.BooleanField(default=False, help_text="more models and days than are kept apart")
     price_stamp = models.TextField(default="", help_text="the price table the look was made with")
     changed_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True)
     undo_until = models.DateTimeField(null=True)
+    resume_as = models.TextField(default="", help_text="what a paused run was doing")
     error = models.TextField(default="")
 
     class Meta:
