@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
@@ -15,23 +17,41 @@ from lib.postgres import conninfo
 from metrics_app import rebuild
 from requests_app import retention
 from requests_app.models import RetentionRun
-from requests_app.retention import Removed
+from requests_app.retention import Removed, Skipped
+
+log = logging.getLogger("retention")
 
 
 def apply(now: datetime) -> list[Removed]:
-    """Applies every organisation's policy; answers what went. Each part is written down as soon as it is done."""
-    done = []
+    """Applies every organisation's policy; answers what went. Each part is written down as soon as it is done.
+
+    What could not go this night is in the audit log too, with the reason.
+    """
+    done: list[Removed] = []
+    skipped: list[Skipped] = []
     with psycopg.connect(conninfo(settings.DATABASES["default"], application="retention"), autocommit=True) as db:
         for removed in retention.apply(db, now, announce=partial(rebuild.raise_ground_from, db)):
+            if isinstance(removed, Skipped):
+                log.warning(
+                    "skipped organization=%d what=%s reason=%s", removed.organization_id, removed.what, removed.reason
+                )
+                skipped.append(removed)
+                continue
             RetentionRun.objects.create(
                 organization_id=removed.organization_id, what=removed.what, before_at=removed.before_at,
                 removed=removed.rows, dropped=int(removed.is_dropped),
             )  # fmt: skip
             done.append(removed)
     for organization_id, sums in _sums(done).items():
-        if Organization.objects.filter(pk=organization_id).exists():
-            audit.record(organization_id, None, "retention applied", **sums)
+        _write_down(organization_id, "retention applied", sums)
+    for (organization_id, what), reason in {(one.organization_id, one.what): one.reason for one in skipped}.items():
+        _write_down(organization_id, "retention skipped", {"what": what, "reason": reason, "again": "next night"})
     return done
+
+
+def _write_down(organization_id: int, action: str, detail: Mapping[str, str | int]) -> None:
+    if Organization.objects.filter(pk=organization_id).exists():
+        audit.record(organization_id, None, action, **detail)
 
 
 def _sums(done: list[Removed]) -> dict[int, dict[str, int]]:

@@ -10,10 +10,11 @@ from psycopg.errors import QueryCanceled
 
 from accounts_app import audit
 from accounts_app.models import Membership, User
-from requests_app import retention
+from requests_app import retention, retention_storage
 from requests_app.models import RetentionPolicy, RetentionRun, SessionPin
 from requests_app.queries import TooSlow, reader
-from requests_app.retention import FOR_EVER, Day, Policy
+from requests_app.retention import FOR_EVER, Policy
+from requests_app.retention_storage import Day
 
 STORAGE_SECONDS = 300
 RUNS_SHOWN = 20
@@ -57,7 +58,7 @@ def storage(organization_id: int) -> tuple[Day, ...]:
     if found is None:
         try:
             with reader() as cursor:
-                found = retention.storage(cursor.connection, organization_id)
+                found = retention_storage.storage(cursor.connection, organization_id)
         except QueryCanceled as error:
             raise TooSlow("There is too much to be counted here and now.") from error
         cache.set(key, found, STORAGE_SECONDS)
@@ -71,7 +72,7 @@ def counts(organization_id: int) -> dict[date, int]:
     if found is None:
         try:
             with reader() as cursor:
-                found = retention.counts_by_day(cursor.connection, organization_id)
+                found = retention_storage.counts_by_day(cursor.connection, organization_id)
         except QueryCanceled as error:
             raise TooSlow("There is too much to be counted here and now.") from error
         cache.set(key, found, STORAGE_SECONDS)

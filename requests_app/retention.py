@@ -1,12 +1,17 @@
-"""How long what is kept: the night's removal, and what it would free today.
+"""How long what is kept: the night's removal.
 
 A day ends at midnight UTC; a policy of N days keeps the last N whole days and today. Bodies go first, then rows, then
 counts, each by days of their own. Removing ground takes nothing from what was counted of it: counts outlive rows.
 A partition nobody needs any more is dropped whole; elsewhere rows go in slices with pauses, in key order, so that
 the line never waits long nor in a circle. Pinned sessions keep their rows and bodies.
 
-Deciding and dropping are one transaction under a lock on the parent, taken with a short timeout: a late row of
+Deciding and detaching are one transaction under a lock on the parent, taken with a short timeout: a late row of
 somebody who still keeps that week is either seen, and the partition stays, or finds no partition and makes it anew.
+Counting what was detached and dropping it hold up nobody; a run killed in between leaves that to the next one.
+Whoever's first row comes there between the telling and the lock is told too, before anything of it goes.
+
+Where Postgres gives us up for somebody else (a deadlock, a lock not had in time) we pause and ask again; what cannot be
+had after ATTEMPTS is passed over until the next night, and said: the other parts go on.
 """
 # ruff: noqa: S608 - names put together here are partitions read from the catalogue and the tables below
 
@@ -15,15 +20,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from psycopg import Connection, sql
-from psycopg.errors import LockNotAvailable
+from psycopg import Connection, Cursor, sql
+from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
 
 Db = Connection[Any]
+Answer = TypeVar("Answer")
 What = Literal["bodies", "requests", "counts"]
 
 RUNS_AT = clock_time(3, 30)
@@ -32,7 +39,10 @@ RUN_LOCK = 7703
 SLICE = 2_000
 PAUSE_SECONDS = 0.05
 LOCK_TIMEOUT_MS = 1_500
-LOCK_ATTEMPTS = 5
+ATTEMPTS = 5
+GIVEN_UP = (DeadlockDetected, LockNotAvailable, SerializationFailure)
+"""What Postgres raises to let somebody else go on. Nothing was done; the same may be asked again."""
+RETIRED = "retired_"
 GROUND: tuple[tuple[What, str], ...] = (("bodies", "llm_request_body"), ("requests", "llm_request"))
 COUNTED: Mapping[str, str] = {
     "usage_minute": "bucket", "usage_hour": "bucket", "usage_day": "bucket", "facet_day": "day", "facet_cap": "day",
@@ -83,6 +93,16 @@ class Removed:
     """With their whole partition."""
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Rows of one organisation that should have gone and stay until the next night, and why."""
+
+    organization_id: int
+    what: What
+    before_at: datetime
+    reason: str
+
+
 Announce = Callable[[int, datetime], None]
 """Told (organisation, moment) before its rows older than the moment go: from then on they cannot be counted again."""
 
@@ -100,8 +120,8 @@ def pins(connection: Db) -> dict[int, list[str]]:
     return {organization_id: sessions for organization_id, sessions in rows}
 
 
-def apply(connection: Db, now: datetime, *, announce: Announce) -> Iterator[Removed]:
-    """Removes all that is past its time, telling what went as it goes. `connection` is in autocommit.
+def apply(connection: Db, now: datetime, *, announce: Announce) -> Iterator[Removed | Skipped]:
+    """Removes all that is past its time, telling what went and what did not as it goes. `connection` is in autocommit.
 
     One run at a time; killed anywhere, the next one goes on. Yields nothing where another run is under way.
     """
@@ -111,7 +131,7 @@ def apply(connection: Db, now: datetime, *, announce: Announce) -> Iterator[Remo
         night = _Night(connection, now, policies(connection), pins(connection), announce)
         for what, table in GROUND:
             yield from night.clear_ground(what, table)
-        night.clear_aliases()
+        yield from night.clear_aliases()
         yield from night.clear_counts()
     finally:
         connection.execute("SELECT pg_advisory_unlock(%s)", (RUN_LOCK,))
@@ -142,33 +162,39 @@ class _Night:
     def _cutoff(self, what: What, organization_id: int) -> datetime | None:
         return self._policies.get(organization_id, FOR_EVER).cutoff(what, self._now)
 
-    def clear_ground(self, what: What, table: str) -> Iterator[Removed]:
-        latest = max((c for one in self._policies if (c := self._cutoff(what, one))), default=None)
-        if latest is None:
-            return
+    def clear_ground(self, what: What, table: str) -> Iterator[Removed | Skipped]:
+        yield from self._drop_retired(what, table)
+        cutoffs = {one: cutoff for one in self._policies if (cutoff := self._cutoff(what, one))}
         for partition in partitions(self._db, table):
-            if partition.start < latest:
-                yield from self._clear_partition(what, partition)
+            leaving = {one: cutoff for one, cutoff in cutoffs.items() if cutoff > partition.start}
+            if not leaving:
+                continue
+            try:
+                yield from self._clear_partition(what, partition, leaving)
+            except GIVEN_UP as error:
+                yield from (_skipped(one, what, cutoff, error) for one, cutoff in leaving.items())
 
-    def _clear_partition(self, what: What, partition: Partition) -> Iterator[Removed]:
-        there = _organizations(self._db, partition.name)
-        leaving = {one: cutoff for one in there if (cutoff := self._cutoff(what, one)) and cutoff > partition.start}
-        if what == "requests":
-            self._tell(leaving)
-        if self._is_free(what, partition, there):
-            rows = _counts(self._db, partition.name)
-            if self._drop(what, partition):
-                for one, count in rows.items():
-                    yield Removed(one, what, leaving[one], count, is_dropped=True)
+    def _clear_partition(
+        self, what: What, partition: Partition, cutoffs: Mapping[int, datetime]
+    ) -> Iterator[Removed | Skipped]:
+        leaving: dict[int, datetime] = {}
+        for attempt in range(ATTEMPTS):
+            there = _organizations(self._db, partition.name)
+            leaving = {one: cutoffs[one] for one in there if one in cutoffs}
+            if what == "requests":
+                self._tell(leaving)
+            if not self._is_free(what, partition, there):
+                break
+            if self._detach(what, partition, leaving):
+                yield from self._drop_retired(what, partition.table)
                 return
-        for one, cutoff in leaving.items():
-            if removed := self._delete(what, partition, one, min(cutoff, partition.end)):
-                yield Removed(one, what, cutoff, removed)
+            time.sleep(PAUSE_SECONDS * 2**attempt)
+        yield from self._delete_all(what, partition, leaving)
 
     def _tell(self, leaving: Mapping[int, datetime]) -> None:
         for one, cutoff in leaving.items():
             if one not in self._announced:
-                self._announce(one, cutoff)
+                _patiently(partial(self._announce, one, cutoff))
                 self._announced.add(one)
 
     def _is_free(self, what: What, partition: Partition, there: Sequence[int]) -> bool:
@@ -183,20 +209,39 @@ class _Night:
             return False
         return not any(_has_pinned(self._db, partition, one, self._pins[one]) for one in there if one in self._pins)
 
-    def _drop(self, what: What, partition: Partition) -> bool:
-        """False where somebody's row came meanwhile, or a reader held the table too long: then rows go one by one."""
-        for attempt in range(LOCK_ATTEMPTS):
-            try:
-                with self._db.transaction():
-                    self._db.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-                    self._db.execute(f"LOCK TABLE ONLY {partition.table} IN ACCESS EXCLUSIVE MODE")
-                    if not self._is_free(what, partition, _organizations(self._db, partition.name)):
-                        return False
-                    self._db.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(partition.name)))
+    def _detach(self, what: What, partition: Partition, told: Mapping[int, datetime]) -> bool:
+        """False where somebody's row came meanwhile, or a reader held the table too long."""
+        try:
+            with self._db.transaction():
+                self._db.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+                self._db.execute(f"LOCK TABLE ONLY {partition.table} IN ACCESS EXCLUSIVE MODE")
+                there = _organizations(self._db, partition.name)
+                if not (told.keys() >= set(there) and self._is_free(what, partition, there)):
+                    return False
+                _retire(self._db, partition)
                 return True
-            except LockNotAvailable:
-                time.sleep(PAUSE_SECONDS * 2**attempt)
-        return False
+        except GIVEN_UP:
+            return False
+
+    def _drop_retired(self, what: What, table: str) -> Iterator[Removed]:
+        """Tables that are partitions no longer, of this run or of one that was killed."""
+        for name in _retired(self._db, table):
+            rows = _counts(self._db, name)
+            _execute(self._db, sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+            for one, count in rows.items():
+                yield Removed(one, what, self._cutoff(what, one) or self._now, count, is_dropped=True)
+
+    def _delete_all(
+        self, what: What, partition: Partition, leaving: Mapping[int, datetime]
+    ) -> Iterator[Removed | Skipped]:
+        for one, cutoff in leaving.items():
+            try:
+                removed = self._delete(what, partition, one, min(cutoff, partition.end))
+            except GIVEN_UP as error:
+                yield _skipped(one, what, cutoff, error)
+                continue
+            if removed:
+                yield Removed(one, what, cutoff, removed)
 
     def _delete(self, what: What, partition: Partition, organization_id: int, before: datetime) -> int:
         pinned = self._pins.get(organization_id, [])
@@ -206,25 +251,52 @@ class _Night:
             values=(pinned,) if pinned else (),
         )  # fmt: skip
 
-    def clear_aliases(self) -> None:
+    def clear_aliases(self) -> Iterator[Skipped]:
         """Ids clients chose go with the rows they named."""
         for one in self._policies:
             if cutoff := self._cutoff("requests", one):
-                _sliced(self._db, _ALIASES, {"org": one, "before": cutoff, "slice": SLICE})
+                try:
+                    _sliced(self._db, _ALIASES, {"org": one, "before": cutoff, "slice": SLICE})
+                except GIVEN_UP as error:
+                    yield _skipped(one, "requests", cutoff, error)
 
-    def clear_counts(self) -> Iterator[Removed]:
-        tables = _present(self._db, COUNTED)
+    def clear_counts(self) -> Iterator[Removed | Skipped]:
+        tables = present(self._db, COUNTED)
         for one in self._policies:
             cutoff = self._cutoff("counts", one)
             if cutoff is None:
                 continue
             values = {"org": one, "before": cutoff, "slice": SLICE, "pins": self._pins.get(one, [])}
-            rows = sum(_sliced(self._db, _count_slice(table), values) for table in tables)
+            try:
+                rows = sum(_sliced(self._db, _count_slice(table), values) for table in tables)
+            except GIVEN_UP as error:
+                yield _skipped(one, "counts", cutoff, error)
+                continue
             if rows:
                 yield Removed(one, "counts", cutoff, rows)
 
 
+def _skipped(organization_id: int, what: What, before_at: datetime, error: Exception) -> Skipped:
+    return Skipped(organization_id, what, before_at, f"{type(error).__name__}: {error}".partition("\n")[0])
+
+
 # --- statements -----------------------------------------------------------------------------------------------------
+
+
+def _patiently(ask: Callable[[], Answer]) -> Answer:
+    """Asks up to ATTEMPTS times, with growing pauses. Raises one of GIVEN_UP in the end."""
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return ask()
+        except GIVEN_UP:
+            time.sleep(PAUSE_SECONDS * 2**attempt)
+    return ask()
+
+
+def _execute(connection: Db, statement: str | sql.Composed, values: Any = None) -> Cursor[Any]:
+    """A statement that is a transaction of its own, so that it may be asked again."""
+    return _patiently(lambda: connection.execute(statement, values))
+
 
 _UNPINNED_ROW = " AND (t.session_id IS NULL OR t.session_id <> ALL(%s))"
 _UNPINNED_BODY = """ AND NOT EXISTS (SELECT 1 FROM llm_request r WHERE r.organization_id = t.organization_id
@@ -253,6 +325,22 @@ def _bounds(text: str) -> tuple[datetime, datetime]:
     """FOR VALUES FROM ('2026-01-05 00:00:00+00') TO ('2026-01-12 00:00:00+00')"""
     start, end = text.split("'")[1::2]
     return datetime.fromisoformat(start), datetime.fromisoformat(end)
+
+
+def _retire(connection: Db, partition: Partition) -> None:
+    """Partition no longer, under a name neither the line nor a reader asks for."""
+    table, name = sql.Identifier(partition.table), sql.Identifier(partition.name)
+    retired = sql.Identifier(f"{RETIRED}{partition.name}_{int(time.time())}")
+    connection.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(table, name))
+    connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(name, retired))
+
+
+def _retired(connection: Db, table: str) -> list[str]:
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND starts_with(relname, %s) AND pg_table_is_visible(oid)",
+        (f"{RETIRED}{table}_p",),
+    )
+    return [name for (name,) in rows.fetchall()]
 
 
 def _organizations(connection: Db, partition: str) -> list[int]:
@@ -290,13 +378,15 @@ def _in_slices(
     place, removed = _LOWEST, 0
     while True:
         key = (organization_id, *place, before)
-        end = connection.execute(
+        end = _execute(
+            connection,
             f"SELECT requested_at, id FROM {name} WHERE organization_id = %s AND (requested_at, id) > (%s, %s) "
             f"AND requested_at < %s ORDER BY requested_at, id OFFSET {SLICE - 1} LIMIT 1",
             key,
         ).fetchone()
         rest = " AND (t.requested_at, t.id) <= (%s, %s)" if end else ""
-        removed += connection.execute(
+        removed += _execute(
+            connection,
             f"DELETE FROM {name} t WHERE t.organization_id = %s AND (t.requested_at, t.id) > (%s, %s) "
             f"AND t.requested_at < %s{rest}{condition}",
             (*key, *(end or ()), *values),
@@ -307,7 +397,8 @@ def _in_slices(
         time.sleep(PAUSE_SECONDS)
 
 
-def _present(connection: Db, tables: Mapping[str, str]) -> list[str]:
+def present(connection: Db, tables: Mapping[str, str]) -> list[str]:
+    """Those of the tables that there are."""
     rows = connection.execute(
         "SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS w (name, place) "
         "WHERE to_regclass(name) IS NOT NULL ORDER BY place",
@@ -332,113 +423,7 @@ def _count_slice(table: str) -> str:
 
 def _sliced(connection: Db, statement: str, values: Mapping[str, Any]) -> int:
     removed = 0
-    while rows := connection.execute(statement, values).rowcount:
+    while rows := _execute(connection, statement, values).rowcount:
         removed += rows
         time.sleep(PAUSE_SECONDS)
     return removed
-
-
-# --- what it would free -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """What one organisation has stored of one day (UTC). Bytes are its part of the partition's, indexes included."""
-
-    day: date
-    requests: int = 0
-    request_bytes: int = 0
-    bodies: int = 0
-    body_bytes: int = 0
-    pinned: int = 0
-    pinned_bodies: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Freed:
-    rows: int
-    bytes: int
-
-
-def storage(connection: Db, organization_id: int) -> tuple[Day, ...]:
-    """By day, oldest first. Reads the key's index, not the rows."""
-    requests = _by_day(connection, "llm_request", organization_id)
-    bodies = _by_day(connection, "llm_request_body", organization_id)
-    pinned = _pinned_by_day(connection, organization_id)
-    return tuple(
-        Day(day, *requests.get(day, (0, 0)), *bodies.get(day, (0, 0)), *pinned.get(day, (0, 0)))
-        for day in sorted({*requests, *bodies})
-    )
-
-
-def _by_day(connection: Db, table: str, organization_id: int) -> dict[date, tuple[int, int]]:
-    """Rows and bytes. A partition's bytes are shared out by rows."""
-    found: dict[date, tuple[int, int]] = {}
-    for partition in partitions(connection, table):
-        rows = connection.execute(
-            f"SELECT (requested_at AT TIME ZONE 'UTC')::date, count(*) FROM {partition.name} "
-            "WHERE organization_id = %s GROUP BY 1",
-            (organization_id,),
-        ).fetchall()
-        if not rows:
-            continue
-        width = _bytes_per_row(connection, partition.name, at_least=sum(count for _, count in rows))
-        for day, count in rows:
-            before = found.get(day, (0, 0))
-            found[day] = (before[0] + count, before[1] + int(count * width))
-    return found
-
-
-def _bytes_per_row(connection: Db, name: str, *, at_least: int) -> float:
-    size, rows = connection.execute(
-        "SELECT pg_total_relation_size(c.oid), greatest(c.reltuples, s.n_live_tup, 0) FROM pg_class c "
-        "LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.oid = %s::regclass",
-        (name,),
-    ).fetchone() or (0, 0)
-    return float(size) / max(float(rows), at_least, 1.0)
-
-
-def _pinned_by_day(connection: Db, organization_id: int) -> dict[date, tuple[int, int]]:
-    rows = connection.execute(
-        "SELECT (r.requested_at AT TIME ZONE 'UTC')::date, count(*), count(b.id) FROM session_pin p "
-        "JOIN llm_request r ON r.organization_id = p.organization_id AND r.session_id = p.session_id "
-        "LEFT JOIN llm_request_body b ON b.organization_id = r.organization_id "
-        "AND b.requested_at = r.requested_at AND b.id = r.id WHERE p.organization_id = %s GROUP BY 1",
-        (organization_id,),
-    )
-    return {day: (requests, bodies) for day, requests, bodies in rows.fetchall()}
-
-
-def counts_by_day(connection: Db, organization_id: int) -> dict[date, int]:
-    """Rows of counts by the day they are of."""
-    found: dict[date, int] = {}
-    for table in _present(connection, COUNTED):
-        dated = COUNTED[table]
-        day = dated if dated == "day" else f"({dated} AT TIME ZONE 'UTC')::date"
-        unpinned = (
-            " AND NOT EXISTS (SELECT 1 FROM session_pin p WHERE p.organization_id = c.organization_id"
-            " AND p.session_id = c.session_id)" if table == "session" else ""
-        )  # fmt: skip
-        rows = connection.execute(
-            f"SELECT {day}, count(*) FROM {table} c WHERE organization_id = %s{unpinned} GROUP BY 1", (organization_id,)
-        )
-        for when, count in rows.fetchall():
-            found[when] = found.get(when, 0) + count
-    return found
-
-
-def plan(days: Sequence[Day], policy: Policy, now: datetime) -> dict[What, Freed]:
-    """What bodies and requests a policy would free if it were applied now."""
-    bodies, requests = policy.cutoff("bodies", now), policy.cutoff("requests", now)
-    old_bodies = [day for day in days if bodies and day.day < bodies.date()]
-    old_requests = [day for day in days if requests and day.day < requests.date()]
-    return {
-        "bodies": _freed([(d.bodies, d.pinned_bodies, d.body_bytes) for d in old_bodies]),
-        "requests": _freed([(d.requests, d.pinned, d.request_bytes) for d in old_requests]),
-    }
-
-
-def _freed(parts: Sequence[tuple[int, int, int]]) -> Freed:
-    rows = sum(stored - pinned for stored, pinned, _ in parts)
-    size = sum(size * (stored - pinned) // stored for stored, pinned, size in parts if stored)
-    return Freed(rows, size)

@@ -18,10 +18,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, is_at_least, page
 from lib.clock import now
-from requests_app import filter_url, keeping, retention
+from requests_app import filter_url, keeping, retention_storage
 from requests_app.filters import EQUAL, Leaf
 from requests_app.queries import TooSlow
-from requests_app.retention import Day, Policy
+from requests_app.retention import Policy
+from requests_app.retention_storage import Day
 
 LONGEST_DAYS = 3650
 LONGEST_SESSION_ID = 2_000
@@ -109,7 +110,7 @@ def _stored(organization_id: int, policy: Policy) -> dict[str, Any]:
     moment = now()
     end = policy.cutoff("counts", moment)
     return {
-        "freed": retention.plan(days, policy, moment),
+        "freed": retention_storage.plan(days, policy, moment),
         "freed_counts": sum(rows for day, rows in counts.items() if end and day < end.date()), "totals": _totals(days),
         "bars": _bars(days, moment.date()), "chart": {"width": DRAWN_DAYS * 10, "height": CHART_HEIGHT},
         "drawn_days": DRAWN_DAYS, "months": _months(days),

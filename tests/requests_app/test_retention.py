@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from llm.pricing import PriceBook
 from metrics_app import fold, rebuild
 from metrics_app.models import FacetDay, UsageDay
 from metrics_app.rollup import FACET_MEASURES, MEASURES
-from requests_app import retention
+from requests_app import retention, retention_storage
 from requests_app.models import LLMRequest, RequestAlias, RetentionPolicy, RetentionRun, SessionPin
 from requests_app.retention import Policy
 from sessions_app.models import Session
@@ -50,6 +51,28 @@ def db(transactional_db: None) -> Iterator[Any]:
         )
 
 
+@contextmanager
+def beside(work: Callable[[Callable[[], bool]], None]) -> Iterator[threading.Thread]:
+    """`work` in a thread, told when to stop; whatever happens here it is joined, and what it raised is raised."""
+    stopping, raised = threading.Event(), []
+
+    def guarded() -> None:
+        try:
+            work(stopping.is_set)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stopping.set()
+        thread.join()
+    if raised:
+        raise raised[0]
+
+
 def policy(organization_id: int, body: int | None = None, requests: int | None = None, counts: int | None = None):
     RetentionPolicy.objects.create(
         organization_id=organization_id, body_days=body, request_days=requests, count_days=counts
@@ -60,7 +83,7 @@ def row(organization_id: int, days_ago: float, **values: Any):
     return make_request(organization_id, NOW - timedelta(days=days_ago), request=BODY, response=BODY, **values)
 
 
-def run(db: Any, announced: dict[int, datetime] | None = None) -> list[retention.Removed]:
+def run(db: Any, announced: dict[int, datetime] | None = None) -> list[retention.Removed | retention.Skipped]:
     told = {} if announced is None else announced
     return list(retention.apply(db, NOW, announce=told.__setitem__))
 
@@ -245,12 +268,86 @@ def test_a_plan_says_what_the_night_then_removes(db):
         row(ACME, age, session_id="keep" if age % 2 else None)
         row(GLOBEX, age)
     mine = Policy(12, 40, None)
-    planned = retention.plan(retention.storage(db, ACME), mine, NOW)
+    planned = retention_storage.plan(retention_storage.storage(db, ACME), mine, NOW)
     policy(ACME, 12, 40)
     removed = run(db)
     for what in ("bodies", "requests"):
         assert planned[what].rows == sum(part.rows for part in removed if part.what == what) > 0
         assert planned[what].bytes > 0
+
+
+def victim(db: Any, table: str, times: int) -> None:
+    """From now on a DELETE there is a deadlock's victim `times` times, then no more."""
+    db.execute(
+        "CREATE SEQUENCE tries; CREATE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF nextval('tries') <= {times} THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; "
+        f"RETURN NULL; END $$; CREATE TRIGGER give_up BEFORE DELETE ON {table} EXECUTE FUNCTION give_up()"
+    )
+
+
+@pytest.fixture
+def tidied(db):
+    yield
+    db.execute("DROP FUNCTION IF EXISTS give_up CASCADE; DROP SEQUENCE IF EXISTS tries")
+
+
+@pytest.mark.parametrize("what", ["bodies", "requests", "counts"])
+def test_a_deadlocks_victim_asks_again(db, tidied, monkeypatch, what):
+    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0)
+    policy(ACME, requests=30, counts=60)
+    row(ACME, 50), row(EVER, 50), a_session(ACME, 61, "old")
+    [partition] = db.execute("SELECT tableoid::regclass::text FROM llm_request LIMIT 1").fetchone()
+    tables = {"bodies": partition.replace("request_p", "request_body_p"), "requests": partition, "counts": "session"}
+    victim(db, tables[what], retention.ATTEMPTS - 1)
+    assert {(part.what, part.rows) for part in run(db)} == {("bodies", 1), ("requests", 1), ("counts", 1)}
+
+
+def test_what_cannot_go_tonight_is_said_and_holds_up_nothing_else(db, tidied, cast, monkeypatch):
+    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0)
+    acme, umbrella = cast.acme.pk, cast.umbrella.pk
+    policy(acme, requests=30), policy(umbrella, requests=30)
+    for age in (50, 100):
+        row(acme, age), row(umbrella, age), row(EVER, age)
+    [partition] = db.execute("SELECT min(tableoid::regclass::text) FROM llm_request").fetchone()
+    victim(db, partition, 2 * retention.ATTEMPTS)
+    nights.apply(NOW)
+    assert LLMRequest.objects.exclude(organization_id=EVER).count() == 2
+    skipped = AuditEntry.objects.filter(action="retention skipped")
+    assert {entry.organization_id for entry in skipped} == {acme, umbrella}
+    assert {entry.detail["what"] for entry in skipped} == {"requests"}
+    assert all("DeadlockDetected" in entry.detail["reason"] for entry in skipped)
+    nights.apply(NOW)
+    assert {one.organization_id for one in LLMRequest.objects.all()} == {EVER}
+
+
+def test_who_comes_between_the_telling_and_the_lock_is_told_and_counted(db, monkeypatch):
+    """A first row of another organisation comes into a week that is about to go."""
+    policy(ACME, requests=30), policy(GLOBEX, requests=30)
+    row(ACME, 50)
+    told = []
+
+    def announce(organization_id: int, moment: datetime) -> None:
+        if not told:
+            row(GLOBEX, 50)
+        told.append((organization_id, moment))
+
+    removed = list(retention.apply(db, NOW, announce=announce))
+    requests = [part for part in removed if part.what == "requests"]
+    assert {(part.organization_id, part.rows) for part in requests} == {(ACME, 1), (GLOBEX, 1)}
+    assert [one for one, _ in told] == [ACME, GLOBEX]
+    assert left(db) == set()
+
+
+def test_a_run_killed_before_its_drop_leaves_it_to_the_next(db, monkeypatch):
+    policy(ACME, requests=30)
+    row(ACME, 50)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(retention, "_counts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        run(db)
+    assert {(part.what, part.rows, part.is_dropped) for part in run(db)} == {
+        ("bodies", 1, True), ("requests", 1, True)
+    }  # fmt: skip
+    assert db.execute("SELECT count(*) FROM pg_class WHERE relname LIKE 'retired%'").fetchone() == (0,)
 
 
 def test_only_one_night_runs_at_a_time(db):
@@ -303,19 +400,19 @@ def test_the_line_writes_on_while_the_night_removes(db, tmp_path, monkeypatch):
     writer, reader = Writer(tmp_path, max_bytes=2**40, min_free_bytes=0), Reader(tmp_path)
     line = Line(reader, connect=connect, load_prices=lambda _: PriceBook(()), settings=Settings(partition_days=7))
 
-    def write() -> None:
+    def write(is_stopping: Callable[[], bool]) -> None:
         for one in late:
-            writer.put(records.whole(one)).result(10)
+            if is_stopping():
+                return
+            writer.put(records.whole(one)).result(60)
             line.step()
         while line.step():
             pass
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    while thread.is_alive():
-        run(db)
-        thread.join(0.05)
-    thread.join()
+    with beside(write) as thread:
+        while thread.is_alive():
+            run(db)
+            thread.join(0.05)
     assert reader.depth() == (0, 0, 0)
     assert sum(line.tally.drops.values()) == 0
     assert db.execute("SELECT count(*) FROM llm_request WHERE problems::text LIKE '%unstorable%'").fetchone() == (0,)
