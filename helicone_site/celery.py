@@ -51,6 +51,7 @@ app.conf.beat_schedule = {
     },
     "trim counts": {"task": "metrics_app.tasks.trim", "schedule": crontab(hour=3, minute=20)},
     "apply retention": {"task": "apply_retention", "schedule": crontab(hour=3, minute=30)},
+    "train dictionaries": {"task": "requests_app.tasks.train_dictionaries", "schedule": crontab(minute=40)},
     "seed prices": {"task": "requests_app.tasks.seed_prices", "schedule": crontab(minute=10)},
     "reprice": {
         "task": "ingest_app.tasks.reprice",

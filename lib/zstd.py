@@ -1,25 +1,97 @@
-"""Bodies at rest: zstd frames, with an optional dictionary named by its version."""
+"""Bytes at rest: zstd frames, made with a dictionary or without.
+
+A dictionary is in zstd's own format (RFC 8878 §5): a number, which frames made with it carry, statistics, and text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+import threading
+from collections.abc import Sequence
+from functools import cached_property
 
 import zstandard
 
 LEVEL = 3
 MAX_OUTPUT = 1 << 30
+LONGEST_WITH_DICTIONARY = 1 << 18
+"""A longer body has its own repetitions; setting a dictionary up for it costs more than it saves."""
+LARGEST_DICTIONARY = 110_000
+_STATISTICS = 16_384
+_END_OF_STATISTICS = struct.pack("<III", 1, 4, 8)
+"""The three offsets every dictionary's head ends with; its text follows."""
 
-_compressor = zstandard.ZstdCompressor(level=LEVEL)
-_decompressor = zstandard.ZstdDecompressor()
+
+class TooLittle(ValueError):
+    """The samples are too few or too small to make a dictionary of."""
+
+
+class Codec:
+    """Makes and reads frames. Any number of threads may share one; each gets contexts of its own."""
+
+    def __init__(self, dictionary: bytes | None = None) -> None:
+        self._dictionary = dictionary
+        self._own = threading.local()
+
+    def compress(self, data: bytes) -> bytes:
+        if self._dictionary is not None and len(data) > LONGEST_WITH_DICTIONARY:
+            return PLAIN.compress(data)
+        try:
+            compressor = self._own.compressor
+        except AttributeError:
+            compressor = self._own.compressor = self._compressor()
+        return compressor.compress(data)  # type: ignore[no-any-return]
+
+    def decompress(self, data: bytes) -> bytes:
+        """Raises zstandard.ZstdError for what is no frame, or was made with another dictionary."""
+        try:
+            decompressor = self._own.decompressor
+        except AttributeError:
+            decompressor = self._own.decompressor = zstandard.ZstdDecompressor(dict_data=self._read_only)
+        return decompressor.decompress(data, max_output_size=MAX_OUTPUT)  # type: ignore[no-any-return]
+
+    def _compressor(self) -> zstandard.ZstdCompressor:
+        return zstandard.ZstdCompressor(level=LEVEL, dict_data=self._digested)
+
+    @cached_property
+    def _read_only(self) -> zstandard.ZstdCompressionDict | None:
+        return None if self._dictionary is None else zstandard.ZstdCompressionDict(self._dictionary)
+
+    @cached_property
+    def _digested(self) -> zstandard.ZstdCompressionDict | None:
+        """Ready to compress with: five times the memory, so only where something is compressed."""
+        if self._dictionary is None:
+            return None
+        digested = zstandard.ZstdCompressionDict(self._dictionary)
+        digested.precompute_compress(level=LEVEL)
+        return digested
+
+
+PLAIN = Codec()
 
 
 def compress(data: bytes) -> bytes:
-    return _compressor.compress(data)
+    return PLAIN.compress(data)
 
 
-def decompress(data: bytes, *, dict_version: int = 0, dictionaries: Mapping[int, bytes] | None = None) -> bytes:
-    """What `compress` took. `dict_version` 0 means no dictionary. Raises KeyError for an unknown version."""
-    if dict_version == 0:
-        return _decompressor.decompress(data, max_output_size=MAX_OUTPUT)
-    dictionary = zstandard.ZstdCompressionDict((dictionaries or {})[dict_version])
-    return zstandard.ZstdDecompressor(dict_data=dictionary).decompress(data, max_output_size=MAX_OUTPUT)
+def decompress(data: bytes) -> bytes:
+    return PLAIN.decompress(data)
+
+
+def dictionary(text: bytes, *, number: int, samples: Sequence[bytes]) -> bytes:
+    """A dictionary of exactly this text; the most useful should stand last. Raises TooLittle.
+
+    Of the samples it takes how often which byte and which length occurs, and none of what they say: zstd's trainer
+    writes those statistics before the text it would choose, and that text is put away here.
+    """
+    try:
+        trained = zstandard.train_dictionary(_STATISTICS, list(samples), k=1024, d=8, level=LEVEL).as_bytes()
+    except zstandard.ZstdError as error:
+        raise TooLittle(str(error)) from error
+    head = trained[: trained.index(_END_OF_STATISTICS) + len(_END_OF_STATISTICS)]
+    made = head[:4] + struct.pack("<I", number) + head[8:] + text[-LARGEST_DICTIONARY:]
+    try:
+        Codec(made).compress(text[:100])
+    except zstandard.ZstdError as error:
+        raise TooLittle(str(error)) from error
+    return made

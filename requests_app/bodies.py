@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 import zstandard
 
-from lib import zstd
 from llm import render
 from llm.conversation import Conversation
+from requests_app import dictionaries
+from requests_app.models import BodyDictionary
 from requests_app.rows import BodyRow
 
 
@@ -58,8 +59,8 @@ def _unpacked(row: BodyRow, frame: bytes | None) -> bytes | None:
     if row.key_version:
         raise BodyUnreadable(f"This body is sealed with key {row.key_version}, which this server does not have.")
     try:
-        return zstd.decompress(frame, dict_version=row.dict_version)
-    except KeyError:
+        return dictionaries.codec(row.organization_id, row.dict_version).decompress(frame)
+    except BodyDictionary.DoesNotExist:
         raise BodyUnreadable(f"This body needs dictionary {row.dict_version}, which is not here.") from None
     except zstandard.ZstdError as error:
         raise BodyUnreadable(f"This body cannot be unpacked: {error}.") from error

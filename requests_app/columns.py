@@ -7,10 +7,11 @@ from typing import Any
 
 import orjson
 
-from lib import zstd
+from lib.zstd import Codec
 from llm.exchange import Body, Charge, Estimate, Exchange, PricedExchange, Problem, Reading, Usage
 from llm.frames import decoded
 from requests_app.rows import BodyRow, RequestRow
+from requests_app.store_dictionaries import PLAIN, Packing
 
 COUNTS = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
@@ -143,20 +144,21 @@ def usage_of(row: RequestRow) -> Usage:
     return Usage(**told, **parts, sent=row.usage)
 
 
-def body_row_of(priced: PricedExchange) -> BodyRow:
+def body_row_of(priced: PricedExchange, packing: Packing = PLAIN) -> BodyRow:
     exchange, folded = priced.exchange, priced.reading.folded_response
     raw = _plain(exchange.response)
     is_clean = folded is not None and not priced.reading.problems
+    codec = packing.codec
     return BodyRow(
         organization_id=exchange.organization_id,
         requested_at=exchange.requested_at,
         id=exchange.id,
-        dict_version=0,
+        dict_version=packing.version,
         key_version=0,
-        request=_frame(_plain(exchange.request)),
-        response=_frame(folded if folded is not None else raw),
-        response_raw=None if folded is None or is_clean else _frame(raw),
-        headers=_frame(_headers(exchange.request_headers, exchange.response_headers)),
+        request=_frame(codec, _plain(exchange.request)),
+        response=_frame(codec, folded if folded is not None else raw),
+        response_raw=None if folded is None or is_clean else _frame(codec, raw),
+        headers=_frame(codec, _headers(exchange.request_headers, exchange.response_headers)),
         request_type=text(exchange.request.content_type) or "",
         response_type="application/json" if folded is not None else text(exchange.response.content_type) or "",
     )
@@ -169,8 +171,8 @@ def _plain(body: Body) -> bytes:
     return decoded(body.data, body.content_encoding)
 
 
-def _frame(data: bytes) -> bytes | None:
-    return zstd.compress(data) if data else None
+def _frame(codec: Codec, data: bytes) -> bytes | None:
+    return codec.compress(data) if data else None
 
 
 def _headers(request: Mapping[str, str], response: Mapping[str, str]) -> bytes:

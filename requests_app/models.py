@@ -108,6 +108,25 @@ class LLMRequestBody(models.Model):
         db_table = "llm_request_body"
 
 
+class BodyDictionary(models.Model):
+    """zstd dictionaries of an organisation's bodies; kept as long as a body names its version."""
+
+    version = models.IntegerField(primary_key=True)
+    organization_id = models.BigIntegerField()
+    is_current = models.BooleanField(help_text="new bodies are made with it")
+    content = models.BinaryField()
+    made_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "body_dictionary"
+        indexes = (models.Index(fields=["organization_id"], name="body_dictionary_of"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["organization_id"], condition=models.Q(is_current=True), name="body_dictionary_current"
+            ),
+        )
+
+
 class RequestAlias(models.Model):
     """Ids clients chose themselves, each once per organisation, and where their row is."""
 

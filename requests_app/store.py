@@ -19,8 +19,10 @@ from psycopg.types.json import Jsonb
 
 from lib.clock import time_of
 from llm.exchange import PricedExchange
+from requests_app import store_dictionaries
 from requests_app.columns import body_row_of, json_safe, row_of
 from requests_app.rows import BodyRow, Change, RequestRow
+from requests_app.store_dictionaries import PLAIN
 
 PARTITIONED = ("llm_request", "llm_request_body")
 PARTITION_LOCK = 7702
@@ -127,7 +129,8 @@ def store(connection: Db, batch: Sequence[PricedExchange]) -> Stored:
     refused = _claim_aliases(connection, rows.values())
     rows = {key: row for key, row in rows.items() if key not in refused}
     new = _insert_rows(connection, list(rows.values()))
-    _insert_bodies(connection, [body_row_of(unique[key]) for key in rows if key in new])
+    packings = store_dictionaries.packings(connection, {key[0] for key in new})
+    _insert_bodies(connection, [body_row_of(unique[key], packings.get(key[0], PLAIN)) for key in rows if key in new])
     changes = tuple(Change(None, row) for key, row in rows.items() if key in new)
     return Stored(changes, len(batch) - len(changes))
 
