@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from llm import dialects, errors, frames, loose, multipart, preview, usage, usage_keys
+from llm import dialects, errors, estimate, frames, loose, multipart, preview, usage, usage_keys
 from llm.call import Call, Dialect
 from llm.exchange import MODEL_KINDS, Exchange, Problem, Reading, Usage
 from llm.frames import Payload
@@ -30,7 +30,7 @@ _PATH_MODEL: Final = re.compile(r"/(?:engines|deployments|models?)/([^/]+?)(?::[
 def parse(exchange: Exchange) -> Reading:
     """What the bytes of an exchange say. What cannot be read is named among `problems`."""
     try:
-        return _parse(exchange)
+        return estimate.beside(exchange, _parse(exchange))
     except Exception as error:  # the bytes are a stranger's: whatever they trip over, the exchange is kept
         return Reading(problems=(Problem("unreadable", f"{type(error).__name__}: {error}"[:200]),))
 

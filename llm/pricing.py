@@ -357,7 +357,14 @@ class PriceBook:
         guess = reading.estimate
         if guess is None or reason != "no_usage":
             return Charge(None, reason)
-        guessed = Usage(input_tokens=guess.input_tokens, output_tokens=guess.output_tokens)
+        told = reading.usage
+        guessed = replace(
+            told,
+            input_tokens=guess.input_tokens if told.input_tokens is None else told.input_tokens,
+            output_tokens=guess.output_tokens if told.output_tokens is None else told.output_tokens,
+        )
+        if _is_half_told(replace(reading, usage=guessed)):
+            return Charge(None, reason)
         charge = self._priced(exchange, replace(reading, usage=guessed))
         return Charge(None, reason, estimated_nano_usd=charge.nano_usd)
 
@@ -371,6 +378,10 @@ class PriceBook:
             if row.is_active(at):
                 return row
         return None
+
+    def candidates(self, provider: str, model: str, *, organization_id: int | None = None) -> tuple[PriceRow, ...]:
+        """Every row that could be meant at some time, the one that decides first."""
+        return self._candidates(organization_id, provider, model)
 
     def _find(self, organization_id: int | None, provider: str, model: str) -> tuple[PriceRow, ...]:
         """Every row that could be meant, best first. Of a price list only the first model that matches."""
