@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import psycopg
 
@@ -39,6 +39,9 @@ MODELS = (
 """Provider, model, nano-USD per input and output token, share."""
 STATUSES = (200,) * 96 + (429, 429, 500, 400)
 PROPERTIES = (("environment", 3), ("feature", 40), ("team", 12), ("version", 100), ("customer", 5000))
+
+
+Nightly = Callable[[store.Db, datetime], object]
 
 
 def exchanges(count: int, *, organization_id: int, seed: int, until: datetime) -> Iterator[PricedExchange]:
@@ -140,8 +143,14 @@ class Calls:
         )
 
 
-def load(conninfo: str, count: int, *, organization_id: int, seed: int, until: datetime, days: int = 7) -> int:
-    """Puts `count` exchanges through store, counts and sessions; answers the bytes of the bodies as they came."""
+def load(
+    conninfo: str, count: int, *, organization_id: int, seed: int, until: datetime, days: int = 7,
+    nightly: Nightly | None = None,
+) -> int:  # fmt: skip
+    """Puts `count` exchanges through store, counts and sessions; answers the bytes of the bodies as they came.
+
+    `nightly` is called between two days of them, with the moment it then is.
+    """
     raw = 0
     with psycopg.connect(conninfo, autocommit=True) as connection:
         store.prepare(connection)
@@ -152,11 +161,18 @@ def load(conninfo: str, count: int, *, organization_id: int, seed: int, until: d
         for priced in exchanges(count, organization_id=organization_id, seed=seed, until=until):
             raw += priced.exchange.request.size + priced.exchange.response.size
             batch.append(priced)
-            if len(batch) == BATCH:
+            is_night = nightly is not None and batch and _day(batch[-1]) != _day(batch[0])
+            if len(batch) == BATCH or is_night:
                 _put(connection, batch)
+                if nightly is not None and is_night:
+                    nightly(connection, batch[-1].exchange.requested_at)
                 batch = []
         _put(connection, batch)
     return raw
+
+
+def _day(priced: PricedExchange) -> date:
+    return priced.exchange.requested_at.date()
 
 
 def _put(connection: store.Db, batch: list[PricedExchange]) -> None:

@@ -2,7 +2,8 @@
 
     python -m bench.storage [--rows 50000] [--detail]
 
-Every exchange has its bodies (see `bodies.py`). Put in through the real store, folded, vacuumed as autovacuum does it.
+Every exchange has its bodies (see `bodies.py`). Put in through the real store, day by day with
+a dictionary trained each night, folded, vacuumed as autovacuum does it.
 Headers are stored with the bodies and not counted among the bytes that came. Counts are by minute, hour and day: the
 fewer calls a minute, the more of them a call costs. `--detail` prints every table and index, and what columns hold.
 """
@@ -50,9 +51,11 @@ def main() -> None:
     rows = arguments.rows
     ground.BODY_EVERY = 1
     with tempfile.TemporaryDirectory(prefix="helicone-bench-") as name, cluster(Path(name)):
+        from requests_app.dictionaries import train_all
+
         _, organization_id = somebody()
         until = datetime.now(UTC)
-        raw = ground.load(conninfo(), rows, organization_id=organization_id, seed=1, until=until)
+        raw = ground.load(conninfo(), rows, organization_id=organization_id, seed=1, until=until, nightly=train_all)
         ground.fold_all(conninfo(), organization_id)
         with psycopg.connect(conninfo(), autocommit=True) as connection:
             connection.execute("VACUUM (ANALYZE)")
