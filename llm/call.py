@@ -22,6 +22,8 @@ class Call:
     request: Mapping[str, Any] = field(default_factory=dict)
     """{} where the request is no JSON object."""
     response: Any = None
+    text: str = ""
+    """The reply where it is plain text."""
     response_headers: Mapping[str, str] = field(default_factory=dict)
     events: Sequence[Any] = ()
     """The stream's events while `response` is not folded yet."""

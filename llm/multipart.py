@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llm import frames, loose
+from llm.conversation import Part
 from llm.exchange import Body
 
 _START: Final = re.compile(rb"\s*--([^\r\n]{1,200})\r?\n(?:[A-Za-z-]+:[^\r\n]*\r?\n)*?content-disposition:\s*form-data",
@@ -86,3 +87,12 @@ def number(value: Any) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
         return loose.count(int(value))
     return loose.count(value)
+
+
+def parts(value: Any) -> list[Part]:
+    """Files of a form, for people: their names and kinds, for their bytes are not kept apart."""
+    files = value if isinstance(value, list) else [value]
+    return [
+        Part("file", name=loose.text(file.get("filename")), media_type=loose.text(file.get("content_type")))
+        for file in loose.mappings(files)
+    ]

@@ -22,6 +22,11 @@ _KINDS_BY_PATH: Final = (
     ("/embeddings", "embedding"), ("/embed", "embedding"), ("/images/", "image"), ("/audio/", "audio"),
     ("/moderations", "moderation"), ("/rerank", "rerank"), ("/count_tokens", "count"), ("counttokens", "count"),
 )
+_NO_MODEL: Final = re.compile(
+    r"/(?:batches|files|uploads|fine_tuning|fine-tunes|vector_stores|conversations|assistants|evals|containers|realtime"
+    r"|cachedcontents|tokenize|detokenize)(?:/|$)"
+)
+"""Things kept at a provider, and settings: what is done to them runs no model."""
 _MOST_KEYS: Final = 10
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
 _PATH_MODEL: Final = re.compile(r"/(?:engines|deployments|models?)/([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE)
@@ -55,6 +60,7 @@ def _parse(exchange: Exchange) -> Reading:
         status=exchange.status,
         request=sent.value if isinstance(sent.value, dict) else {},
         response=came.value,
+        text=came.noise if came.shape == "text" else "",
         response_headers=exchange.response_headers,
         events=came.events,
     )
@@ -91,7 +97,7 @@ def _finished(
 ) -> Reading:
     """What holds for every dialect: stream flags, errors, problems of the frames."""
     reading = _with_usage(reading, call)
-    problems = [*_request_problems(exchange, sent), *came.problems, *reading.problems]
+    problems = [*_request_problems(exchange, sent), *_reply_problems(came, reading), *reading.problems]
     if not is_whole:
         problems.append(Problem("stream_truncated"))
     error_type, error_message = _error(call, came, problems=problems)
@@ -102,7 +108,8 @@ def _finished(
     problems += _unknown_keys(reading.usage)
     if usage.is_odd(reading.usage):
         problems.append(Problem("usage_odd"))
-    if _lacks_usage(call, reading) and not error_message:
+    is_named = any(problem.code == "usage_missing" for problem in reading.problems)
+    if _lacks_usage(call, reading) and not error_message and not is_named:
         problems.append(Problem("usage_missing"))
     return replace(
         reading,
@@ -142,9 +149,11 @@ def _with_usage(reading: Reading, call: Call) -> Reading:
 
 
 def _lacks_usage(call: Call, reading: Reading) -> bool:
+    """Whether a call that should have told something to charge did not. Moderations are free."""
     told = reading.usage
-    is_silent = told.input_tokens is None and told.output_tokens is None
-    return is_silent and reading.kind in MODEL_KINDS and 200 <= call.status < 300
+    counts = (told.input_tokens, told.output_tokens, told.images, told.audio_ms, told.characters, told.search_units)
+    is_expected = reading.kind in MODEL_KINDS and reading.kind != "moderation" and 200 <= call.status < 300
+    return is_expected and all(count is None for count in counts)
 
 
 def _request_problems(exchange: Exchange, sent: Payload) -> list[Problem]:
@@ -152,6 +161,12 @@ def _request_problems(exchange: Exchange, sent: Payload) -> list[Problem]:
                 for problem in sent.problems]
     is_form = exchange.request.content_type.startswith(("multipart/", "application/x-www-form-urlencoded"))
     return [] if is_form else problems
+
+
+def _reply_problems(came: Payload, reading: Reading) -> list[Problem]:
+    """Speech and subtitles are no JSON, and should not be."""
+    is_expected = reading.kind == "audio" and came.shape in ("text", "binary")
+    return [problem for problem in came.problems if not is_expected or problem.code != "response_not_json"]
 
 
 def _error(call: Call, came: Payload, *, problems: list[Problem]) -> tuple[str | None, str | None]:
@@ -196,12 +211,12 @@ def _unknown(call: Call) -> Reading:
 
 
 def _kind(call: Call, *, has_usage: bool) -> str:
+    if call.method != "POST" or _NO_MODEL.search(call.path):
+        return "other"
     for piece, kind in _KINDS_BY_PATH:
         if piece in call.path:
             return kind
-    if has_usage or (call.method == "POST" and any(key in call.request for key in _SPOKEN)):
-        return "llm"
-    return "other"
+    return "llm" if has_usage or any(key in call.request for key in _SPOKEN) else "other"
 
 
 def _spoken(request: Mapping[str, Any]) -> str:

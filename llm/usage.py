@@ -131,6 +131,14 @@ def _hidden(total: int, known: int, cache: int, *, reasoning: int) -> int:
     return 0 if missing == cache else missing
 
 
+def told_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The usage object of a reply in OpenAI's shape; Groq's streams have it in `x_groq`."""
+    if isinstance(sent := body.get("usage"), dict) and sent:
+        return sent
+    sent = loose.mapping(body.get("x_groq")).get("usage")
+    return sent if isinstance(sent, dict) else None
+
+
 def searches(sent: Mapping[str, Any]) -> int | None:
     for key in ("server_tool_use", "server_tool_use_details"):
         if isinstance(tools := sent.get(key), dict):

@@ -141,8 +141,9 @@ def read(call: Call) -> Reading:
     choice = loose.first(body.get("choices"))
     message = loose.mapping(choice.get("message"))
     calls = openai_parts.tool_calls(message)
-    sent = _usage_sent(body)
+    sent = usage.told_by(body)
     return Reading(
+        kind=_kind(call),
         request_model=loose.name(request.get("model")),
         response_model=loose.name(body.get("model")),
         usage=usage.openai(sent) if sent is not None else Usage(),
@@ -157,15 +158,13 @@ def read(call: Call) -> Reading:
     )
 
 
+def _kind(call: Call) -> str:
+    """Stored completions can be looked up and given other metadata; no model runs then."""
+    return "retrieve" if call.method != "POST" or "/chat/completions/" in call.path else "llm"
+
+
 def _finish_reason(choice: Mapping[str, Any]) -> str | None:
     return loose.name(choice.get("finish_reason"))
-
-
-def _usage_sent(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    if isinstance(sent := body.get("usage"), dict) and sent:
-        return sent
-    sent = loose.mapping(body.get("x_groq")).get("usage")
-    return sent if isinstance(sent, dict) else None
 
 
 def _request_preview(request: Mapping[str, Any]) -> str:
