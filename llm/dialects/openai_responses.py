@@ -13,7 +13,7 @@ from typing import Any, Final
 from llm import loose, openai_parts, preview, usage
 from llm.call import Call
 from llm.conversation import Conversation, Message, Part
-from llm.exchange import Reading, Usage
+from llm.exchange import Problem, Reading, Usage
 
 _SETTINGS: Final = (
     "temperature", "top_p", "max_output_tokens", "max_tool_calls", "reasoning", "text", "tool_choice",
@@ -117,10 +117,11 @@ def read(call: Call) -> Reading:
     sent = body.get("usage")
     output = loose.mappings(body.get("output"))
     calls = _calls(output)
-    searches = sum(item.get("type") == "web_search_call" for item in output) or None
+    searches = sum(map(_is_search, output)) or None
     kind = _kind(call)
     return Reading(
         kind=kind,
+        problems=_background(kind, body) if not call.events else (),
         request_model=loose.name(request.get("model")),
         response_model=loose.name(body.get("model")),
         usage=_usage(kind, body, sent, searches=searches),
@@ -143,6 +144,19 @@ def _kind(call: Call) -> str:
     return "llm" if runs_model else "retrieve"
 
 
+def _is_search(item: Mapping[str, Any]) -> bool:
+    """Whether an item is a search that is charged: opening a page found, or looking into it, is not."""
+    action = loose.mapping(item.get("action"))
+    return item.get("type") == "web_search_call" and action.get("type") in (None, "search")
+
+
+def _background(kind: str, body: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Why a reply that is still being made tells no usage."""
+    if kind != "llm" or body.get("usage") or body.get("status") not in ("queued", "in_progress"):
+        return ()
+    return (Problem("usage_missing", "made in the background; what it used is told when it is looked up"),)
+
+
 def _usage(kind: str, body: Mapping[str, Any], sent: Any, *, searches: int | None) -> Usage:
     if isinstance(sent, dict) and sent:
         return usage.openai(sent, web_searches=searches)
@@ -157,7 +171,7 @@ def _finish_reason(body: Mapping[str, Any]) -> str | None:
 def _calls(output: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """(name, arguments) of what the reply calls: the client's tools by name, the provider's own by their type."""
     return [
-        (loose.name(item.get("name")) or loose.text(item.get("type")), _arguments(item))
+        (_name(item), _arguments(item))
         for item in output
         if loose.text(item.get("type")).endswith("_call")
     ]
@@ -216,17 +230,54 @@ def _message(item: Mapping[str, Any]) -> Message:
 
 
 def _item_parts(item: Mapping[str, Any]) -> list[Part]:
-    kind, call_id = loose.text(item.get("type")), loose.text(item.get("call_id"))
+    kind = loose.text(item.get("type"))
     if kind == "message":
         return openai_parts.content_parts(item.get("content"))
-    if kind == "reasoning":
-        thoughts = [*loose.listing(item.get("summary")), *loose.listing(item.get("content"))]
-        return [Part("reasoning", text=openai_parts.content_text(thoughts))] if thoughts else []
-    if kind in ("function_call", "custom_tool_call", "mcp_call"):
-        arguments = _arguments(item)
-        return [Part("tool_call", text=arguments, name=loose.text(item.get("name")), call_id=call_id)]
+    if kind in ("reasoning", "compaction"):
+        return _thoughts(item)
+    if kind == "image_generation_call":
+        return _image(item)
     if kind.endswith("_output"):
-        return [Part("tool_result", text=openai_parts.as_text(item.get("output")), call_id=call_id)]
-    if kind == "image_generation_call" and (data := loose.text(item.get("result"))):
-        return [Part("image", url=f"data:image/png;base64,{data}", media_type="image/png")]
+        return [Part("tool_result", text=_said(item.get("output")), call_id=_call_id(item))]
+    if kind.endswith("_call"):
+        return [Part("tool_call", text=_arguments(item), name=_name(item), call_id=_call_id(item)), *_results(item)]
     return [Part("data", text=loose.pretty(item), name=kind)]
+
+
+def _thoughts(item: Mapping[str, Any]) -> list[Part]:
+    thoughts = [*loose.listing(item.get("summary")), *loose.listing(item.get("content"))]
+    if said := openai_parts.content_text(thoughts):
+        return [Part("reasoning", text=said)]
+    return [Part("reasoning", text="(encrypted)")] if item.get("encrypted_content") else []
+
+
+def _image(item: Mapping[str, Any]) -> list[Part]:
+    kind = f"image/{loose.text(item.get('output_format')) or 'png'}"
+    if data := loose.text(item.get("result")):
+        return [Part("image", url=f"data:{kind};base64,{data}", media_type=kind)]
+    return [Part("tool_call", text=_arguments(item), name=_name(item), call_id=_call_id(item))]
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    """What was called: the client's tool by its name, the provider's own by its type."""
+    return loose.text(item.get("name")) or loose.text(item.get("type"))
+
+
+def _call_id(item: Mapping[str, Any]) -> str:
+    return loose.text(item.get("call_id")) or loose.text(item.get("id"))
+
+
+_RESULTS: Final = ("output", "outputs", "results", "error")
+
+
+def _results(item: Mapping[str, Any]) -> list[Part]:
+    """What the provider's own tool answered, where that is told beside its call."""
+    told = [(key, item[key]) for key in _RESULTS if item.get(key)]
+    return [Part("tool_result", text=_said(value), name=_name(item), call_id=_call_id(item), is_error=key == "error")
+            for key, value in told]
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return openai_parts.content_text(value) or ("" if value is None else loose.pretty(value))
