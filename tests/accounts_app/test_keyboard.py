@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from tests.browsing import expect, fits, tabs
 from tests.factories import PASSWORD, Cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -12,18 +15,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 @pytest.fixture
 def page(chromium, live_server, transactional_db, cast: Cast):
     """Alice, logged in, at her settings; any error in the console fails the test."""
-    context = chromium.new_context(base_url=live_server.url, color_scheme="light", timezone_id="Asia/Kolkata")
-    tab, errors = context.new_page(), []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    tab.goto("/login?next=/settings/keys")
-    tab.fill("[name=email]", "alice@example.org")
-    tab.fill("[name=password]", PASSWORD)
-    tab.click("text=Log in >> nth=-1")
-    tab.wait_for_url("**/settings/keys")
-    yield tab
-    context.close()
-    assert errors == []
+    with tabs(chromium, live_server.url, cast.alice) as opened:
+        yield opened("/settings/keys", color_scheme="light", timezone_id="Asia/Kolkata")
+
+
+def test_who_logs_in_comes_to_the_page_asked_for(page):
+    page.context.clear_cookies()
+    page.goto("/settings/keys")
+    page.fill("[name=email]", "alice@example.org")
+    page.fill("[name=password]", PASSWORD)
+    page.click("text=Log in >> nth=-1")
+    page.wait_for_url("**/settings/keys")
 
 
 def test_a_key_is_made_copied_and_revoked(page):
@@ -48,6 +50,7 @@ def test_g_and_a_letter_goes_to_a_page(page):
 def test_the_palette_finds_a_page_by_its_words(page):
     page.keyboard.press("Control+k")
     page.keyboard.type("memb")
+    expect(page.locator("#palette [aria-selected=true]")).to_contain_text("Members")
     page.keyboard.press("Enter")
     page.wait_for_url("**/settings/members")
 
@@ -55,16 +58,16 @@ def test_the_palette_finds_a_page_by_its_words(page):
 def test_letters_typed_into_a_field_are_only_letters(page):
     page.click("[name=name]")
     page.keyboard.type("g,?")
-    assert page.input_value("[name=name]") == "g,?"
+    expect(page.locator("[name=name]")).to_have_value("g,?")
     assert page.url.endswith("/settings/keys")
     assert page.locator("#help[open]").count() == 0
 
 
 def test_help_opens_and_closes(page):
     page.keyboard.press("?")
-    assert page.locator("#help[open]").is_visible()
+    page.wait_for_selector("#help[open]")
     page.keyboard.press("Escape")
-    assert page.locator("#help[open]").count() == 0
+    expect(page.locator("#help[open]")).to_have_count(0)
 
 
 def test_a_chosen_theme_shows_at_once_and_stays(page):
@@ -72,22 +75,21 @@ def test_a_chosen_theme_shows_at_once_and_stays(page):
     page.click(".person summary")
     with page.expect_response("**/settings/profile/theme"):
         page.click("button:has-text('Dark')")
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    is_dark = "before => getComputedStyle(document.body).backgroundColor !== before"
+    page.wait_for_function(is_dark, arg=before)
     page.reload()
-    assert dark != before
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    page.wait_for_function(is_dark, arg=before)
 
 
 def test_times_stand_in_the_browsers_zone_with_the_exact_one_on_hover(page):
     page.goto("/settings")
-    title = page.get_attribute("time[data-time]", "title")
-    assert "GMT+5:30" in title or "IST" in title
+    expect(page.locator("time[data-time]").first).to_have_attribute("title", re.compile(r"GMT\+5:30|IST"))
 
 
 def test_nothing_is_wider_than_a_telephone(page):
     page.set_viewport_size({"width": 390, "height": 800})
     for path in ("/settings", "/settings/keys", "/settings/members", "/settings/profile", "/get-started"):
         page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        fits(page)
     page.click(".nav-toggle")
     page.wait_for_selector(".side a:has-text('Settings')", state="visible")

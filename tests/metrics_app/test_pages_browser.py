@@ -12,12 +12,11 @@ from django.db import connection
 
 from helicone_site.places import BASE_DIR
 from lib import clock
-from tests import factories as people
+from tests.browsing import NARROW, expect, fits, tabs
 from tests.metrics_app import counted, counting
 from tests.requests_app.factories import make_row
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 EVIL = "<img src=x onerror=alert(1)>%{x}"
 
 
@@ -38,34 +37,29 @@ def ground(transactional_db, cast):
 @pytest.fixture
 def look(chromium, live_server, ground, cast):
     """Opens a path as Alice; any error in the console, one of the policy's too, fails the test."""
-    errors, contexts = [], []
-    session = people.browser(cast.alice).cookies["helicone_session"].value
-
-    def opened(path: str, viewport=WIDE, **options):
-        context = chromium.new_context(base_url=live_server.url, viewport=viewport, **options)
-        contexts.append(context)
-        context.add_cookies([{"name": "helicone_session", "value": session, "url": live_server.url}])
-        tab = context.new_page()
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        tab.goto(path)
-        return tab
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert errors == []
+    with tabs(chromium, live_server.url, cast.alice) as opened:
+        yield opened
 
 
 def drawn(tab, count: int) -> None:
-    tab.locator(".plot .cartesianlayer").nth(count - 1).wait_for(state="attached", timeout=15_000)
+    tab.locator(".plot .cartesianlayer").nth(count - 1).wait_for(state="attached")
+
+
+def settled(tab, locator):
+    """Where it is once it no longer moves: skeletons give way to figures, and charts grow to one height."""
+    tab.wait_for_load_state("networkidle")
+    before = None
+    while (box := locator.bounding_box()) != before:
+        before = box
+        tab.wait_for_timeout(200)
+    return box
 
 
 def test_the_dashboard_draws_all_its_charts_under_the_strict_policy(look):
     tab = look("/dashboard?range=7d&compare=1")
     drawn(tab, 5)
-    assert tab.locator(".plot .bars path").count() > 20
-    assert tab.locator(".plot .js-line").count() >= 6
+    tab.wait_for_function("document.querySelectorAll('.plot .bars path').length > 20")
+    tab.wait_for_function("document.querySelectorAll('.plot .js-line').length >= 6")
     assert tab.evaluate("getComputedStyle(document.querySelector('.plot .main-svg')).position") == "absolute"
     assert tab.locator("style").count() == 0
 
@@ -73,17 +67,17 @@ def test_the_dashboard_draws_all_its_charts_under_the_strict_policy(look):
 def test_the_pointer_is_followed_on_every_chart_and_told_on_one(look):
     tab = look("/dashboard?range=7d&by=model")
     drawn(tab, 5)
-    box = tab.locator(".plot").nth(1).bounding_box()
+    box = settled(tab, tab.locator(".plot").nth(1))
     tab.mouse.move(box["x"] + box["width"] - 40, box["y"] + 60)
-    assert tab.locator(".hover-line:visible").count() == 5
-    assert tab.locator(".chart-tip:visible").count() == 1
-    assert EVIL in tab.inner_text(".chart-tip:visible")
+    expect(tab.locator(".hover-line:visible")).to_have_count(5)
+    expect(tab.locator(".chart-tip:visible")).to_have_count(1)
+    expect(tab.locator(".chart-tip:visible")).to_contain_text(EVIL)
 
 
 def test_a_drag_zooms_the_range_of_the_page(look):
     tab = look("/dashboard?range=7d&model=gpt-4o")
     drawn(tab, 5)
-    box = tab.locator(".plot").first.bounding_box()
+    box = settled(tab, tab.locator(".plot").first)
     tab.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60)
     tab.mouse.down()
     tab.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 62, steps=4)
@@ -114,6 +108,7 @@ def test_enter_opens_the_requests_of_the_step_the_arrows_found(look):
 def test_a_click_on_a_layer_opens_its_requests(look):
     tab = look("/dashboard?range=24h")
     drawn(tab, 5)
+    settled(tab, tab.locator(".plot").first)
     bars = [path.bounding_box() for path in tab.locator(".plot").first.locator(".trace").first.locator("path").all()]
     box = next(box for box in bars if box and box["height"] > 5)
     with tab.expect_navigation():
@@ -126,7 +121,7 @@ def test_a_click_on_a_layer_opens_its_requests(look):
 def test_a_small_screen_shows_every_page_without_scrolling_sideways(look, path, scheme):
     tab = look(path, NARROW, color_scheme=scheme)
     tab.wait_for_load_state("networkidle")
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    fits(tab)
 
 
 def test_charts_take_the_colours_of_the_theme_one_changes_to(look):
@@ -135,8 +130,9 @@ def test_charts_take_the_colours_of_the_theme_one_changes_to(look):
     bar = tab.locator(".plot .bars path").first
     before = bar.evaluate("path => getComputedStyle(path).fill")
     tab.emulate_media(color_scheme="dark")
-    tab.wait_for_timeout(1_000)
-    assert bar.evaluate("path => getComputedStyle(path).fill") != before
+    tab.wait_for_function(
+        "before => getComputedStyle(document.querySelector('.plot .bars path')).fill !== before", arg=before
+    )
 
 
 def test_the_script_is_the_installed_one_and_knows_the_marks_that_keep_its_styles_out():

@@ -8,11 +8,10 @@ import pytest
 from django.db import connection
 
 from lib import clock
-from tests import factories as people
+from tests.browsing import NARROW, expect, fits, tabs
 from tests.requests_app import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
 @pytest.fixture
@@ -26,23 +25,8 @@ def ground(transactional_db):
 @pytest.fixture
 def look(chromium, live_server, ground, cast):
     """Opens a path as Alice; any error in the console fails the test."""
-    errors, contexts = [], []
-    session = people.browser(cast.alice).cookies["helicone_session"].value
-
-    def opened(path: str, viewport=WIDE):
-        context = chromium.new_context(base_url=live_server.url, viewport=viewport)
-        contexts.append(context)
-        context.add_cookies([{"name": "helicone_session", "value": session, "url": live_server.url}])
-        tab = context.new_page()
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        tab.goto(path)
-        return tab
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert errors == []
+    with tabs(chromium, live_server.url, cast.alice) as opened:
+        yield opened
 
 
 def some(cast, count: int):
@@ -62,7 +46,7 @@ def test_a_new_request_slides_in_at_the_top_and_waits_in_a_pill_below(look, cast
     tab = look("/requests")
     factories.make_request(cast.acme.pk, model="model-new")
     tab.wait_for_selector("tr.is-new >> text=model-new")
-    tab.evaluate("scrollTo(0, 400)")
+    tab.wait_for_function("() => { scrollTo(0, 400); return scrollY > 300; }")
     factories.make_request(cast.acme.pk, model="model-newer")
     tab.click(".pill >> text=1 new")
     tab.wait_for_selector("tr.is-new >> text=model-newer")
@@ -73,23 +57,39 @@ def test_the_drawer_opens_steps_and_closes_by_keys_and_its_address_opens_it_agai
     tab = look("/requests")
     tab.click("text=model-1")
     tab.wait_for_selector("#drawer >> text=answer 1")
-    assert "<b>question 1</b>" in tab.inner_text("#drawer")
+    expect(tab.locator("#drawer")).to_contain_text("<b>question 1</b>")
     tab.keyboard.press("]")
     tab.wait_for_selector("#drawer >> text=answer 2")
-    assert tab.url.endswith(f"?open={rows[2].id}")
+    tab.wait_for_url(f"**?open={rows[2].id}")
     tab.click("#drawer >> text=JSON")
-    assert tab.is_visible("#drawer .json")
+    tab.wait_for_selector("#drawer .json")
     tab.reload()
     tab.wait_for_selector("#drawer .json")
     tab.keyboard.press("Escape")
     tab.wait_for_selector("#drawer", state="hidden")
-    assert "open=" not in tab.url
+    tab.wait_for_function("!location.search.includes('open=')")
+
+
+def test_closing_the_drawer_goes_back_to_where_it_was_opened_and_adds_no_place(look, cast):
+    some(cast, 3)
+    tab = look("/requests")
+    places = tab.evaluate("history.length")
+    for name in ("model-1", "model-2"):
+        tab.click(f"text={name}")
+        tab.wait_for_selector(f"#drawer >> text={name}")
+        tab.keyboard.press("Escape")
+        tab.wait_for_selector("#drawer", state="hidden")
+        tab.wait_for_function("!location.search.includes('open=')")
+    assert tab.evaluate("history.length") == places + 1  # the one Forward leads to
+    tab.go_forward()
+    tab.wait_for_selector("#drawer >> text=model-2")
 
 
 def test_a_filter_is_put_together_from_what_was_seen(look, cast):
     some(cast, 2)
     tab = look("/requests")
     tab.keyboard.press("f")
+    tab.wait_for_load_state("networkidle")
     tab.select_option("#filter-key", "property")
     tab.wait_for_selector("#filter-names option[value=env]", state="attached")
     tab.fill("[name=add_name]", "env")
@@ -103,11 +103,12 @@ def test_a_filter_is_put_together_from_what_was_seen(look, cast):
 def test_on_a_small_screen_a_row_leads_to_a_page_and_nothing_is_cut_off(look, cast):
     rows = some(cast, 2)
     tab = look("/requests?property.env=prod", NARROW)
-    assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    fits(tab)
     tab.click("#add-filter summary")
+    tab.wait_for_selector(".filter-form")
     box = tab.locator(".filter-form").bounding_box()
     assert box and box["x"] >= 0 and box["x"] + box["width"] <= NARROW["width"]
     tab.click("#add-filter summary")
     tab.click("text=model-1")
     tab.wait_for_url(f"**/requests/{rows[1].id}")
-    assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    fits(tab)

@@ -156,7 +156,9 @@ function setParam(name, value, { isNew = true } = {}) {
   const url = new URL(location.href);
   if (value === null || value === undefined || value === "") url.searchParams.delete(name);
   else url.searchParams.set(name, value);
-  if (url.href !== location.href) history[isNew ? "pushState" : "replaceState"]({ drawer: true }, "", url);
+  if (url.href === location.href) return;
+  if (isNew) history.pushState({ opened: true }, "", url);
+  else history.replaceState(history.state, "", url);
 }
 
 // --- drawer ----------------------------------------------------------------------------------------------
@@ -164,6 +166,7 @@ const drawer = $("#drawer");
 const drawerContent = $("#drawer-content");
 let openId = null;
 let openedFrom = null;
+let hasPushed = false; // in this document; an entry of an earlier one would be loaded anew
 
 function markOpen(id) {
   for (const element of $$(".is-open")) element.classList.remove("is-open");
@@ -181,6 +184,7 @@ function openDrawer(id, url, { isNew = true } = {}) {
   drawer.hidden = false;
   // Stepping from row to row is one place in the history, so that Back leaves the drawer.
   if (isNew) setParam("open", id, { isNew: isFirst });
+  if (isNew && isFirst) hasPushed = true;
   htmx.ajax("GET", url, { target: "#drawer-content", swap: "innerHTML", source: drawerContent });
   document.dispatchEvent(new CustomEvent("drawer:open", { detail: { id } }));
 }
@@ -192,7 +196,9 @@ function closeDrawer({ isNew = true } = {}) {
   drawer.hidden = true;
   drawerContent.innerHTML = "";
   markOpen(null);
-  if (isNew) setParam("open", null);
+  // Closing goes back to the place it was opened from, and adds none.
+  if (isNew && hasPushed && history.state?.opened) history.back();
+  else if (isNew) setParam("open", null, { isNew: false });
   if (openedFrom?.isConnected) openedFrom.focus({ preventScroll: true });
   document.dispatchEvent(new CustomEvent("drawer:close", { detail: { id } }));
 }
