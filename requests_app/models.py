@@ -39,7 +39,7 @@ class LLMRequest(models.Model):
     input_audio_tokens = models.IntegerField(null=True)
     output_audio_tokens = models.IntegerField(null=True)
     web_searches = models.IntegerField(null=True)
-    usage = models.JSONField(null=True)
+    usage = models.BinaryField(null=True, help_text="the provider's own object; see usage_packing.py")
     usage_parts = models.JSONField(null=True)
     cost_nano_usd = models.BigIntegerField(null=True)
     cost_reason = models.TextField()

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from lib.clock import time_of
 from llm.exchange import PricedExchange
-from requests_app import store_dictionaries
+from requests_app import store_dictionaries, usage_packing
 from requests_app.columns import body_row_of, json_safe, row_of
 from requests_app.rows import BodyRow, Change, RequestRow
 from requests_app.store_dictionaries import PLAIN
@@ -30,7 +30,7 @@ FIRST_MONDAY = datetime(2000, 1, 3, tzinfo=UTC)
 WEEKS_AHEAD = 4
 
 COLUMNS = tuple(f.name for f in fields(RequestRow))
-JSON_COLUMNS = ("usage", "usage_parts", "properties", "scores", "amended")
+JSON_COLUMNS = ("usage_parts", "properties", "scores", "amended")
 TYPES = {
     "organization_id": "int8", "requested_at": "timestamptz", "id": "uuid", "status": "int2", "is_stream": "bool",
     "cached": "bool", "duration_ms": "int4", "time_to_first_token_ms": "int4", "input_tokens": "int4",
@@ -39,7 +39,8 @@ TYPES = {
     "output_audio_tokens": "int4", "web_searches": "int4", "cost_nano_usd": "int8", "price_id": "int8",
     "estimated_input_tokens": "int4", "estimated_output_tokens": "int4", "estimated_cost_nano_usd": "int8",
     "api_key_id": "int8", "threat": "bool", "request_bytes": "int4", "response_bytes": "int4",
-    "tool_calls": "text[]", "problems": "text[]", **dict.fromkeys(JSON_COLUMNS, "jsonb"),
+    "tool_calls": "text[]", "problems": "text[]", "usage": "bytea",
+    **dict.fromkeys(JSON_COLUMNS, "jsonb"),
 }  # fmt: skip
 """Of every column that is not text."""
 BODY_COLUMNS = tuple(f.name for f in fields(BodyRow))
@@ -158,9 +159,11 @@ def _values(row: RequestRow) -> list[Any]:
             values[index] = Jsonb(values[index], _dumps)
     for index in _ARRAY_INDEXES:
         values[index] = list(values[index])
+    values[_USAGE_INDEX] = usage_packing.pack(values[_USAGE_INDEX])
     return values
 
 
+_USAGE_INDEX = COLUMNS.index("usage")
 _JSON_INDEXES = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
 _ARRAY_INDEXES = (COLUMNS.index("tool_calls"), COLUMNS.index("problems"))
 
@@ -252,6 +255,7 @@ def row_from(values: Mapping[str, Any]) -> RequestRow:
     """A RequestRow from column values as Postgres gives them."""
     return RequestRow(**{
         **values, "tool_calls": tuple(values["tool_calls"]), "problems": tuple(values["problems"]),
+        "usage": usage_packing.unpack(values["usage"]),
     })
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db import connection
-from psycopg.types.json import Jsonb
 
 from lib import clock, zstd
 from requests_app import store
@@ -89,10 +88,4 @@ def _frame(value: Any) -> bytes | None:
 
 
 def _values(row: RequestRow) -> list[Any]:
-    values = []
-    for name in store.COLUMNS:
-        value = getattr(row, name)
-        if name in store.JSON_COLUMNS and value is not None:
-            value = Jsonb(value)
-        values.append(list(value) if isinstance(value, tuple) else value)
-    return values
+    return store._values(row)
