@@ -62,6 +62,21 @@ def money(nano_usd: Number | None, reason: str = "") -> SafeString:
     return _span(money_text(nano_usd), f"{_plain(Decimal(nano_usd) / NANO)} USD")
 
 
+GUESSED = "an estimate: guessed from the text, counted nowhere"
+
+
+@register.filter
+def guessed_money(nano_usd: Number | None) -> SafeString:
+    """~$0.0021"""
+    return _unknown("no estimate") if nano_usd is None else _span(f"~{money_text(nano_usd)}", GUESSED)
+
+
+@register.filter
+def guessed_tokens(value: Number | None) -> SafeString:
+    """~310"""
+    return _unknown("no estimate") if value is None else _span(f"~{tokens_text(value)}", GUESSED)
+
+
 @register.filter
 def tokens_text(value: Number | None) -> str:
     """310, 1.2k, 84k, 1.2M."""

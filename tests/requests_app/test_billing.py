@@ -47,3 +47,34 @@ def test_a_price_row_nobody_can_read_any_more_is_said_not_raised():
     found = bill(factories.make_row(1, price_id=broken.pk))
     assert found.lines == ()
     assert "cannot be read any more" in found.words
+
+
+SENT = {"prompt_tokens": 1204, "completion_tokens": 310, "prompt_tokens_details": {"cached_tokens": 812}}
+
+
+def test_a_bill_tells_which_of_the_providers_numbers_each_count_came_from():
+    row = factories.make_row(1, price_id=price().pk, cache_read_tokens=812, usage=SENT, service_tier="flex")
+    found = bill(row)
+    assert [(source.label, [term.path for term in source.terms]) for source in found.counts] == [
+        ("Input tokens", ["prompt_tokens"]),
+        ("of them read from cache", ["prompt_tokens_details.cached_tokens"]),
+        ("Output tokens", ["completion_tokens"]),
+    ]
+    assert found.tiers == (("service tier", "flex"),)
+    assert found.total == 392 * 2500 + 812 * 1250 + 310 * 10_000
+
+
+@pytest.mark.parametrize(("reason", "advice"), [
+    ("no_price", "Add a price"), ("no_model", "Helicone-Model-Override"), ("no_usage", "providerResponse"),
+])
+def test_an_unknown_cost_comes_with_what_to_do(reason, advice):
+    assert advice in bill(factories.make_row(1, cost_nano_usd=None, cost_reason=reason)).advice
+
+
+def test_a_stream_without_usage_says_how_to_ask_for_it():
+    row = factories.make_row(1, cost_nano_usd=None, cost_reason="no_usage", is_stream=True)
+    assert "include_usage" in bill(row).advice
+
+
+def test_a_known_cost_needs_no_advice():
+    assert bill(factories.make_row(1, price_id=price().pk)).advice == ""
