@@ -160,19 +160,54 @@ def generic(body: Mapping[str, Any]) -> Usage | None:
     return openai({key: value for key, value in body.items() if key in keys})
 
 
-def google(sent: Mapping[str, Any]) -> Usage:
+def google(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage:
     """Gemini's usageMetadata: thoughts and the prompts of tools come on top of what its counts say."""
-    asked, answered = loose.count(sent.get("promptTokenCount")), loose.count(sent.get("candidatesTokenCount"))
+    sent = _of_the_wire(sent)
+    asked, answered = loose.count(sent.get("promptTokenCount")), first(sent, _GOOGLE_OUTPUT)
     tools, thoughts = loose.count(sent.get("toolUsePromptTokenCount")), loose.count(sent.get("thoughtsTokenCount"))
+    heard = sent.get("promptTokensDetails") or sent.get("promptTokenDetails")
+    said = sent.get("candidatesTokensDetails") or sent.get("responseTokensDetails")
     return whole(Usage(
         input_tokens=None if asked is None and tools is None else (asked or 0) + (tools or 0),
         output_tokens=None if answered is None and thoughts is None else (answered or 0) + (thoughts or 0),
         cache_read_tokens=loose.count(sent.get("cachedContentTokenCount")),
         reasoning_tokens=thoughts,
-        input_audio_tokens=_modality(sent.get("promptTokensDetails"), "AUDIO"),
-        output_audio_tokens=_modality(sent.get("candidatesTokensDetails"), "AUDIO"),
+        input_audio_tokens=_modality(heard, "AUDIO"),
+        output_audio_tokens=_modality(said, "AUDIO"),
+        input_image_tokens=_modality(heard, "IMAGE"),
+        output_image_tokens=_modality(said, "IMAGE"),
+        web_searches=web_searches,
         sent=sent,
     ))
+
+
+_GOOGLE_OUTPUT: Final = ("candidatesTokenCount", "responseTokenCount")
+_MODALITIES: Final = {1: "TEXT", 2: "IMAGE", 3: "VIDEO", 4: "AUDIO", 5: "DOCUMENT"}
+"""As `$alt=json;enum-encoding=int` numbers them."""
+
+
+def _of_the_wire(sent: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`sent` with the names the REST API has: Python's SDK dumps them in snake case, older ones number modalities."""
+    details = [item for value in sent.values() if isinstance(value, list) for item in loose.mappings(value)]
+    if not any("_token" in key for key in sent) and not any(type(item.get("modality")) is int for item in details):
+        return sent
+    return {_camel(key): [_detail(item) for item in value] if isinstance(value, list) else value
+            for key, value in sent.items()}
+
+
+def _detail(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return item
+    named = {_camel(key): value for key, value in item.items()}
+    modality = named.get("modality")
+    return {**named, "modality": _MODALITIES.get(modality, modality)} if type(modality) is int else named
+
+
+def _camel(name: str) -> str:
+    if "_token" not in name and name not in ("traffic_type", "service_tier", "token_count"):
+        return name
+    head, *rest = name.split("_")
+    return head + "".join(piece.capitalize() for piece in rest)
 
 
 def _modality(details: Any, name: str) -> int | None:
