@@ -1,0 +1,32 @@
+"""A span that came by OTLP: its document is the request, and there is no reply beside it (`llm/spans/` reads it)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llm.call import Call
+from llm.conversation import Conversation
+from llm.exchange import Reading
+from llm.spans import reading
+
+
+def score(call: Call) -> int:
+    request = call.request
+    return 300 if "span_id" in request and "trace_id" in request and request.get("v") == 1 else 0
+
+
+def fold(events: Sequence[Any]) -> dict[str, Any]:
+    return {}
+
+
+def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:
+    return True
+
+
+def read(call: Call) -> Reading:
+    return reading.read(call.request)
+
+
+def converse(request: Mapping[str, Any], response: Any) -> Conversation:
+    return reading.conversation(request)

@@ -1,0 +1,42 @@
+"""SDKs that write spans: one module each, found by being here, asked in order of `ORDER` (lowest first).
+
+What scalar facts are called stands in `llm/semconv.py`; a module here says only what a table cannot.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from typing import Any, Final, Protocol, cast
+
+from llm.exchange import Usage
+from llm.spans.span import Span
+
+_SHARED: Final = frozenset({"span", "messages", "reading", "tokens"})
+
+
+class SpanDialect(Protocol):
+    """The functions of a module; each answers None for what this span does not tell in its way."""
+
+    __name__: str
+    ORDER: int
+
+    def kind(self, span: Span) -> str | None:
+        """What the step is (docs/metrics.md names the kinds)."""
+
+    def asked(self, span: Span) -> Any:
+        """What went in: messages, JSON, or text."""
+
+    def answered(self, span: Span) -> Any:
+        """What came out."""
+
+    def usage(self, span: Span) -> Usage | None:
+        """Token counts where they stand otherwise than under the names of `llm.semconv`."""
+
+
+@cache
+def every() -> tuple[SpanDialect, ...]:
+    names = (info.name for info in pkgutil.iter_modules(__path__) if info.name not in _SHARED)
+    found = (cast(SpanDialect, importlib.import_module(f"{__name__}.{name}")) for name in names)
+    return tuple(sorted(found, key=lambda dialect: (dialect.ORDER, dialect.__name__)))

@@ -1,0 +1,158 @@
+"""A span's document with the ways of reading it that every SDK's dialect needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import Any, Final
+
+import orjson
+
+from llm import loose
+
+MAX_PARTS: Final = 24
+MAX_INDEX: Final = 10_000
+"""The longest list an indexed family (`llm.input_messages.12.…`) may claim."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """One span, as `ingest_app/otlp_document.py` writes it."""
+
+    document: Mapping[str, Any]
+
+    @cached_property
+    def attributes(self) -> Mapping[str, Any]:
+        return loose.mapping(self.document.get("attributes"))
+
+    @cached_property
+    def _around(self) -> tuple[Mapping[str, Any], ...]:
+        """Where a fact is looked for: the span first, then what it was made by and what it ran in."""
+        scope = loose.mapping(loose.mapping(self.document.get("scope")).get("attributes"))
+        return (self.attributes, scope, loose.mapping(self.document.get("resource")))
+
+    @property
+    def name(self) -> str:
+        return loose.text(self.document.get("name"))
+
+    @property
+    def scope(self) -> str:
+        return loose.text(loose.mapping(self.document.get("scope")).get("name"))
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return loose.mappings(self.document.get("events"))
+
+    @property
+    def start_ns(self) -> int | None:
+        value = self.document.get("start_ns")
+        return value if isinstance(value, int) else None
+
+    @property
+    def is_failed(self) -> bool:
+        return loose.mapping(self.document.get("status")).get("code") == 2
+
+    def event(self, *names: str) -> Mapping[str, Any]:
+        """The attributes of the first event with one of these names."""
+        return next((loose.mapping(e.get("attributes")) for e in self.events if e.get("name") in names), {})
+
+    def has(self, prefix: str) -> bool:
+        return any(key.startswith(prefix) for key in self.attributes)
+
+    def first(self, names: Iterable[str]) -> Any:
+        """The first attribute that says something, on the span alone."""
+        for name in names:
+            if (value := self.attributes.get(name)) not in (None, "", [], {}):
+                return value
+        return None
+
+    def anywhere(self, names: Iterable[str]) -> Any:
+        """As `first`, then on its scope and resource."""
+        wanted = tuple(names)
+        for attributes in self._around:
+            for name in wanted:
+                if (value := attributes.get(name)) not in (None, "", [], {}):
+                    return value
+        return None
+
+    def text(self, names: Iterable[str]) -> str | None:
+        return as_text(self.first(names))
+
+    def count(self, names: Iterable[str]) -> int | None:
+        """The first of them that is a count; 0 is one."""
+        return next((n for name in names if (n := number(self.attributes.get(name))) is not None), None)
+
+    def value(self, *names: str) -> Any:
+        """The first of them, read as JSON where it is JSON text."""
+        return unpacked(self.first(names))
+
+    def family(self, prefix: str) -> Any:
+        """`prefix.0.a.b`, `prefix.1.…` as lists and objects; None where there are none."""
+        return nested((key[len(prefix) + 1 :], value) for key, value in self._starting(prefix + "."))
+
+    def _starting(self, prefix: str) -> Iterator[tuple[str, Any]]:
+        return ((key, value) for key, value in self.attributes.items() if key.startswith(prefix))
+
+
+def unpacked(value: Any) -> Any:
+    """JSON that was packed into text; any other text is itself."""
+    if isinstance(value, str) and value[:64].lstrip()[:1] in ("{", "["):
+        try:
+            return loose.loads(value.encode("utf-8", "replace"))
+        except orjson.JSONDecodeError:
+            return value
+    return value
+
+
+def number(value: Any) -> int | None:
+    """A count, also as text or inside a float."""
+    if isinstance(value, str):
+        try:
+            value = int(value[:20])
+        except ValueError:
+            return None
+    return loose.count(value)
+
+
+def nano_usd(value: Any) -> int | None:
+    """An amount in USD ×1e9; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(value)[:40])
+    except InvalidOperation:
+        return None
+    return round(amount * 10**9) if amount.is_finite() and 0 <= amount <= 10**6 else None
+
+
+def as_text(value: Any) -> str | None:
+    """Scalars as text; what is no scalar, or empty, is None."""
+    if isinstance(value, bool) or value is None:
+        return None
+    return str(value) if isinstance(value, int | float) else loose.name(value)
+
+
+def nested(pairs: Iterable[tuple[str, Any]]) -> Any:
+    """Dotted keys as objects, whole numbers among them as places in lists, sorted as numbers."""
+    tree: dict[str, Any] = {}
+    for key, value in pairs:
+        *path, last = key.split(".", MAX_PARTS)
+        node: Any = tree
+        for part in path:
+            node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                break
+        else:
+            node.setdefault(last, value)
+    return _listed(tree) if tree else None
+
+
+def _listed(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    inner = {key: _listed(value) for key, value in node.items()}
+    if inner and all(key.isdecimal() and key.isascii() and len(key) < 6 for key in inner):
+        return [inner[key] for key in sorted(inner, key=int)[:MAX_INDEX]]
+    return inner
