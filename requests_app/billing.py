@@ -15,10 +15,7 @@ from requests_app import prices, telling
 from requests_app.columns import usage_of
 from requests_app.rows import RequestRow
 
-ASK_FOR_USAGE = (
-    'Ask for it with "stream_options": {"include_usage": true}, or let the gateway ask with the header '
-    "Helicone-Stream-Usage: true."
-)
+ASK_FOR_USAGE = "The gateway asks for them where the header Helicone-Stream-Usage: true comes with the call."
 ADVICE = {
     "no_price": "Add a price for this model and price its requests again; or send the cost along with the call "
                 "(Helicone-Input-Token-Cost and Helicone-Output-Token-Cost).",

@@ -54,7 +54,8 @@ def test_a_request_has_helicones_fields_and_meanings(ask, acme):
         "request_model": "gpt-4o", "model_override": None, "helicone_user": None, "provider": "OPENAI",
         "delay_ms": 1202, "time_to_first_token": 310, "total_tokens": 924, "prompt_tokens": 700,
         "completion_tokens": 72, "prompt_cache_read_tokens": 100, "prompt_cache_write_tokens": 12,
-        "reasoning_tokens": 40, "prompt_audio_tokens": None, "completion_audio_tokens": None, "cost": 0.000172, "estimate": None,
+        "reasoning_tokens": 40, "prompt_audio_tokens": None, "completion_audio_tokens": None, "cost": 0.000172,
+        "estimate": None,
         "prompt_id": "", "prompt_version": "", "llmSchema": None, "country_code": "DE", "asset_ids": [],
         "asset_urls": None, "scores": {"helicone-score-feedback": 1}, "assets": [],
         "target_url": "https://api.openai.com/v1/chat/completions", "model": "gpt-4o",
@@ -270,3 +271,16 @@ def test_the_ends_of_time_are_times_too(ask, read):
             tree = {"request_response_rmt": {"request_created_at": {operator: moment}}}
             assert ask(COUNT, {"filter": tree}).json() == {"data": 0, "error": None}
     assert read("/v1/request/ffffffff-ffff-7fff-bfff-ffffffffffff").status_code == 404
+
+
+def test_an_estimate_stands_beside_counts_that_stay_unknown(ask, acme):
+    factories.make_request(
+        acme.id, START, input_tokens=None, output_tokens=None, cost_nano_usd=None, cost_reason="no_usage",
+        estimated_input_tokens=900, estimated_output_tokens=70, estimated_cost_nano_usd=5_000_000,
+        estimate_method="characters by script",
+    )  # fmt: skip
+    (found,) = ask(LIST, {"filter": "all"}).json()["data"]
+    assert (found["total_tokens"], found["prompt_tokens"], found["cost"]) == (None, None, None)
+    assert found["estimate"] == {
+        "prompt_tokens": 900, "completion_tokens": 70, "cost": 0.005, "method": "characters by script",
+    }  # fmt: skip

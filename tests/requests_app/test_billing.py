@@ -73,7 +73,8 @@ def test_an_unknown_cost_comes_with_what_to_do(reason, advice):
 
 def test_a_stream_without_usage_says_how_to_ask_for_it():
     row = factories.make_row(1, cost_nano_usd=None, cost_reason="no_usage", is_stream=True)
-    assert "include_usage" in bill(row).advice
+    assert "include_usage" in bill(row).words
+    assert "Helicone-Stream-Usage" in bill(row).advice
 
 
 def test_a_known_cost_needs_no_advice():
