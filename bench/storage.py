@@ -53,9 +53,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="helicone-bench-") as name, cluster(Path(name)):
         from requests_app.dictionaries import train_all
 
+        def night(connection: psycopg.Connection[Any], moment: datetime) -> None:
+            train_all(connection, moment)
+            ground.fold_all(conninfo(), organization_id)
+
         _, organization_id = somebody()
         until = datetime.now(UTC)
-        raw = ground.load(conninfo(), rows, organization_id=organization_id, seed=1, until=until, nightly=train_all)
+        raw = ground.load(conninfo(), rows, organization_id=organization_id, seed=1, until=until, nightly=night)
         ground.fold_all(conninfo(), organization_id)
         with psycopg.connect(conninfo(), autocommit=True) as connection:
             connection.execute("VACUUM (ANALYZE)")

@@ -16,7 +16,7 @@ LEVEL = 3
 MAX_OUTPUT = 1 << 30
 LONGEST_WITH_DICTIONARY = 1 << 18
 """A longer body has its own repetitions; setting a dictionary up for it costs more than it saves."""
-LARGEST_DICTIONARY = 110_000
+LARGEST_DICTIONARY = 64_000
 _STATISTICS = 16_384
 _END_OF_STATISTICS = struct.pack("<III", 1, 4, 8)
 """The three offsets every dictionary's head ends with; its text follows."""

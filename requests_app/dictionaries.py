@@ -28,7 +28,8 @@ OLDEST = timedelta(days=7)
 LOOKED_AT = timedelta(days=7)
 AMONG, MOST, LEAST = 60_000, 3_000, 200
 """Bodies: picked from so many of the newest, so many; with fewer than the last there is no dictionary."""
-MOST_BYTES = 12_000_000
+MOST_BYTES = 6_000_000
+"""Together; some 10 MB of memory and half a second each million."""
 LONGEST = 65_536
 """Bytes of a body that are looked at."""
 WORTH = 0.03
