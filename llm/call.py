@@ -28,9 +28,13 @@ class Call:
     events: Sequence[Any] = ()
     """The stream's events while `response` is not folded yet."""
 
-    @property
-    def sample(self) -> Mapping[str, Any]:
-        """An object that shows what the reply looks like: itself, or the stream's first object."""
+    sample: Mapping[str, Any] = field(init=False)
+    """An object that shows what the reply looks like: itself, or the stream's first object."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sample", self._sample())
+
+    def _sample(self) -> Mapping[str, Any]:
         if isinstance(self.response, dict):
             return self.response
         for event in self.events:

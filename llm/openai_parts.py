@@ -28,12 +28,16 @@ class Growing:
     def take(self, delta: Mapping[str, Any]) -> None:
         for key, value in delta.items():
             if key in _TEXTS and isinstance(value, str):
-                if key in self._texts:
-                    self._texts[key].append(value)
-                else:
-                    self._texts[key] = [value]
+                self.say(key, value)
             elif value is not None:
                 self._take_other(key, value)
+
+    def say(self, key: str, text: str) -> None:
+        """Go on with a text."""
+        if key in self._texts:
+            self._texts[key].append(text)
+        else:
+            self._texts[key] = [text]
 
     def _take_other(self, key: str, value: Any) -> None:
         if key == "tool_calls":

@@ -55,7 +55,6 @@ def _details(sent: Mapping[str, Any], keys: tuple[str, ...]) -> Mapping[str, Any
 def openai(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage:
     """Usage of the OpenAI family: `prompt_tokens`/`input_tokens` and friends, with their detail objects."""
     inputs, outputs = _details(sent, _INPUT_DETAILS), _details(sent, _OUTPUT_DETAILS)
-    audio, image = _modalities(sent, "audio"), _modalities(sent, "image")
     told = Usage(
         input_tokens=first(sent, INPUT_KEYS),
         output_tokens=first(sent, OUTPUT_KEYS),
@@ -63,21 +62,30 @@ def openai(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage
         cache_write_tokens=_either(first(inputs, _CACHE_WRITE_DETAILS), first(sent, CACHE_WRITE_KEYS)),
         cache_write_1h_tokens=loose.count(loose.mapping(inputs.get("cache_write_details")).get("write_1h_tokens")),
         reasoning_tokens=_either(outputs.get("reasoning_tokens"), loose.count(sent.get("reasoning_tokens"))),
-        input_audio_tokens=_either(inputs.get("audio_tokens"), loose.count(audio.get("input_tokens"))),
-        output_audio_tokens=_either(outputs.get("audio_tokens"), loose.count(audio.get("output_tokens"))),
-        input_image_tokens=_either(inputs.get("image_tokens"), loose.count(image.get("input_tokens"))),
-        output_image_tokens=_either(outputs.get("image_tokens"), loose.count(image.get("output_tokens"))),
+        input_audio_tokens=loose.count(inputs.get("audio_tokens")),
+        output_audio_tokens=loose.count(outputs.get("audio_tokens")),
+        input_image_tokens=loose.count(inputs.get("image_tokens")),
+        output_image_tokens=loose.count(outputs.get("image_tokens")),
         audio_ms=milliseconds(sent.get("prompt_audio_seconds", sent.get("seconds"))),
         web_searches=searches(sent) if web_searches is None else web_searches,
         sent=sent,
     )
+    if "modality_tokens" in sent:
+        told = _with_modalities(told, loose.mapping(sent["modality_tokens"]))
     total = first(sent, TOTAL_KEYS)
     return _settled(_with_hidden(told, total, heard="prompt_audio_seconds" in sent), total)
 
 
-def _modalities(sent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """What Helicone's own gateway tells of one modality."""
-    return loose.mapping(loose.mapping(sent.get("modality_tokens")).get(name))
+def _with_modalities(told: Usage, modalities: Mapping[str, Any]) -> Usage:
+    """`told` with what Helicone's own gateway tells of each modality, where the details do not."""
+    audio, image = loose.mapping(modalities.get("audio")), loose.mapping(modalities.get("image"))
+    return replace(
+        told,
+        input_audio_tokens=_either(told.input_audio_tokens, loose.count(audio.get("input_tokens"))),
+        output_audio_tokens=_either(told.output_audio_tokens, loose.count(audio.get("output_tokens"))),
+        input_image_tokens=_either(told.input_image_tokens, loose.count(image.get("input_tokens"))),
+        output_image_tokens=_either(told.output_image_tokens, loose.count(image.get("output_tokens"))),
+    )
 
 
 def milliseconds(seconds: Any) -> int | None:

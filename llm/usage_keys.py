@@ -5,7 +5,7 @@ A number under any other name may be something the provider charges for and nobo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 READ: Final = frozenset({
@@ -15,7 +15,7 @@ READ: Final = frozenset({
     "generation_token_count", "completionTokens", "eval_count", "outputTokenCount", "totalOutputTextTokenCount",
     "total_tokens", "totalTokens", "input_token_count", "generated_token_count", "generated_tokens",
     "promptTokenCount", "candidatesTokenCount", "totalTokenCount", "toolUsePromptTokenCount", "tokenCount",
-    "token_count", "responseTokenCount",
+    "token_count", "responseTokenCount", "output_token_count", "input_length", "image_count", "image_output_count",
     # parts
     "cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "prompt_cache_read_token_count",
     "cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens", "cacheReadInputTokenCount",
@@ -43,27 +43,30 @@ IDLE: Final = frozenset({
     # times and speeds
     "queue_time", "prompt_time", "completion_time", "total_time", "total_duration", "load_duration",
     "prompt_eval_duration", "eval_duration", "invocationLatency", "firstByteLatency", "latencyMs",
-    "tokens_per_second", "total_latency", "time_to_first_token", "created", "latency", "ttft",
+    "predict_time", "tokens_per_second", "total_latency", "time_to_first_token", "created", "latency", "ttft",
 })
 KNOWN: Final = READ | IDLE
 _DEEPEST: Final = 6
 
 
-def unknown(sent: Mapping[str, Any], also_known: frozenset[str] = frozenset()) -> list[str]:
+def unknown(sent: Mapping[str, Any]) -> list[str]:
     """Dotted names of the numbers (above 0) in `sent` that nobody here knows, each once, in order."""
-    return list(dict.fromkeys(path for path, name in _numbers(sent, "", 0) if name not in KNOWN | also_known))
+    found: dict[str, None] = {}
+    _look(sent, "", 0, found)
+    return list(found)
 
 
-def _numbers(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
-    if depth > _DEEPEST or not isinstance(value, dict):
-        return
-    for name, item in value.items():
-        here = f"{path}.{name}" if path else str(name)
-        if isinstance(item, int | float) and not isinstance(item, bool):
+def _look(told: Mapping[str, Any], path: str, depth: int, found: dict[str, None]) -> None:
+    for name, item in told.items():
+        if name in KNOWN:
+            continue
+        kind = type(item)
+        if kind is int or kind is float:
             if item > 0:
-                yield here, name
-        elif isinstance(item, dict):
-            yield from _numbers(item, here, depth + 1)
-        elif isinstance(item, list):
+                found[f"{path}{name}"] = None
+        elif kind is dict and depth < _DEEPEST:
+            _look(item, f"{path}{name}.", depth + 1, found)
+        elif kind is list and depth < _DEEPEST:
             for inner in item:
-                yield from _numbers(inner, here, depth + 1)
+                if type(inner) is dict:
+                    _look(inner, f"{path}{name}.", depth + 1, found)

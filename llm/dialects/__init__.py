@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 from typing import cast
 
@@ -18,14 +19,24 @@ def every() -> tuple[tuple[str, Dialect], ...]:
 
 
 def by_name(name: str) -> Dialect | None:
-    return dict(every()).get(name)
+    return _by_name().get(name)
 
 
 def choose(call: Call) -> tuple[str, Dialect] | None:
     """The dialect that is surest of this call; None where all say 0."""
     best, best_score = None, 0
-    for entry in every():
-        score = entry[1].score(call)
-        if score > best_score:
-            best, best_score = entry, score
-    return best
+    for name, score in _scores():
+        said = score(call)
+        if said > best_score:
+            best, best_score = name, said
+    return (best, _by_name()[best]) if best else None
+
+
+@cache
+def _by_name() -> dict[str, Dialect]:
+    return dict(every())
+
+
+@cache
+def _scores() -> tuple[tuple[str, Callable[[Call], int]], ...]:
+    return tuple((name, dialect.score) for name, dialect in every())

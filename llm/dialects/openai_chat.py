@@ -1,4 +1,4 @@
-"""OpenAI chat completions and the older completions, and everybody who speaks like them.
+"""OpenAI chat completions, and everybody who speaks like them.
 
 https://platform.openai.com/docs/api-reference/chat — what vendors add (reasoning under three names, content as
 parts, citations, `x_groq`, cumulative `message` beside `delta`) is kept where it stands.
@@ -14,7 +14,7 @@ from llm.call import Call
 from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading, Usage
 
-_OBJECTS: Final = frozenset({"chat.completion", "chat.completion.chunk", "text_completion"})
+_OBJECTS: Final = frozenset({"chat.completion", "chat.completion.chunk"})
 _SETTINGS: Final = (
     "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "stop", "seed", "presence_penalty",
     "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format", "tool_choice",
@@ -29,7 +29,7 @@ def score(call: Call) -> int:
         return 100
     if isinstance(sample.get("choices"), list):
         return 90
-    if call.path.endswith(("/chat/completions", "/completions")):
+    if call.path.endswith("/chat/completions"):
         return 70
     if "messages" in call.request and "model" in call.request:
         return 20
@@ -51,7 +51,7 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
         if isinstance(chunk, dict):
             latest.update(chunk)
             for delta in loose.listing(chunk.get("choices")):
-                if isinstance(delta, dict):
+                if type(delta) is dict:
                     _choice(delta.get("index"), choices).take(delta)
     body = _tops(latest, events)
     if body.get("object") == "chat.completion.chunk":
@@ -90,6 +90,13 @@ def _overlaid(objects: list[Any]) -> dict[str, Any]:
     return found
 
 
+_PLAIN: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
+
+
+def _is_plain(delta: Mapping[str, Any]) -> bool:
+    return delta.get("finish_reason") is None and delta.get("logprobs") is None and _PLAIN.issuperset(delta)
+
+
 class _Choice:
     """One choice while its deltas come in."""
 
@@ -101,6 +108,13 @@ class _Choice:
         self.logprobs: dict[str, Any] = {}
 
     def take(self, delta: Mapping[str, Any]) -> None:
+        inner = delta.get("delta")
+        if type(inner) is dict and len(inner) == 1 and type(text := inner.get("content")) is str and _is_plain(delta):
+            self.message.say("content", text)  # nearly all deltas are a word and nothing else
+        else:
+            self._take(delta)
+
+    def _take(self, delta: Mapping[str, Any]) -> None:
         for key, value in delta.items():
             if value is None or key == "index":
                 continue

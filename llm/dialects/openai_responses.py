@@ -42,16 +42,28 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The response a stream would have been."""
     body: dict[str, Any] = {}
     items: dict[int, dict[str, Any]] = {}
+    place: tuple[Any, ...] | None = None
+    growing: list[str] = []
     for event in events:
-        if isinstance(event, dict):
-            _take(event, body, items)
+        if not isinstance(event, dict):
+            continue
+        here = (event.get("type"), event.get("output_index"), event.get("content_index"), event.get("summary_index"))
+        if here == place and isinstance(piece := event.get("delta"), str):
+            growing.append(piece)  # nearly all events continue the one before
+        elif (pieces := _take(event, body, items)) is not None:
+            place, growing = here, pieces
+        else:
+            place = None
     if not loose.listing(body.get("output")) and items:
         body["output"] = [_closed(items[index]) for index in sorted(items)]
     return body
 
 
-def _take(event: Mapping[str, Any], body: dict[str, Any], items: dict[int, dict[str, Any]]) -> None:
+def _take(event: Mapping[str, Any], body: dict[str, Any], items: dict[int, dict[str, Any]]) -> list[str] | None:
+    """Take one event in; of a delta the pieces it belongs to, for those that follow it."""
     kind = loose.text(event.get("type"))
+    if kind.endswith(".delta") and not event.get("error"):
+        return _take_delta(kind, event, items.setdefault(_index(event), {"type": "message"}))
     if isinstance(whole := event.get("response"), dict):
         body.update({key: value for key, value in whole.items() if value is not None or key not in body})
     elif kind in ("response.output_item.added", "response.output_item.done"):
@@ -59,8 +71,7 @@ def _take(event: Mapping[str, Any], body: dict[str, Any], items: dict[int, dict[
             items[_index(event)] = dict(item)
     elif kind == "error" or event.get("error"):
         body["error"] = event.get("error") or openai_parts.without(event, "type")
-    elif kind.endswith(".delta"):
-        _take_delta(kind, event, items.setdefault(_index(event), {"type": "message"}))
+    return None
 
 
 def _index(event: Mapping[str, Any]) -> int:
@@ -83,14 +94,18 @@ _GROWING: Final = "\x00pieces"
 """Key of the pieces an item has so far, while it is under way: {(list, index, type, field): [text, …]}."""
 
 
-def _take_delta(kind: str, event: Mapping[str, Any], item: dict[str, Any]) -> None:
-    piece = loose.text(event.get("delta"))
+def _take_delta(kind: str, event: Mapping[str, Any], item: dict[str, Any]) -> list[str] | None:
     pieces = item.setdefault(_GROWING, {})
     if field := _FIELDS.get(kind):
-        pieces.setdefault((field,), []).append(piece)
+        place: tuple[Any, ...] = (field,)
     elif content := _CONTENTS.get(kind):
         index = loose.count(event.get("content_index", event.get("summary_index"))) or 0
-        pieces.setdefault((content[0], index, *content[1:]), []).append(piece)
+        place = (content[0], index, *content[1:])
+    else:
+        return None
+    grown: list[str] = pieces.setdefault(place, [])
+    grown.append(loose.text(event.get("delta")))
+    return grown
 
 
 def _closed(item: dict[str, Any]) -> dict[str, Any]:
