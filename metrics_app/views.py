@@ -26,6 +26,8 @@ from requests_app.queries import TooSlow
 
 CSV_LENGTH = MOST_GROUPS - 1
 """Most rows of a table as a file."""
+SAVED = frozenset({"dashboard", "users", "properties", "models"})
+"""Pages whose views can be saved: those whose path says nothing itself."""
 UNANSWERED = (TooSlow, BadQuestion)
 """What stands in the way of an answer, in words for the reader."""
 
@@ -127,13 +129,13 @@ def _page(
 ) -> HttpResponseBase:
     """A whole page; takes the filter form too, and answers with the address it means."""
     view, complaint = reading.read(request), ""
-    if request.GET.get("add_key"):
-        try:
-            return redirect(asking.added(view.asked, request.GET))
-        except FilterError as error:
-            complaint = error.message
+    try:
+        if said := asking.said(view.asked, request.GET):
+            return redirect(said)
+    except FilterError as error:
+        complaint = error.message
     context = {
-        **filter_bar.context(view.asked, complaint=complaint), "view": view,
+        **filter_bar.context(request, view.asked, name if name in SAVED else "", complaint=complaint), "view": view,
         "is_unused": not queries.has_any(view.organization_id), **frame_of(request, view),
     }  # fmt: skip
     return render(request, f"metrics_app/{name}.html", context)

@@ -14,17 +14,22 @@ from lib import periods
 from lib.clock import now
 from lib.periods import PRESETS, BadPeriod, Period
 from llm.exchange import MODEL_KINDS
-from requests_app import filter_url
+from requests_app import filter_text, filter_url, filters
+from requests_app.filter_url import parameter
 from requests_app.filters import EQUAL, EVERYTHING, FilterError, Leaf, Node, Or, entry_of, join, leaf, leaves
 from requests_app.queries import Cursor, Question, read_cursor
 
 PAGE_KEYS = frozenset({
     "range", "from", "to", "open", "tab", "columns", "size", "older", "newer", "live", "seen", "since", "top",
-    "add_key", "add_name", "add_operator", "add_value", "part", "term", "bodies", "csrfmiddlewaretoken",
+    "add_key", "add_name", "add_operator", "add_value", "add_text", "draft", "part", "term", "bodies",
+    "after", "after_id", "csrfmiddlewaretoken",
 })  # fmt: skip
 """What is the page's own; every other key of an address is a filter."""
-PLACE = {"older": None, "newer": None, "open": None, "tab": None, "seen": None, "since": None, "top": None}
+PLACE = {"older": None, "newer": None, "open": None, "tab": None, "seen": None, "since": None, "top": None,
+         "after": None, "after_id": None}  # fmt: skip
 """Changes that lead to the newest page of the same list."""
+ADDING = ("add_key", "add_name", "add_operator", "add_value", "add_text", "draft")
+"""What the filter bar's two forms say. It becomes conditions of the address."""
 SIZES = (25, 50, 100, 250)
 DEFAULT_SIZE = 50
 ALL_KINDS_FOR = frozenset({"kind", "id", "trace", "session", "q"})
@@ -191,6 +196,8 @@ class Chip:
     operator: str
     value: str
     without: str
+    edit: str = ""
+    """Of one in the text form: the address where it stands in the input again."""
 
 
 def chips(asked: Asked) -> list[Chip]:
@@ -200,8 +207,15 @@ def chips(asked: Asked) -> list[Chip]:
     texts = [text for text in asked.parameters.getlist(filter_url.TEXT) if text]
     return [
         *(_chip(asked, one) for one in leaves(tree) if one.key != "q"),
-        *(Chip("filter", "", text, asked.without(filter_url.TEXT, text)) for text in texts),
+        *(_text_chip(asked, text) for text in texts),
     ]
+
+
+def _text_chip(asked: Asked, text: str) -> Chip:
+    without = asked.without(filter_url.TEXT, text)
+    draft = QueryDict(mutable=True)
+    draft["draft"] = text
+    return Chip("filter", "", text, without, f"{without}{'&' if '?' in without else '?'}{draft.urlencode()}")
 
 
 def _chip(asked: Asked, one: Leaf) -> Chip:
@@ -218,6 +232,36 @@ def _chip(asked: Asked, one: Leaf) -> Chip:
     return Chip(words, OPERATOR_WORDS[one.operator], f"{value}{unit}" if value else "empty", without)
 
 
+def said(asked: Asked, query: QueryDict) -> str:
+    """The address with what the filter bar's forms say; empty where they say nothing. Raises FilterError."""
+    if query.get("add_key"):
+        return added(asked, query)
+    return typed(asked, query.get("add_text", "")) if "add_text" in query else ""
+
+
+def typed(asked: Asked, text: str) -> str:
+    """The address with a filter in the text form, as conditions of its own where the flat form can say it.
+
+    What is typed holds beside all that is there: a second value of one key would be an alternative to the first.
+    Raises FilterError.
+    """
+    tree = filter_text.parse(text)
+    filters.compile(tree)
+    kept = _kept(asked)
+    taken = {*kept, *asked.page_keys}
+    is_apart = any(parameter(one) in taken and (one.operator == EQUAL or one.key == "q") for one in leaves(tree))
+    for key, value in [(filter_url.TEXT, filter_text.dump(tree))] if is_apart else filter_url.dump(tree):
+        kept.appendlist(key, value)
+    return replace(asked, parameters=kept).link()
+
+
+def _kept(asked: Asked) -> QueryDict:
+    kept = asked.parameters.copy()
+    for used in (*PLACE, *ADDING):
+        kept.pop(used, None)
+    return kept
+
+
 def added(asked: Asked, query: QueryDict) -> str:
     """The address with the condition the filter form says. Raises FilterError for one that cannot be."""
     key, name = query.get("add_key", ""), query.get("add_name", "").strip()
@@ -227,9 +271,7 @@ def added(asked: Asked, query: QueryDict) -> str:
         one = leaf(key, "!=" if operator == "known" else EQUAL, None, name=name if entry.is_map else "")
     else:
         one = leaf(key, operator, text, name=name if entry.is_map else "")
-    kept = asked.parameters.copy()
-    for used in (*PLACE, "add_key", "add_name", "add_operator", "add_value"):
-        kept.pop(used, None)
+    kept = _kept(asked)
     kept.appendlist(filter_url.parameter(one), filter_url.text_of(one))
     return replace(asked, parameters=kept).link()
 

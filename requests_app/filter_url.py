@@ -80,7 +80,7 @@ class RequestFilters(FilterSet):  # type: ignore[misc]
             key, _, name = full.partition(".")
             if full in reserved:
                 continue
-            if key not in catalogue() or catalogue()[key].is_map != bool(name):
+            if not is_condition(full):
                 self.unknown.append(full)
                 continue
             self.filters[full] = _ConditionsFilter(label=entry_of(key).words, key=key, name=name)
@@ -103,6 +103,12 @@ def parse(data: QueryDict, *, reserved: Collection[str] = ()) -> Node:
     """The tree of a query string. Raises FilterError."""
     texts = map(filter_text.parse, data.getlist(TEXT))
     return join("and", [flat(data, reserved=reserved), *texts])
+
+
+def is_condition(full: str) -> bool:
+    """Whether a key of an address, alone or with a name, asks for something."""
+    key, _, name = full.partition(".")
+    return full == TEXT or (key in catalogue() and catalogue()[key].is_map == bool(name))
 
 
 def flat(data: QueryDict, *, reserved: Collection[str] = ()) -> Node:

@@ -5,32 +5,84 @@ CannotSave    without a name, or too long
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import QueryDict
 
 from accounts_app import audit
 from accounts_app.models import Membership, Role
 from accounts_app.permissions import is_at_least
 from requests_app import asking, filter_json, filter_url
+from requests_app.asking import Asked
 from requests_app.filters import FilterError
 from requests_app.models import SavedFilter
 
 LONGEST_NAME, LONGEST_QUERY = 200, 8_000
-NOT_SAVED = frozenset(
-    {*asking.PLACE, "live", "csrfmiddlewaretoken", "add_key", "add_name", "add_operator", "add_value"}
-)
+MOST_OFFERED = 200
+SAFE = "/:<>=*!~@"
+NOT_SAVED = frozenset({*asking.PLACE, *asking.ADDING, "live", "csrfmiddlewaretoken", "after", "after_id"})
 
 
 class CannotSave(ValueError):
     """The message says why."""
 
 
-def seen_by(membership: Membership, page: str) -> QuerySet[SavedFilter]:
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A saved view as one page shows it. Of another page it is its conditions, with this page's range."""
+
+    id: int
+    name: str
+    url: str
+    is_this: bool
+    is_shared: bool
+    may_delete: bool
+    page: str
+    """The page it was saved on, where that is another; empty for this one."""
+
+
+def offered(membership: Membership, page: str, asked: Asked) -> list[Offer]:
+    """This page's own first. What says nothing elsewhere is offered on its own page only."""
     mine_or_shared = Q(is_shared=True) | Q(created_by_id=membership.user_id)
-    found = SavedFilter.objects.filter(mine_or_shared, organization_id=membership.organization_id, page=page)
-    return found.exclude(query="").order_by("name", "id")
+    found = SavedFilter.objects.filter(mine_or_shared, organization_id=membership.organization_id)
+    here = cleaned(asked.parameters.urlencode())
+    offers = []
+    for one in found.order_by("name", "id")[:MOST_OFFERED]:
+        is_own = one.page == page and bool(one.query)
+        query = one.query if is_own else _conditions_with(one, asked)
+        if query is not None:
+            url = f"{asked.home}?{query}"
+            may_delete = one.created_by_id == membership.user_id or (
+                one.is_shared and is_at_least(membership.role, Role.ADMIN)
+            )
+            offers.append(
+                Offer(one.pk, one.name, url, query == here, one.is_shared, may_delete, "" if is_own else one.page)
+            )
+    return sorted(offers, key=lambda offer: bool(offer.page))
+
+
+def _conditions_with(saved: SavedFilter, asked: Asked) -> str | None:
+    """Its conditions beside the range this address asks; None where it has none this page knows."""
+    said = QueryDict(mutable=True)
+    for key in ("range", "from", "to"):
+        if value := asked.parameters.get(key):
+            said[key] = value
+    conditions = [(key, value) for key, value in _conditions(saved) if key not in asked.page_keys]
+    for key, value in conditions:
+        said.appendlist(key, value)
+    return said.urlencode(safe=SAFE) if conditions else None
+
+
+def _conditions(saved: SavedFilter) -> list[tuple[str, str]]:
+    if not saved.query:
+        try:
+            return filter_url.dump(filter_json.parse(saved.tree))
+        except FilterError:
+            return []
+    said = QueryDict(saved.query)
+    return [(key, value) for key, values in said.lists() for value in values if filter_url.is_condition(key)]
 
 
 def save(by: Membership, name: str, *, page: str, query: str, is_shared: bool) -> SavedFilter:
@@ -52,7 +104,7 @@ def cleaned(query: str) -> str:
     said = QueryDict(query.replace("%00", ""), mutable=True)
     for key in NOT_SAVED:
         said.pop(key, None)
-    return said.urlencode(safe="/:<>=*!~@")
+    return said.urlencode(safe=SAFE)
 
 
 def remove(by: Membership, filter_id: int) -> bool:

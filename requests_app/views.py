@@ -13,7 +13,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, is_at_least, page
-from requests_app import asking, billing, bodies, drawing, exports, filter_bar, queries, queries_sums, saved, telling
+from requests_app import asking, billing, bodies, drawing, exports, filter_bar, queries, queries_sums, telling
 from requests_app.asking import Asked
 from requests_app.filters import Entry, FilterError, catalogue
 from requests_app.queries import Page, Question, TooSlow, cursor_of, read_cursor
@@ -27,11 +27,11 @@ LIVE_SUMMARY_RANGES = ("15m", "1h", "24h")
 def requests(request: OrganizationRequest) -> HttpResponseBase:
     """The list with its frame. Takes the filter form too, and answers with the address it means."""
     asked = _asked(request)
-    if request.GET.get("add_key"):
-        try:
-            return redirect(asking.added(asked, request.GET))
-        except FilterError as error:
-            return render(request, "requests_app/requests.html", _frame(request, asked, complaint=error.message))
+    try:
+        if said := asking.said(asked, request.GET):
+            return redirect(said)
+    except FilterError as error:
+        return render(request, "requests_app/requests.html", _frame(request, asked, complaint=error.message))
     return render(request, "requests_app/requests.html", _frame(request, asked))
 
 
@@ -148,11 +148,10 @@ def _asked(request: OrganizationRequest) -> Asked:
 def _frame(request: OrganizationRequest, asked: Asked, *, complaint: str = "") -> dict[str, Any]:
     """The whole page's context."""
     return {
-        **filter_bar.context(asked, complaint=complaint), **_listed(request, asked), "frame": _frame_links(asked),
+        **filter_bar.context(request, asked, "requests", complaint=complaint),
+        **_listed(request, asked), "frame": _frame_links(asked),
         "all_columns": asking.COLUMNS.values(), "is_repeated": _is_summed_again(asked),
-        "saved": saved.seen_by(request.membership, "requests"),
         "may_delete": is_at_least(request.membership.role, Role.ADMIN),
-        "may_share": is_at_least(request.membership.role, Role.MEMBER),
     }  # fmt: skip
 
 
@@ -199,7 +198,7 @@ def _links(asked: Asked, found: Page, fingerprint: str) -> dict[str, Any]:
 def _frame_links(asked: Asked) -> dict[str, Any]:
     away: dict[str, Any] = dict(asking.PLACE)
     return {
-        "delete": asked.link("requests-delete", **away), "here": asked.link(**away).partition("?")[2],
+        "delete": asked.link("requests-delete", **away),
         "summary": asked.link("requests-summary", **away), "csv": asked.link("requests-csv", **away),
         "jsonl": asked.link("requests-jsonl", **away),
         "jsonl_bodies": asked.link("requests-jsonl", **{**away, "bodies": "1"}),

@@ -17,7 +17,8 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
 from llm.exchange import MODEL_KINDS
-from requests_app.filters import escaped
+from requests_app.filters import EVERYTHING, Node, escaped
+from requests_app.filters import compile as compile_filter
 from requests_app.queries import TooSlow
 from sessions_app.tree import Step
 
@@ -91,6 +92,8 @@ class Question:
     name: str | None = None
     end_user_id: str | None = None
     errors_only: bool = False
+    filter: Node = EVERYTHING
+    """Of requests: a session is found by any request of it that is so."""
     sort: str = "newest"
     is_ascending: bool = False
     after: Seen | None = None
@@ -210,6 +213,7 @@ def _steps(query: str, organization_id: int, of: SessionRow, *, limit: int, sinc
 
 def _where(organization_id: int, question: Question) -> tuple[str, dict[str, Any]]:
     """The condition on `session` and its values. Every value is bound."""
+    filtered, filter_values = _of_requests(question.filter)
     conditions = [
         ("organization_id = %(org)s", True),
         ("last_at >= %(start)s", question.start is not None),
@@ -218,12 +222,28 @@ def _where(organization_id: int, question: Question) -> tuple[str, dict[str, Any
         ("coalesce(name, '') = %(name)s", question.name is not None),
         ("end_users @> ARRAY[%(user)s]", bool(question.end_user_id)),
         ("errors > 0", question.errors_only),
+        (filtered, bool(filtered)),
     ]
     values = {
         "org": organization_id, "start": question.start, "end": question.end, "like": f"%{escaped(question.search)}%",
-        "name": question.name, "user": question.end_user_id,
+        "name": question.name, "user": question.end_user_id, **filter_values,
     }  # fmt: skip
     return " AND ".join(text for text, applies in conditions if applies), values
+
+
+def _of_requests(tree: Node) -> tuple[str, dict[str, Any]]:
+    """A condition on `session` that one of its requests meets; empty for a tree that says everything."""
+    if tree == EVERYTHING:
+        return "", {}
+    clause = compile_filter(tree)
+    first, *rest = clause.sql.split("%s")
+    written = first + "".join(f"%(filter_{place})s{text}" for place, text in enumerate(rest))
+    exists = (
+        "EXISTS (SELECT 1 FROM llm_request r WHERE r.organization_id = session.organization_id "  # noqa: S608
+        "AND r.session_id = session.session_id AND r.requested_at BETWEEN session.first_at AND session.last_at "
+        f"AND {written})"
+    )
+    return exists, {f"filter_{place}": value for place, value in enumerate(clause.values)}
 
 
 def _session(row: Sequence[Any]) -> SessionRow:

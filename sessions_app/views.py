@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.utils import timezone
+from django.shortcuts import redirect, render
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_safe
 
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, is_at_least, page
-from lib import periods
-from lib.clock import now
-from lib.periods import Period
-from requests_app import keeping
+from requests_app import asking, filter_bar, keeping
+from requests_app.asking import Asked
+from requests_app.filters import FilterError
 from requests_app.queries import TooSlow
 from sessions_app import chat, drawing, queries
 from sessions_app.queries import SORTS, Page, Question, Seen, Totals, storable
 from sessions_app.tree import from_paths
 
+PAGE_KEYS = asking.PAGE_KEYS | {"q", "name", "errors", "sort", "dir", "view"}
+"""What an address of the list says beside its filter; `q` looks in ids and names."""
 PAGE_LENGTH = 50
 DEFAULT_RANGE = "7d"
 FALLBACK_ROWS = 200
@@ -32,20 +31,32 @@ FALLBACK_ROWS = 200
 @require_safe
 @page()
 def sessions(request: OrganizationRequest) -> HttpResponse:
-    """The list. `?range= &from= &to= &q= &name= &user= &errors=1 &sort= &dir=asc &after= &after_id=`"""
-    period, complaint = _period(request)
-    question = _question(request, period)
-    organization_id = request.membership.organization_id
+    """The list. `?q= &name= &errors=1 &sort= &dir=asc &after= &after_id=`, range and filter as everywhere."""
+    asked = asking.read(
+        request.membership.organization_id, request.GET,
+        home=request.path, page_keys=PAGE_KEYS, default_range=DEFAULT_RANGE,
+    )  # fmt: skip
+    complaint = asked.complaint
     try:
-        found, totals = queries.session_page(organization_id, question), queries.totals(organization_id, question)
+        if said := asking.said(asked, request.GET):
+            return redirect(said)
+    except FilterError as error:
+        complaint = error.message
+    question = _question(request, asked)
+    organization_id = request.membership.organization_id
+    found, totals, trouble = Page((), None), Totals(), asked.complaint
+    try:
+        if not trouble:
+            found, totals = queries.session_page(organization_id, question), queries.totals(organization_id, question)
     except TooSlow as error:
-        found, totals, complaint = Page((), None), Totals(), str(error)
+        trouble = str(error)
     context = {
-        "question": question, "period": period, "complaint": complaint, "sessions": found.rows, "totals": totals,
-        "is_unused": not found.rows and not complaint and not queries.has_any(organization_id),
+        **filter_bar.context(request, asked, "sessions", complaint=complaint),
+        "question": question, "trouble": trouble, "sessions": found.rows, "totals": totals,
+        "is_unused": not found.rows and not trouble and not queries.has_any(organization_id),
         "per_session": totals.cost_nano_usd // totals.sessions if totals.priced else None,
         "error_part": totals.with_errors / totals.sessions if totals.sessions else None,
-        "links": _links(request, question, found.next), "chips": _chips(request),
+        "links": _links(request, question, found.next), "own_chips": _chips(request),
         "public_url": request.build_absolute_uri("/").rstrip("/"),
     }  # fmt: skip
     return render(request, "sessions_app/sessions.html", context)
@@ -76,25 +87,16 @@ def session(request: OrganizationRequest, session_id: str) -> HttpResponse:
     return render(request, "sessions_app/session.html", context)
 
 
-def _period(request: HttpRequest) -> tuple[Period, str]:
-    """The period asked for, and what to say where it could not be read."""
-    moment, query = now(), request.GET.dict()
-    try:
-        return periods.read(query, now=moment, zone=timezone.get_current_timezone(), default=DEFAULT_RANGE), ""
-    except periods.BadPeriod as error:
-        return periods.read({}, now=moment, default=DEFAULT_RANGE), str(error)
-
-
-def _question(request: HttpRequest, period: Period) -> Question:
+def _question(request: HttpRequest, asked_of: Asked) -> Question:
     asked = {key: storable(value).strip() for key, value in request.GET.dict().items()}
     sort = asked.get("sort", "")
     sort = sort if sort in SORTS else "newest"
     return Question(
-        start=period.since,
-        end=period.until,
+        start=asked_of.period.since,
+        end=asked_of.period.until,
+        filter=asked_of.tree,
         search=asked.get("q", ""),
         name=asked.get("name"),
-        end_user_id=asked.get("user") or None,
         errors_only=asked.get("errors") == "1",
         sort=sort,
         is_ascending=asked.get("dir") == "asc",
@@ -118,16 +120,11 @@ def _seen(sort: str, value: str, session_id: str) -> Seen | None:
 
 def _links(request: HttpRequest, question: Question, following: Seen | None) -> dict[str, Any]:
     """Where everything on the list leads; `older` is empty on the last page."""
-    ranges = {
-        key: {"label": label, "url": _with(request, range=key, **{"from": None, "to": None})}
-        for key, (label, _) in periods.PRESETS.items()
-    }
     return {
-        "ranges": ranges,
         "sorts": _sorts(request, question),
         "first": _with(request),
         "errors": _with(request, errors="1"),
-        "all_time": ranges["all"]["url"],
+        "all_time": _with(request, range="all", **{"from": None, "to": None}),
         "older": _with(request, after=_written(following[0]), after_id=following[1]) if following else "",
     }
 
@@ -138,9 +135,12 @@ def _written(value: datetime | int) -> str:
 
 def _with(request: HttpRequest, **changed: str | None) -> str:
     """This address with some of its query changed; None takes a key away. Another question starts on page one."""
-    query: dict[str, Any] = {key: value for key, value in request.GET.items() if key not in {"after", "after_id"}}
-    query |= changed
-    return "?" + urlencode({key: value for key, value in query.items() if value is not None})
+    query = request.GET.copy()
+    for key, value in {"after": None, "after_id": None, **changed}.items():
+        query.pop(key, None)
+        if value is not None:
+            query[key] = value
+    return "?" + query.urlencode(safe="/:<>=*!~@")
 
 
 def _sorts(request: HttpRequest, question: Question) -> dict[str, dict[str, str]]:
@@ -156,7 +156,7 @@ def _sorts(request: HttpRequest, question: Question) -> dict[str, dict[str, str]
 
 def _chips(request: HttpRequest) -> list[dict[str, str]]:
     """The filters in force, each with the address without it."""
-    words = {"q": "id or name contains", "name": "name is", "user": "user is"}
+    words = {"name": "name is"}
     chips = [
         {"words": text, "value": request.GET[key] or "(none)", "without": _with(request, **{key: None})}
         for key, text in words.items()

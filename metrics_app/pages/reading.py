@@ -20,7 +20,7 @@ from requests_app.filters import EQUAL, Leaf, Node, join
 PAGE_KEYS = asking.PAGE_KEYS | {"by", "compare", "sort", "dir", "rows", "values", "format"}
 OWN_KEYS = ("by", "sort", "dir", "rows", "values", "compare")
 """What the requests page has no use for."""
-ADDING = ("add_key", "add_name", "add_operator", "add_value", "format")
+ADDING = (*asking.ADDING, "format")
 
 
 @dataclass(frozen=True, slots=True)
