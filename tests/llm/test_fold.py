@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,6 +94,52 @@ def test_broken_response_streams_keep_what_came_however_it_was_cut(data, text, a
         {"type": "message", "content": [{"type": "output_text", "text": text}]},
         {"type": "function_call", "name": "look", "arguments": arguments},
     ]
+
+
+@given(st.data(), TEXT, TEXT)
+def test_response_deltas_of_several_parts_in_any_order_find_their_places(data, first, second):
+    """Pieces of two texts of one item, mixed; each is joined in its own order."""
+    def deltas(index: int, text: str) -> list[dict[str, Any]]:
+        return [{"type": "response.output_text.delta", "output_index": 0, "content_index": index, "delta": piece}
+                for piece in data.draw(pieces(text))]
+
+    left, right = deltas(0, first), deltas(1, second)
+    events = []
+    while left or right:
+        source = left if left and (not right or data.draw(st.booleans())) else right
+        events.append(source.pop(0))
+    (item,) = openai_responses.fold(events)["output"]
+    assert {part["text"] for part in item["content"]} == {first, second}
+
+
+DELTAS = {
+    "openai_completions": (
+        lambda piece: {"object": "text_completion", "choices": [{"index": 0, "text": piece}]},
+        lambda body: body["choices"][0]["text"]),
+    "openai_audio": (
+        lambda piece: {"type": "transcript.text.delta", "delta": piece}, lambda body: body.get("text", "")),
+    "openai_assistants": (
+        lambda piece: {"object": "thread.message.delta", "id": "m", "delta": {
+            "content": [{"index": 0, "type": "text", "text": {"value": piece}}]}},
+        lambda body: body["messages"][0]["content"][0]["text"]["value"]),
+    "anthropic_complete": (
+        lambda piece: {"type": "completion", "completion": piece}, lambda body: body["completion"]),
+    "watsonx": (
+        lambda piece: {"results": [{"generated_text": piece, "generated_token_count": 1}]},
+        lambda body: body["results"][0]["generated_text"]),
+}
+
+
+@pytest.mark.parametrize("name", sorted(DELTAS))
+@given(data=st.data(), text=TEXT)
+def test_text_cut_anywhere_is_one_text_in_every_dialect(name, data, text):
+    dialect, (event, said) = dialects.by_name(name), DELTAS[name]
+    assert dialect is not None
+    events = [event(piece) for piece in data.draw(pieces(text))]
+    before = json.dumps(events)
+    assert said(dialect.fold(events)) == text
+    assert said(dialect.fold(events)) == text
+    assert json.dumps(events) == before
 
 
 USAGE = st.fixed_dictionaries({"prompt_tokens": st.integers(0, 10**6), "completion_tokens": st.integers(0, 10**6)})

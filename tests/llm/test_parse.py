@@ -30,13 +30,22 @@ WORDS = st.sampled_from([
     "prompt_tokens", "total_tokens", "prompt_tokens_details", "cached_tokens", "cost", "x_groq", "_type", "summary",
     "chat.completion.chunk", "message_start", "content_block_delta", "response.output_text.delta", "text", "tool",
     "response.output_item.done", "text_delta", "thinking", "role", "user", "system", "tools", "status", "audio",
+    "text_completion", "thread.run", "thread.message.delta", "value", "results", "generated_text", "relevance_score",
+    "completion", "transcript.text.delta", "image_generation.completed", "b64_json", "categories", "seconds",
+    "logprobs", "documents", "query", "metadata", "candidates", "parts", "usageMetadata", "billed_units", "tokens",
+    "image_tokens", "modality_tokens", "prompt_audio_seconds", "web_search_call", "action", "summary_index",
 ])
 LIKELY = st.recursive(
     WORDS | st.none() | st.integers(-3, 2**40) | st.booleans() | st.floats(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5),
     max_leaves=25,
 )
-PATHS = st.sampled_from(["/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings", "/", "/x?y=1"])
+PATHS = st.sampled_from([
+    "/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings", "/", "/x?y=1", "/v1/completions",
+    "/v1/images/edits", "/v1/audio/transcriptions", "/v1/audio/speech", "/v1/moderations", "/v1/threads/t/runs",
+    "/v1/rerank", "/v1/complete", "/ml/v1/text/generation", "/v1beta/models/m:streamGenerateContent", "/v2/chat",
+    "/model/m/invoke", "/model/m/converse-stream", "/api/chat", "/v1/predictions",
+])
 
 
 def read_and_show(request: bytes, response: bytes, **given) -> Reading:
@@ -71,10 +80,12 @@ COUNT = st.none() | st.integers(0, 10**6)
 OPENAI_USAGE = st.fixed_dictionaries({
     "prompt_tokens": COUNT, "completion_tokens": COUNT,
     "prompt_tokens_details": st.fixed_dictionaries({
-        "cached_tokens": COUNT, "cache_write_tokens": COUNT, "audio_tokens": COUNT,
+        "cached_tokens": COUNT, "cache_write_tokens": COUNT, "audio_tokens": COUNT, "image_tokens": COUNT,
         "cache_write_details": st.fixed_dictionaries({"write_1h_tokens": COUNT}),
     }),
-    "completion_tokens_details": st.fixed_dictionaries({"reasoning_tokens": COUNT, "audio_tokens": COUNT}),
+    "completion_tokens_details": st.fixed_dictionaries(
+        {"reasoning_tokens": COUNT, "audio_tokens": COUNT, "image_tokens": COUNT}
+    ),
 })
 ANTHROPIC_USAGE = st.fixed_dictionaries({
     "input_tokens": COUNT, "output_tokens": COUNT, "cache_read_input_tokens": COUNT,
@@ -87,7 +98,14 @@ ANTHROPIC_USAGE = st.fixed_dictionaries({
 @given(OPENAI_USAGE)
 def test_openai_totals_include_their_parts(usage):
     reply = {"object": "chat.completion", "choices": [], "usage": usage}
-    assert not is_odd(parse(exchange(request=body({}), response=body(reply))).usage)
+    told = parse(exchange(request=body({}), response=body(reply))).usage
+    assert not is_odd(told)
+    if told.output_tokens is not None:
+        parts = (told.reasoning_tokens, told.output_audio_tokens, told.output_image_tokens)
+        assert sum(part or 0 for part in parts) <= told.output_tokens
+    if told.input_tokens is not None:
+        assert (told.cache_read_tokens or 0) + (told.cache_write_tokens or 0) <= told.input_tokens
+        assert (told.input_audio_tokens or 0) + (told.input_image_tokens or 0) <= told.input_tokens
 
 
 @given(ANTHROPIC_USAGE)
@@ -98,6 +116,15 @@ def test_anthropic_totals_include_their_parts(usage):
     if usage["input_tokens"] is not None and told.cache_write_tokens == usage["cache_creation_input_tokens"]:
         parts = (usage["cache_read_input_tokens"] or 0) + (usage["cache_creation_input_tokens"] or 0)
         assert told.input_tokens == usage["input_tokens"] + parts
+
+
+def test_only_numbers_nobody_knows_are_named_as_unknown():
+    usage = {"prompt_tokens": 7, "completion_tokens": 1, "queue_time": 0.1, "hologram_tokens": 3, "zero_tokens": 0,
+             "is_new": True, "tier": "gold", "completion_tokens_details": {"reasoning_tokens": 0, "smell_units": 2},
+             "iterations": [{"output_tokens": 1, "warp_tokens": 1}, {"warp_tokens": 2}]}
+    problems = parse(exchange(response=body({**REPLY, "usage": usage}))).problems
+    found = [problem.detail for problem in problems if problem.code == "usage_key_unknown"]
+    assert found == ["hologram_tokens", "completion_tokens_details.smell_units", "iterations.warp_tokens"]
 
 
 def test_a_provider_whose_own_total_contradicts_its_parts_is_believed_and_named():
