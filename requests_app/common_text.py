@@ -1,9 +1,9 @@
 """What many people's bodies say alike: the only text that may outlive them in a dictionary.
 
 A body is cut at spaces and punctuation into pieces. A run of consecutive pieces is *common* when exactly that run
-stands in bodies of at least PEOPLE different people. Runs of 1, 2, 4 … pieces are counted at every place, and only where
-both halves are common, so what one person wrote drops out at the first step. Two common runs are never joined: that
-this text is followed by that one may be one person's.
+stands in bodies of at least PEOPLE different people. Runs of 1, 2, 4 … pieces are counted at every place, and only
+where both halves are common, so what one person wrote drops out at the first step. Two common runs are never joined:
+that this text is followed by that one may be one person's.
 """
 
 from __future__ import annotations

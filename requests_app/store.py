@@ -67,6 +67,8 @@ class Stored:
     changes: tuple[Change, ...]
     duplicates: int
     """Exchanges of the batch that were there already, or whose client-chosen id was."""
+    again: tuple[tuple[Key, PricedExchange], ...] = ()
+    """Spans that were there already, with the key of their row: to be merged."""
 
 
 def prepare(connection: Db) -> None:
@@ -128,12 +130,13 @@ def store(connection: Db, batch: Sequence[PricedExchange]) -> Stored:
     unique = {_key(priced): priced for priced in batch}
     rows = {key: row_of(unique[key]) for key in sorted(unique)}
     refused = _claim_aliases(connection, rows.values())
+    again = tuple((owner, unique[key]) for key, owner in refused.items() if rows[key].door == "otlp")
     rows = {key: row for key, row in rows.items() if key not in refused}
     new = _insert_rows(connection, list(rows.values()))
     packings = store_dictionaries.packings(connection, {key[0] for key in new})
     _insert_bodies(connection, [body_row_of(unique[key], packings.get(key[0], PLAIN)) for key in rows if key in new])
     changes = tuple(Change(None, row) for key, row in rows.items() if key in new)
-    return Stored(changes, len(batch) - len(changes))
+    return Stored(changes, len(batch) - len(changes) - len(again), again)
 
 
 def _key(priced: PricedExchange) -> Key:
@@ -148,11 +151,12 @@ def _insert_rows(connection: Db, rows: Sequence[RequestRow]) -> set[Key]:
         with cursor.copy(_COPY) as copy:
             copy.set_types([TYPES.get(name, "text") for name in COLUMNS])
             for row in rows:
-                copy.write_row(_values(row))
+                copy.write_row(values_of(row))
         return set(cursor.execute(_INSERT).fetchall())
 
 
-def _values(row: RequestRow) -> list[Any]:
+def values_of(row: RequestRow) -> list[Any]:
+    """Of every column in COLUMNS, as Postgres takes it."""
     values = [getattr(row, name) for name in COLUMNS]
     for index in _JSON_INDEXES:
         if values[index] is not None:
@@ -186,18 +190,17 @@ def _insert_bodies(connection: Db, bodies: Sequence[BodyRow]) -> None:
             copy.write_row([getattr(body, name) for name in BODY_COLUMNS])
 
 
-def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> set[Key]:
-    """Writes down the ids clients chose; answers the keys of log-door rows whose id another row has already.
+def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]:
+    """Writes down the ids clients chose, a span's two among them; answers whose id is another row's, and that row.
 
     At the gateway the same id again is an SDK's retry: a call of its own, which the alias does not name.
     """
     wanted: dict[tuple[int, str], RequestRow] = {}
-    for row in rows:
-        if row.client_request_id:
-            wanted.setdefault((row.organization_id, row.client_request_id), row)
-    chosen = [row for row in rows if row.client_request_id]
+    chosen = [(row, alias) for row in rows if (alias := _alias(row))]
+    for row, alias in chosen:
+        wanted.setdefault((row.organization_id, alias), row)
     if not chosen:
-        return set()
+        return {}
     ordered = sorted(wanted.items(), key=lambda item: (item[0][0], item[0][1].encode()))
     with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.executemany(
@@ -213,32 +216,36 @@ def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> set[Key]:
         )
         owners = {(org, client_id): (org, at, identifier) for org, client_id, at, identifier in cursor}
     return {
-        key
-        for row in chosen
+        key: owner
+        for row, alias in chosen
         if row.door != "gateway"
-        and (key := (row.organization_id, row.requested_at, row.id))
-        != owners[row.organization_id, row.client_request_id or ""]
+        and (owner := owners[row.organization_id, alias]) != (key := (row.organization_id, row.requested_at, row.id))
     }
+
+
+def _alias(row: RequestRow) -> str | None:
+    if row.door == "otlp" and row.trace_id and row.span_id:
+        return f"{row.trace_id}:{row.span_id}"
+    return row.client_request_id
 
 
 # --- reading rows back, to change them ----------------------------------------------------------------------------
 
 
-_BY_ALIAS = """ UNION ALL SELECT requested_at, id FROM request_alias
+_BY_ALIAS = """SELECT requested_at, id FROM request_alias
 WHERE organization_id = %(org)s AND client_id = %(text)s LIMIT 1"""
-_BY_ID = "SELECT requested_at, id FROM llm_request WHERE organization_id = %(org)s AND id = %(id)s"
-_LOCATE = _BY_ID + _BY_ALIAS
-_LOCATE_BY_TIME = _BY_ID + " AND requested_at BETWEEN %(low)s AND %(high)s" + _BY_ALIAS
+_BY_ID = """SELECT requested_at, id FROM llm_request WHERE organization_id = %(org)s AND id = %(id)s
+AND requested_at BETWEEN %(low)s AND %(high)s UNION ALL """
 
 
 def locate(connection: Db, organization_id: int, request_id: UUID) -> Key | None:
-    """Where the row with this id is, ours or client-chosen; None where there is none."""
+    """Where the row with this id is, ours or client-chosen; None where there is none. Ours tell their time."""
     at = time_of(request_id)
     values = {
         "org": organization_id, "id": request_id, "text": str(request_id),
         "low": at - timedelta(seconds=1) if at else None, "high": at + timedelta(seconds=1) if at else None,
     }  # fmt: skip
-    found = connection.execute(_LOCATE_BY_TIME if at else _LOCATE, values).fetchone()
+    found = connection.execute(_BY_ID + _BY_ALIAS if at else _BY_ALIAS, values).fetchone()
     return (organization_id, found[0], found[1]) if found else None
 
 
