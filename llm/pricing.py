@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from llm import providers, units
 from llm.exchange import MODEL_KINDS, Charge, Exchange, Reading, Usage
-from llm.units import UNITS, Unit
+from llm.units import UNITS, Tally, Unit
 
 REASONS: Final = {
     "price": "Tokens times the prices of a price row.",
@@ -229,10 +229,14 @@ _NANO: Final = 10**9
 
 def bill(prices: _Prices, usage: Usage) -> tuple[Line, ...]:
     """The lines of a call. Parts that have a price of their own are taken out of what they are part of."""
-    charged = units.shares(units.counts(prices, usage))
+    return _lines(prices, units.tally(prices, usage), usage)
+
+
+def _lines(prices: _Prices, tally: Tally, usage: Usage) -> tuple[Line, ...]:
+    tier = usage.input_tokens or 0
     return tuple(
-        _line(UNITS[key], prices[key], charged[key], tier=usage.input_tokens or 0)
-        for key in UNITS if charged.get(key)
+        _line(unit, prices[key], quantity, tier=tier)
+        for key, unit in UNITS.items() if (quantity := tally.charged.get(key, 0))
     )  # fmt: skip
 
 
@@ -251,27 +255,6 @@ def total(lines: Iterable[Line]) -> int:
 
 def _whole(amount: Decimal) -> int:
     return int(amount.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
-
-
-def _can_price(prices: _Prices, usage: Usage) -> bool:
-    """Whether every side that has tokens has a price, or its parts have."""
-    told = units.counts(prices, usage)
-    charged = units.shares(told)
-    return all(
-        f"{side}_mtok" in told or (total_of(usage) or 0) <= sum(
-            share for key, share in charged.items() if side in UNITS[key].tags and not UNITS[key].is_fee
-        )
-        for side, total_of in _SIDES
-    )  # fmt: skip
-
-
-_SIDES: Final = (("input", units.field("input_tokens")), ("output", units.field("output_tokens")))
-
-
-def _is_told(prices: _Prices, usage: Usage) -> bool:
-    """Whether the usage tells any of what is charged; a fee per request alone says nothing of the rest."""
-    told = units.counts(prices, usage)
-    return any(count is not None for key, count in told.items() if key != "requests_kcount" or len(told) == 1)
 
 
 # --- the book ---------------------------------------------------------------------------------------------------------
@@ -345,10 +328,10 @@ class PriceBook:
         for model in models:
             row = self.find(exchange.provider, model, at=moment, organization_id=exchange.organization_id)
             prices = self._prices(row, moment, context(usage, reading.service_tier)) if row else None
-            if row is None or prices is None or not _can_price(prices, usage):
+            if row is None or prices is None or not (tally := units.tally(prices, usage)).is_whole:
                 continue
-            if _is_told(prices, usage):
-                return Charge(total(bill(prices, usage)), "price", row.id)
+            if tally.is_told:
+                return Charge(total(_lines(prices, tally, usage)), "price", row.id)
             reason = "no_usage"
         return Charge(None, reason)
 

@@ -7,8 +7,9 @@ Counts that `Usage` has no field for are read from the provider's own object, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from llm import loose
@@ -201,25 +202,64 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
 """Price keys of genai-prices that are left out of a bill, and why. No seeded row has one of them today."""
 
 
-def counts(keys: Mapping[str, object], usage: Usage) -> dict[str, int | None]:
-    """How many of each priced unit there are; keys nobody knows are left out."""
-    return {key: unit.count(usage) for key, unit in UNITS.items() if key in keys}
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What of a usage the units of some prices hold."""
+
+    told: Mapping[str, int | None]
+    """How many of each there are; None for "not told". Keys nobody knows are left out."""
+    charged: Mapping[str, int]
+    """How many of each are charged for, once the parts with prices of their own are taken out."""
+    rest: Mapping[str, int | None]
+    """Of input and output, tokens that no priced part has; only where the whole has no price itself."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every side that has tokens has a price, or its parts have."""
+        return not any(self.rest.values())
+
+    @property
+    def is_told(self) -> bool:
+        """Whether any of what is charged is told; a fee per request alone says nothing of the rest."""
+        return any(
+            count is not None for key, count in self.told.items() if key != "requests_kcount" or len(self.told) == 1
+        )
 
 
-def shares(told: Mapping[str, int | None]) -> dict[str, int]:
-    """What each unit is charged for once the parts with prices of their own are taken out, parts first.
+@dataclass(frozen=True, slots=True)
+class _Step:
+    key: str
+    side: str
+    """Which total its tokens are of; empty for fees and citations."""
+    within: tuple[str, ...]
+    """Priced parts of it."""
 
-    Parts that exceed what they are part of are cut: nothing is charged twice.
-    """
-    left = {side: told.get(f"{side}_mtok") for side in ("input", "output")}
-    found: dict[str, int] = {}
-    for key in sorted(told, key=lambda key: -len(UNITS[key].tags)):
-        tags = UNITS[key].tags
-        within = sum(share for other, share in found.items() if tags < UNITS[other].tags)
-        share = max(0, (told[key] or 0) - within)
-        side = next((side for side in left if side in tags and "tokens" in tags), None)
-        if side is not None and (rest := left[side]) is not None:
+
+@lru_cache(maxsize=1024)
+def _plan(keys: frozenset[str]) -> tuple[_Step, ...]:
+    """The units of these keys, parts before what they are part of."""
+    known = sorted((key for key in UNITS if key in keys), key=lambda key: -len(UNITS[key].tags))
+    return tuple(
+        _Step(key, _side(UNITS[key]), tuple(other for other in known if UNITS[key].tags < UNITS[other].tags))
+        for key in known
+    )
+
+
+def _side(unit: Unit) -> str:
+    return next((side for side in ("input", "output") if side in unit.tags and not unit.is_fee), "")
+
+
+def tally(keys: Iterable[str], usage: Usage) -> Tally:
+    """Parts that exceed what they are part of are cut: nothing is charged twice."""
+    priced = frozenset(keys)
+    left = {"input": _INPUT(usage), "output": _OUTPUT(usage)}
+    told: dict[str, int | None] = {}
+    charged: dict[str, int] = {}
+    for step in _plan(priced):
+        count = told[step.key] = UNITS[step.key].count(usage)
+        share = max(0, (count or 0) - sum(charged[inner] for inner in step.within))
+        if (rest := left.get(step.side)) is not None:
             share = min(share, rest)
-            left[side] = rest - share
-        found[key] = share
-    return found
+            left[step.side] = rest - share
+        charged[step.key] = share
+    return Tally(told, charged, {side: rest for side, rest in left.items() if f"{side}_mtok" not in priced})

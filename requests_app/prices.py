@@ -45,8 +45,13 @@ class Seeded:
     kept: int
 
 
+_EDITION: Final = 2
+"""Raised when this file reads the same data otherwise, so that installed systems seed again."""
+
+
 def installed_version() -> str:
-    return importlib.metadata.version(SOURCE)
+    """The package's version and our edition of it: `0.2.3/2`."""
+    return f"{importlib.metadata.version(SOURCE)}/{_EDITION}"
 
 
 def is_seeded() -> bool:

@@ -12,7 +12,7 @@ from genai_prices.data_units import unit_data
 
 from llm.exchange import Usage
 from llm.pricing import PriceRow, bill, compiled, explain, total
-from llm.units import UNITS, UNSUPPORTED, counts, shares
+from llm.units import UNITS, UNSUPPORTED, tally
 from requests_app import prices
 from tests.wire.exchanges import NOON
 
@@ -142,4 +142,4 @@ def test_a_batch_costs_what_batches_cost():
 def test_parts_that_contradict_their_total_are_not_charged_twice():
     keys = {"input_mtok": "1", "cache_read_mtok": "1", "input_audio_mtok": "1"}
     usage = Usage(input_tokens=100, cache_read_tokens=80, input_audio_tokens=70)
-    assert sum(shares(counts(keys, usage)).values()) == 100
+    assert sum(tally(keys, usage).charged.values()) == 100
