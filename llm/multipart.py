@@ -82,13 +82,6 @@ def _put(found: dict[str, Any], name: str, value: Any) -> None:
         found[key] = [value] if is_list else value
 
 
-def number(value: Any) -> int | None:
-    """A count as JSON has it or as a form writes it."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
-        return loose.count(int(value))
-    return loose.count(value)
-
-
 def parts(value: Any) -> list[Part]:
     """Files of a form, for people: their names and kinds, for their bytes are not kept apart."""
     files = value if isinstance(value, list) else [value]
