@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ Shape = Literal["empty", "json", "sse", "lines", "html", "text", "binary"]
 
 MAX_DECODED = 256 * 2**20
 """Bytes a compressed body may grow to; the rest is not read."""
+_CHUNK_TYPES = ("message_", "content_block_", "response.", "message-", "content-", "tool-call-", "tool-plan-")
+_EVENT_TYPES = ("interaction.", "content.", "step.")
 _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -75,9 +78,14 @@ def _document(value: Any) -> Payload:
     """One JSON value, unless it is what a stream sent: a lone chunk, or an array of them."""
     if isinstance(value, dict):
         return Payload("lines", events=(value,)) if _is_chunk(value) else Payload("json", value)
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value) and _is_chunk(value[0]):
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value) and _is_stream(value):
         return Payload("lines", events=tuple(value))
     return Payload("json", value)
+
+
+def _is_stream(value: list[dict[str, Any]]) -> bool:
+    """Whether an array is a stream: of chunks, or what Google answers without `alt=sse`."""
+    return _is_chunk(value[0]) or any("candidates" in item or "promptFeedback" in item for item in value[:2])
 
 
 def _is_chunk(value: dict[str, Any]) -> bool:
@@ -86,12 +94,24 @@ def _is_chunk(value: dict[str, Any]) -> bool:
     if isinstance(name, str) and name.endswith(".chunk"):
         return True
     if isinstance(kind, str):
-        return kind.startswith(("message_", "content_block_", "response."))
-    return "candidates" in value and name is None and "usageMetadata" not in value
+        return kind.startswith(_CHUNK_TYPES)
+    if isinstance(event := value.get("event_type"), str):
+        return "is_finished" in value or event.startswith(_EVENT_TYPES)
+    return name is None and _is_candidate(value)
+
+
+def _is_candidate(value: dict[str, Any]) -> bool:
+    """Whether it is a piece of Gemini's that neither counts nor ends; pieces that count stand in arrays."""
+    candidates = value.get("candidates")
+    if not isinstance(candidates, list) or "usageMetadata" in value:
+        return False
+    return not any("finishReason" in item for item in candidates if isinstance(item, dict))
 
 
 def _broken(data: bytes, *, is_cut: bool) -> Payload:
     """A body that starts like JSON and is not one document: JSON lines, or a document with a part missing."""
+    if data.lstrip()[:1] == b"[" and (found := _array_so_far(data)) and _is_stream(found):
+        return Payload("lines", events=tuple(found), problems=(Problem("body_cut"),) if is_cut else ())
     payload = _lines(data)
     if len(payload.events) > 1 or (payload.events and not payload.problems):
         return payload
@@ -100,6 +120,29 @@ def _broken(data: bytes, *, is_cut: bool) -> Payload:
     if value:
         return Payload("json", value, problems=(problem,))
     return Payload("text", noise=_text(data), problems=(problem,))
+
+
+_DECODER = json.JSONDecoder()
+_BETWEEN = re.compile(r"[\s,\[\]]*")
+
+
+def _array_so_far(data: bytes) -> list[dict[str, Any]]:
+    """The whole objects at the start of an array that breaks off."""
+    text, found, position = data.decode(errors="replace"), [], 0
+    while (position := _end(_BETWEEN, text, position)) < len(text):
+        try:
+            value, position = _DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(value, dict):
+            break
+        found.append(value)
+    return found
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    match = pattern.match(text, position)
+    return match.end() if match else position
 
 
 def _loose_text(data: bytes) -> Payload:
@@ -202,7 +245,11 @@ def _unread(number: int) -> tuple[Problem, ...]:
 
 # --- documents with a part missing ------------------------------------------------------------------------------------
 
-_SALVAGED = (b"usage", b"model", b"service_tier", b"stop_reason", b"finish_reason", b"id")
+_SALVAGED = (
+    b"usage", b"model", b"service_tier", b"stop_reason", b"finish_reason", b"id", b"usageMetadata", b"modelVersion",
+    b"responseId", b"promptFeedback",
+)
+_TELLING = frozenset({"usage", "model", "usageMetadata", "modelVersion"})
 
 
 def salvage(data: bytes) -> dict[str, Any]:
@@ -212,7 +259,7 @@ def salvage(data: bytes) -> dict[str, Any]:
         position = data.rfind(b'"' + key + b'"') if key != b"id" else data.find(b'"id"')
         if position >= 0 and (value := _value_after(data, position + len(key) + 2)) is not None:
             found[key.decode()] = value
-    return found if "usage" in found or "model" in found else {}
+    return found if _TELLING & found.keys() else {}
 
 
 def _value_after(data: bytes, position: int) -> Any:
