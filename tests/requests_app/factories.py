@@ -88,4 +88,4 @@ def _frame(value: Any) -> bytes | None:
 
 
 def _values(row: RequestRow) -> list[Any]:
-    return store._values(row)
+    return store.values_of(row)
