@@ -1,0 +1,83 @@
+"""A stored row read again from its bytes and written anew: a span that came twice, a step that counts otherwise now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import zstandard
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from lib import zstd
+from requests_app import store_dictionaries
+from requests_app.rows import RequestRow
+from requests_app.store import COLUMNS, Db, Key, row_from, values_of
+
+_KEY = ("organization_id", "requested_at", "id")
+_REWRITTEN = tuple(name for name in COLUMNS if name not in _KEY)
+_UPDATE = sql.SQL("UPDATE llm_request SET {} WHERE organization_id = %s AND requested_at = %s AND id = %s").format(
+    sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in _REWRITTEN)
+)
+_READ_BODY = """SELECT dict_version, key_version, request FROM llm_request_body
+WHERE organization_id = %s AND requested_at = %s AND id = %s"""
+_LOCK_BODY = _READ_BODY + " FOR UPDATE"
+_WRITE_BODY = """UPDATE llm_request_body SET request = %s
+WHERE organization_id = %s AND requested_at = %s AND id = %s"""
+_NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+
+
+def rewrite(connection: Db, rows: Sequence[RequestRow]) -> None:
+    """Writes every column but the key's."""
+    with connection.cursor() as cursor:
+        cursor.executemany(_UPDATE, [_parameters(row) for row in rows])
+
+
+def _parameters(row: RequestRow) -> list[Any]:
+    values = dict(zip(COLUMNS, values_of(row), strict=True))
+    return [*(values[name] for name in _REWRITTEN), *(values[name] for name in _KEY)]
+
+
+def request_body(connection: Db, key: Key) -> bytes | None:
+    """What was captured of the request; None where it is not kept, or cannot be unpacked here."""
+    found = connection.execute(_READ_BODY, key).fetchone()
+    if found is None or found[1] or found[2] is None:
+        return None
+    try:
+        return _codec(connection, key[0], found[0]).decompress(bytes(found[2]))
+    except (LookupError, zstandard.ZstdError):
+        return None
+
+
+def replace_request_body(connection: Db, key: Key, data: bytes) -> None:
+    """Writes it with the dictionary its row names already."""
+    found = connection.execute(_LOCK_BODY, key).fetchone()
+    if found is not None:
+        frame = _codec(connection, key[0], found[0]).compress(data)
+        connection.execute(_WRITE_BODY, (frame, *key))
+
+
+def _codec(connection: Db, organization_id: int, version: int) -> zstd.Codec:
+    if not version:
+        return zstd.PLAIN
+    return store_dictionaries.codec(organization_id, version, load=partial(_content, connection, version))
+
+
+def _content(connection: Db, version: int) -> bytes:
+    found = connection.execute("SELECT content FROM body_dictionary WHERE version = %s", (version,)).fetchone()
+    if found is None:
+        raise LookupError(version)
+    return bytes(found[0])
+
+
+def rows_of_trace(
+    connection: Db, organization_id: int, trace_id: str, *, condition: str = "true", values: Sequence[Any] = (),
+    limit: int,
+) -> list[RequestRow]:  # fmt: skip
+    """Rows of one trace in key order, held until the transaction ends; `condition` is SQL of ours, never a client's."""
+    statement = sql.SQL("SELECT {} FROM llm_request WHERE organization_id = %s AND trace_id = %s AND ({}) "
+                        "ORDER BY requested_at, id LIMIT %s FOR UPDATE").format(_NAMES, sql.SQL(condition))
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(statement, (organization_id, trace_id, *values, limit))
+        return [row_from(dict(zip(COLUMNS, found, strict=True))) for found in cursor]
