@@ -44,6 +44,8 @@ IDLE: Final = frozenset({
     "queue_time", "prompt_time", "completion_time", "total_time", "total_duration", "load_duration",
     "prompt_eval_duration", "eval_duration", "invocationLatency", "firstByteLatency", "latencyMs",
     "predict_time", "tokens_per_second", "total_latency", "time_to_first_token", "created", "latency", "ttft",
+    # numbers that name a kind (enums of Google's), and characters beside tokens
+    "modality", "trafficType", "totalBillableCharacters", "billable_character_count",
 })
 KNOWN: Final = READ | IDLE
 _DEEPEST: Final = 6
