@@ -1,4 +1,4 @@
-"""What a body is, told by its content and never by a flag: JSON, an event stream, JSON lines, HTML, text.
+"""What a body is, told by its content and never by a flag: JSON, an event stream (or AWS's), JSON lines, HTML, text.
 
     bytes ──decode──▶ plain bytes ──unwrap──▶ Payload (one JSON value, or the JSON values of a stream)
 """
@@ -15,10 +15,10 @@ from typing import Any, Literal
 import orjson
 import zstandard
 
-from llm import loose, sse
+from llm import eventstream, loose, sse
 from llm.exchange import Body, Problem
 
-Shape = Literal["empty", "json", "sse", "lines", "html", "text", "binary"]
+Shape = Literal["empty", "json", "sse", "lines", "eventstream", "html", "text", "binary"]
 
 MAX_DECODED = 256 * 2**20
 """Bytes a compressed body may grow to; the rest is not read."""
@@ -67,6 +67,8 @@ def _payload(data: bytes, *, is_cut: bool) -> Payload:
             return _document(loose.loads(data.removeprefix(b"\xef\xbb\xbf")))
         except orjson.JSONDecodeError:
             return _broken(data, is_cut=is_cut)
+    if start == b"\x00" and eventstream.looks_like(data):
+        return _aws_stream(data, is_cut=is_cut)
     if start == b"<" and _HTML.match(data):
         return Payload("html", noise=_text(data), problems=(Problem("html_response"),))
     if sse.looks_like(data):
@@ -77,10 +79,18 @@ def _payload(data: bytes, *, is_cut: bool) -> Payload:
 def _document(value: Any) -> Payload:
     """One JSON value, unless it is what a stream sent: a lone chunk, or an array of them."""
     if isinstance(value, dict):
+        value = _without_envelope(value)
         return Payload("lines", events=(value,)) if _is_chunk(value) else Payload("json", value)
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value) and _is_stream(value):
         return Payload("lines", events=tuple(value))
     return Payload("json", value)
+
+
+def _without_envelope(value: dict[str, Any]) -> dict[str, Any]:
+    """What Cloudflare's REST API puts around every good answer is taken off."""
+    if value.get("success") is True and "errors" in value and isinstance(inner := value.get("result"), dict):
+        return inner
+    return value
 
 
 def _is_stream(value: list[dict[str, Any]]) -> bool:
@@ -95,6 +105,8 @@ def _is_chunk(value: dict[str, Any]) -> bool:
         return True
     if isinstance(kind, str):
         return kind.startswith(_CHUNK_TYPES)
+    if value.get("done") is False and "created_at" in value:
+        return True
     if isinstance(event := value.get("event_type"), str):
         return "is_finished" in value or event.startswith(_EVENT_TYPES)
     return name is None and _is_candidate(value)
@@ -108,12 +120,16 @@ def _is_candidate(value: dict[str, Any]) -> bool:
     return not any("finishReason" in item for item in candidates if isinstance(item, dict))
 
 
+def _is_piece(value: Any) -> bool:
+    return isinstance(value, dict) and _is_chunk(value)
+
+
 def _broken(data: bytes, *, is_cut: bool) -> Payload:
     """A body that starts like JSON and is not one document: JSON lines, or a document with a part missing."""
     if data.lstrip()[:1] == b"[" and (found := _array_so_far(data)) and _is_stream(found):
         return Payload("lines", events=tuple(found), problems=(Problem("body_cut"),) if is_cut else ())
     payload = _lines(data)
-    if len(payload.events) > 1 or (payload.events and not payload.problems):
+    if len(payload.events) > 1 or (payload.events and (not payload.problems or _is_piece(payload.events[0]))):
         return payload
     value = salvage(data)
     problem = Problem("body_cut" if is_cut else "response_not_json", "the JSON document is not whole")
@@ -169,13 +185,18 @@ def _text(data: bytes) -> str:
     return data[:65536].decode(errors="replace")
 
 
+_TELLING_NAMES = frozenset({b"output", b"logs", b"done"})
+"""Events whose name says what their data is, though it may happen to be JSON: Replicate's text comes as it is."""
+_TELLING_NAME = re.compile(rb"^event: ?(?:output|logs)\r?$", re.MULTILINE)
+
+
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 
 def _stream(data: bytes) -> Payload:
     lines = sse.data_lines(data)
     is_done = bool(lines) and lines[-1].strip() == sse.DONE
-    values = _at_once(lines[:-1] if is_done else lines)
+    values = None if _TELLING_NAME.search(data[:4096]) else _at_once(lines[:-1] if is_done else lines)
     return _one_by_one(sse.events(data)) if values is None else Payload("sse", events=values, is_done=is_done)
 
 
@@ -193,7 +214,8 @@ def _one_by_one(events: Iterable[sse.Event]) -> Payload:
     unread, is_done = 0, False
     for event in events:
         try:
-            values.append(loose.loads(event.data))
+            value = loose.loads(event.data)
+            values.append(_named(event) if event.name in _TELLING_NAMES else value)
         except orjson.JSONDecodeError:
             if event.data.strip() == sse.DONE:
                 is_done = True
@@ -207,10 +229,23 @@ def _one_by_one(events: Iterable[sse.Event]) -> Payload:
 
 def _odd_event(event: sse.Event) -> list[Any]:
     """The values of an event whose data is not one JSON document: several data lines of one each, or named text."""
+    if event.name in _TELLING_NAMES:
+        return [_named(event)]
     values = [value for line in event.data.split(b"\n") if (value := _value(line)) is not None]
-    if not values and event.name:
-        return [{"event": event.name.decode(errors="replace"), "data": event.data.decode(errors="replace")}]
-    return values
+    return [_named(event)] if not values and event.name else values
+
+
+def _named(event: sse.Event) -> dict[str, str]:
+    return {"event": event.name.decode(errors="replace"), "data": event.data.decode(errors="replace")}
+
+
+def _aws_stream(data: bytes, *, is_cut: bool) -> Payload:
+    """Of AWS's own frames; where they carry raw parts of a container's answer, that answer."""
+    taken = eventstream.take(data)
+    if taken.pieces and not taken.events:
+        return _payload(taken.pieces, is_cut=is_cut or bool(taken.unread))
+    cut = (Problem("body_cut"),) if is_cut else ()
+    return Payload("eventstream", events=taken.events, problems=(*cut, *_unread(taken.unread)))
 
 
 def _lines(data: bytes) -> Payload:

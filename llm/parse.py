@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from llm import dialects, errors, estimate, frames, loose, multipart, preview, usage, usage_keys
+from llm import bedrock, dialects, errors, estimate, frames, loose, multipart, preview, usage, usage_keys
 from llm.call import Call, Dialect
 from llm.exchange import MODEL_KINDS, Exchange, Problem, Reading, Usage
 from llm.frames import Payload
@@ -144,7 +144,7 @@ def _with_usage(reading: Reading, call: Call) -> Reading:
     told = reading.usage
     if told.input_tokens is not None or told.output_tokens is not None or reading.kind not in MODEL_KINDS:
         return reading
-    found = usage.generic(loose.mapping(call.response))
+    found = bedrock.told_beside(call) or usage.generic(loose.mapping(call.response))
     return replace(reading, usage=found) if found else reading
 
 
@@ -164,8 +164,8 @@ def _request_problems(exchange: Exchange, sent: Payload) -> list[Problem]:
 
 
 def _reply_problems(came: Payload, reading: Reading) -> list[Problem]:
-    """Speech and subtitles are no JSON, and should not be."""
-    is_expected = reading.kind == "audio" and came.shape in ("text", "binary")
+    """Speech, subtitles and files are no JSON, and should not be."""
+    is_expected = reading.kind in ("audio", "other") and came.shape in ("text", "binary")
     return [problem for problem in came.problems if not is_expected or problem.code != "response_not_json"]
 
 

@@ -41,6 +41,19 @@ EXCEPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "openrouter-8c882f36338a": {
         "provider_cost_usd": "paid with the caller's own key: `cost` is 0, and `upstream_inference_cost` what it cost"},
     "openrouter-d88cfdae5383": {"provider_cost_usd": "as above"},
+    "huggingface-5569fb28f5f3": {
+        "completion_tokens_total": "`details` tells how many tokens came out; the key does not look there",
+        "finish_reason": "as above"},
+    "bedrock-e50813fa562e": {
+        "completion_tokens_total": "a guardrail stepped in: `usage` has the input alone, a header the output",
+        "cost": "as above"},
+    **{f"bedrock-{each}": {
+        "request_model": "the path names the model; of Google's countTokens the key takes it from there",
+        "model": "as above",
+    } for each in (
+        "3366ffbca722", "386bfd959213", "3b86953c5804", "4655e0fa47c7", "56c6835289d9", "61e90b2cea81",
+        "91b20ba987b4", "b2d8d8152297", "b37400264697",
+    )},
 }
 """Where the key is wrong or asks for something else; each stands in docs/decisions/0007-reading.md."""
 

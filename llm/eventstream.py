@@ -1,0 +1,170 @@
+"""AWS event streams (application/vnd.amazon.eventstream), as Bedrock and SageMaker answer with them.
+
+    message = total length u32 · headers length u32 · CRC of both u32 · headers · payload · CRC of all before u32
+
+A message is read whether or not its checksum fits (redacted bodies have none that does); a start that is none is
+searched past, so that a stream whose middle or end is missing keeps what is whole.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from struct import Struct, error
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from llm import loose
+
+MAX_MESSAGE: Final = 24 * 2**20
+"""AWS allows 16 MB of payload."""
+_PRELUDE: Final = Struct(">III")
+_SHORTEST: Final = _PRELUDE.size + 4
+_SIZES: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
+"""Bytes of a header's value by its type; 6 (bytes) and 7 (text) say theirs in two bytes."""
+_START: Final = re.compile(rb"\x00.{11}[\x0b-\x0f]:(?:event-type|message-type|exception-type|content-type)", re.DOTALL)
+
+
+class Message(NamedTuple):
+    headers: dict[str, str]
+    """Only those of type text: AWS sends no other."""
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A stream taken apart."""
+
+    events: tuple[Any, ...]
+    """JSON values: `{"contentBlockDelta": …}` of Converse, a vendor's own event of Invoke, `{"type": "error", …}`."""
+    pieces: bytes = b""
+    """The bytes of raw parts joined: SageMaker streams its container's answer so, in that one's own frames."""
+    unread: int = 0
+    """Stretches that are no message, and messages that say nothing that can be read."""
+
+
+def looks_like(data: bytes) -> bool:
+    """Whether `data` starts with a message, told by its lengths and header names."""
+    return data[:1] == b"\x00" and _START.match(data) is not None and _lengths(data, 0) is not None
+
+
+def take(data: bytes) -> Taken:
+    """Never raises for what the bytes are."""
+    events: list[Any] = []
+    pieces: list[bytes] = []
+    unread = 0
+    for message in _messages(data):
+        event = _event(message) if message else None
+        if message and message.headers.get(":event-type") == "PayloadPart":
+            pieces.append(message.payload)
+        elif event is not None:
+            events.append(event)
+        else:
+            unread += 1
+    return Taken(tuple(events), b"".join(pieces), unread)
+
+
+def _messages(data: bytes) -> Iterator[Message | None]:
+    """The messages in order; None for a stretch that is none."""
+    position = 0
+    while position < len(data):
+        lengths = _lengths(data, position)
+        if lengths is None or not _is_whole(data, position, lengths[0]):
+            yield None
+            found = _next_start(data, position + 1)
+            if found is None:
+                return
+            position = found
+            continue
+        total, head = lengths
+        body = position + _PRELUDE.size
+        yield Message(_headers(data[body : body + head]), data[body + head : position + total - 4])
+        position += total
+
+
+def _is_whole(data: bytes, position: int, total: int) -> bool:
+    """Whether the message is all there: by its checksum, else by another one (or nothing) standing right behind it."""
+    end = position + total
+    if end > len(data):
+        return False
+    is_sound = zlib.crc32(data[position : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+    return is_sound or end == len(data) or _is_start(data, end)
+
+
+def _is_start(data: bytes, position: int) -> bool:
+    return zlib.crc32(data[position : position + 8]) == int.from_bytes(data[position + 8 : position + 12], "big")
+
+
+def _lengths(data: bytes, position: int) -> tuple[int, int] | None:
+    """(bytes of the message, bytes of its headers), if they can be."""
+    try:
+        total, head, _ = _PRELUDE.unpack_from(data, position)
+    except error:
+        return None
+    return (total, head) if _SHORTEST + head <= total <= MAX_MESSAGE else None
+
+
+def _next_start(data: bytes, position: int) -> int | None:
+    """Where the next message begins: behind a hole nothing else tells."""
+    for found in _START.finditer(data, position):
+        if _is_start(data, found.start()):
+            return found.start()
+    return None
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    found: dict[str, str] = {}
+    place = 0
+    while place < len(block):
+        name_end = place + 1 + block[place]
+        name, kind = block[place + 1 : name_end], block[name_end : name_end + 1]
+        place = name_end + 1
+        size = _SIZES.get(kind[0]) if kind else None
+        if kind in (b"\x06", b"\x07"):
+            size = int.from_bytes(block[place : place + 2], "big")
+            place += 2
+        if size is None:
+            break
+        if kind == b"\x07":
+            found[name.decode(errors="replace")] = block[place : place + size].decode(errors="replace")
+        place += size
+    return found
+
+
+def _event(message: Message) -> Any:
+    """The JSON value a message stands for; None where it is none."""
+    headers = message.headers
+    value = _json(message.payload)
+    kind = headers.get(":exception-type") or headers.get(":error-code")
+    if kind or headers.get(":message-type") in ("exception", "error"):
+        said = loose.text(loose.mapping(value).get("message")) or headers.get(":error-message", "")
+        return {"type": "error", "error": {"type": kind or "error", "message": said or _text(message.payload)}}
+    if isinstance(value, dict) and isinstance(inner := value.get("bytes"), str):
+        return _vendors_own(inner)
+    if value is None:
+        return None
+    name = headers.get(":event-type")
+    return {name: value} if name else value
+
+
+def _vendors_own(encoded: str) -> Any:
+    try:
+        return _json(b64decode(encoded))
+    except (NotBase64, ValueError):
+        return None
+
+
+def _json(payload: bytes) -> Any:
+    try:
+        return loose.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _text(payload: bytes) -> str:
+    return payload[:2000].decode(errors="replace")
