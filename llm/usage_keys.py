@@ -35,6 +35,7 @@ IDLE: Final = frozenset({
     "web_fetch_requests", "code_execution_requests", "tool_search_requests", "tool_calls_executed",
     "tool_calls_requested", "request_count", "num_requests", "num_server_side_tools_used", "classifications",
     "web_search_calls", "x_search_calls", "code_interpreter_calls", "file_search_calls", "mcp_calls",
+    "trafficType", "totalBillableCharacters", "billableCharacterCount", "initial_input_tokens",
     "document_search_calls", "context_tokens", "num_images", "max_tokens", "search_requests",
     # what makes up a cost told in one
     "input_tokens_cost", "output_tokens_cost", "request_cost", "citation_tokens_cost", "reasoning_tokens_cost",
