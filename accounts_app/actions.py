@@ -133,6 +133,16 @@ def remove(by: Membership, target: Membership) -> None:
     target.delete()
 
 
+@transaction.atomic
+def set_password(user: User, password: str, *, action: str) -> None:
+    """Written down in every organisation the person is of: each of them trusts that password."""
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    for one in queries.memberships_of(user.pk):
+        audit.record(one.organization_id, user, action, email=user.email)
+
+
+
 def _settled(target: Membership) -> Membership:
     """The membership as it stands, with its organisation locked: of two owners leaving at once one stays."""
     Organization.objects.select_for_update().get(pk=target.organization_id)

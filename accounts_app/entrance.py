@@ -114,8 +114,7 @@ def set_password(request: HttpRequest, uid: str, token: str) -> HttpResponse:
         return render(request, "accounts_app/dead_link.html", {"kind": "reset"}, status=410)
     form = NewPasswordForm(request.POST or None, person=user)
     if request.method == "POST" and form.is_valid():
-        user.set_password(form.cleaned_data["password"])
-        user.save(update_fields=["password"])
+        actions.set_password(user, form.cleaned_data["password"], action="password reset")
         start_session(request, user, backend=BACKEND)
         messages.success(request, "Your password is changed; you are logged in.")
         return redirect("home")

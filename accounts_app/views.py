@@ -196,8 +196,7 @@ def profile(request: OrganizationRequest) -> HttpResponse:
 def change_password(request: OrganizationRequest) -> HttpResponse:
     form = ChangePasswordForm(request.POST, person=request.user)
     if form.is_valid():
-        request.user.set_password(form.cleaned_data["password"])
-        request.user.save(update_fields=["password"])
+        actions.set_password(request.user, form.cleaned_data["password"], action="password changed")
         update_session_auth_hash(request, request.user)
         messages.success(request, "Your password is changed. Other browsers are logged out.")
         return redirect("profile")

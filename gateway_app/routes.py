@@ -54,12 +54,12 @@ WEB_PREFIXES = (
     "/v1/agent", "/v1/alerts", "/v1/api-keys", "/v1/credits", "/v1/customer", "/v1/dashboard", "/v1/dataset",
     "/v1/evals", "/v1/evaluator", "/v1/experiment", "/v1/export", "/v1/feedback", "/v1/filter", "/v1/helicone-dataset",
     "/v1/helicone-sql", "/v1/integration", "/v1/key", "/v1/log", "/v1/metrics", "/v1/organization", "/v1/pi",
-    "/v1/playground", "/v1/prompt", "/v1/prompt-2025", "/v1/prompts", "/v1/property", "/v1/providers",
+    "/v1/playground", "/v1/price", "/v1/prompt", "/v1/prompt-2025", "/v1/prompts", "/v1/property", "/v1/providers",
     "/v1/public", "/v1/request", "/v1/request-body", "/v1/router", "/v1/session", "/v1/stripe", "/v1/test", "/v1/trace",
-    "/v1/traces", "/v1/user", "/v1/vault", "/v1/webhooks", "/v1/wrapped", "/v1/models/multimodal",
+    "/v1/reprice", "/v1/traces", "/v1/user", "/v1/vault", "/v1/webhooks", "/v1/wrapped", "/v1/models/multimodal",
     "/v2/experiment", "/v2/prompt-2025", "/ws", "/requests", "/sessions", "/settings", "/login", "/logout",
     "/password", "/invitations", "/organizations", "/get-started", "/dashboard", "/users", "/properties", "/models",
-    "/system", "/admin", "/static",
+    "/unpriced", "/system", "/admin", "/static", "/favicon.ico",
 )  # fmt: skip
 """The REST API and the pages: never a provider's, whatever a request brings."""
 
@@ -77,6 +77,16 @@ its target."""
 
 ROOTS = frozenset({"v1", "v1alpha", "v1beta", "v1beta1", "v2", "openai"})
 """First words of a whole API path; before any other the `/v1` is missing."""
+
+MODEL_APIS = frozenset({
+    "assistants", "audio", "batches", "chat", "classify", "complete", "completions", "containers", "conversations",
+    "detokenize", "edits", "embed", "embeddings", "engines", "evals", "experimental", "files", "fim", "fine-tunes",
+    "fine_tuning", "generate", "images", "messages", "models", "moderations", "ocr", "predictions", "rank", "ranking",
+    "realtime", "rerank", "responses", "score", "skills", "speech-to-text", "summarize", "systems", "text-to-speech",
+    "threads", "tokenize", "uploads", "vector_stores", "video", "videos", "organizations", "gateway",
+})  # fmt: skip
+"""First words after `/v1` of APIs of models. With a key of ours in the provider's place any other word is a mistaken
+path of our own API."""
 
 _EXACT = {**dict.fromkeys(HEALTH_PATHS, Whose.HEALTH), **dict.fromkeys(LOG_PATHS, Whose.LOG)}
 _WEB = frozenset(WEB_PREFIXES)
@@ -184,6 +194,8 @@ def _bare(path: str, words: list[str], headers: Mapping[str, str], *, has_target
     if not _has_prefix(words, _BARE):
         return Route(Whose.WEB, path)
     if "helicone-auth" not in headers and is_ai_gateway_key(headers):
+        if words[0] == "v1" and "".join(words[1:2]) not in MODEL_APIS:
+            return Route(Whose.WEB, path)
         return Route(Whose.GATEWAY, path, is_ai_gateway=True)
     provider = _spoken(path, words, headers)
     return Route(Whose.GATEWAY, path if words[0] in ROOTS else f"/v1{path}", provider=provider)

@@ -6,12 +6,13 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from accounts_app import entrance
-from helicone_site import system
+from helicone_site import icon, system
 
 handler404 = "helicone_site.not_found.not_found"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("system", system.system, name="system"),
+    path("favicon.ico", icon.favicon),
     path("admin/login/", entrance.admin_login),
     path("admin/", admin.site.urls),
     path("", include("accounts_app.urls")),

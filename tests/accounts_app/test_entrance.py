@@ -10,7 +10,7 @@ from django.core import mail as outbox
 from django.core.cache import cache
 
 from accounts_app import actions, attempts, queries
-from accounts_app.models import Invitation, Membership, Role, User
+from accounts_app.models import AuditEntry, Invitation, Membership, Role, User
 from lib import clock
 from tests.factories import PASSWORD, Cast, browser, membership, organization, person
 
@@ -93,6 +93,9 @@ def test_a_forgotten_password_is_reset_by_the_link_in_the_operators_log(cast: Ca
     assert client.session["_auth_user_id"] == str(cast.alice.pk)
     assert log_in(browser(), "alice@example.org", "brand-new-horse-9").status_code == 302
     assert browser().get(path).status_code == 410
+    written = AuditEntry.objects.filter(action="password reset")
+    assert {(one.organization_id, one.user_id) for one in written} == {(cast.acme.pk, cast.alice.pk)}
+    assert "brand-new" not in str([one.detail for one in written])
 
 
 def test_a_reset_mails_the_link_where_a_mail_server_is_set(cast: Cast, settings, caplog):

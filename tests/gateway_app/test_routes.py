@@ -187,3 +187,15 @@ def test_the_table_says_nothing_twice():
     table = [*HEALTH_PATHS, *LOG_PATHS, *(path for path in WEB_PREFIXES if path not in LOG_PATHS), *BARE_PREFIXES]
     assert len(set(table)) == len(table)
     assert not any(path.endswith("/") or not path.startswith("/") for path in table)
+
+
+@pytest.mark.parametrize("path", ["/v1/foo", "/v1/requests/query", "/v1", "/v1/", "/v1/foo/../chat/completions"])
+def test_a_mistaken_path_of_our_own_api_is_not_taken_for_a_call_without_a_providers_key(path):
+    assert resolve(path, headers=OURS).whose is Whose.WEB
+    assert resolve(path, headers=THEIRS).whose is Whose.GATEWAY
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/v1/files/abc/content"])
+def test_a_call_with_our_key_in_the_providers_place_is_told_so(path):
+    route = resolve(path, headers=OURS)
+    assert route.whose is Whose.WEB if path == "/v1/models" else route.is_ai_gateway
