@@ -17,19 +17,20 @@ def conversation(*, dialect: str, request: bytes, response: bytes) -> Conversati
     An unknown dialect, or bodies it cannot show, give the JSON or text there is.
     """
     try:
-        return _conversation(dialect, request, response)
+        return shown(dialect=dialect, request=request, response=response)
     except Exception:  # what strangers sent must never take a page down
         return _as_data(multipart.unwrap(Body(data=request)), frames.unwrap(Body(data=response)))
 
 
-def _conversation(name: str, request: bytes, response: bytes) -> Conversation:
+def shown(*, dialect: str, request: bytes, response: bytes) -> Conversation:
+    """The same; raises where a dialect trips over what was said."""
     sent, came = multipart.unwrap(Body(data=request)), frames.unwrap(Body(data=response))
     asked: Mapping[str, Any] = sent.value if isinstance(sent.value, dict) else {}
-    dialect = dialects.by_name(name) or _guess(asked, came)
-    if dialect is None:
+    chosen = dialects.by_name(dialect) or _guess(asked, came)
+    if chosen is None:
         return _as_data(sent, came)
-    answer = dialect.fold(came.events) if came.events else came.value
-    found = dialect.converse(asked, answer)
+    answer = chosen.fold(came.events) if came.events else came.value
+    found = chosen.converse(asked, answer)
     rest = _as_data(sent, came)
     return Conversation(found.messages or rest.messages, found.reply or rest.reply, found.tools, found.settings)
 

@@ -33,6 +33,8 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The transcript a stream would have been; of speech its sound in base64 pieces."""
     body: dict[str, Any] = {}
     texts: list[str] = []
+    segments: list[dict[str, Any]] = []
+    sound: list[Any] = []
     for event in events:
         if not isinstance(event, dict):
             continue
@@ -40,16 +42,16 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
         if kind.endswith("text.delta"):
             texts.append(loose.text(event.get("delta")) or loose.text(event.get("text")))
         elif kind.endswith(".segment"):
-            body.setdefault("segments", []).append({key: value for key, value in event.items() if key != "type"})
+            segments.append({key: value for key, value in event.items() if key != "type"})
         elif kind == "speech.audio.delta":
-            body.setdefault("audio", []).append(event.get("audio"))
+            sound.append(event.get("audio"))
         elif kind == "error" or event.get("error"):
             body["error"] = event.get("error") or {key: value for key, value in event.items() if key != "type"}
         else:
             body.update({key: value for key, value in event.items() if key != "type" and value is not None})
     if texts and not body.get("text"):
         body["text"] = "".join(texts)
-    return body
+    return {**body, **({"segments": segments} if segments else {}), **({"audio": sound} if sound else {})}
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:
