@@ -50,8 +50,10 @@ LOCK = 7705
 Step = Callable[[Db, Run, PriceBook], Run]
 
 
-def work(connection: Db, *, seconds: float) -> bool:
+def work(connection: Db, *, seconds: float, on_end: Callable[[int], None] = lambda _: None) -> bool:
     """Goes on with what is waiting, in turns; answers whether anything is left. `connection` is in autocommit.
+
+    `on_end` is told the number of a run that has come to an end, once that is committed.
 
     One worker at a time: beside another it leaves at once.
     """
@@ -59,14 +61,13 @@ def work(connection: Db, *, seconds: float) -> bool:
         return True
     try:
         runs.forget_old(connection)
-        until = time.monotonic() + seconds
-        return _in_turns(connection, until)
+        return _in_turns(connection, time.monotonic() + seconds, on_end)
     finally:
         if not connection.closed:
             connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
 
 
-def _in_turns(connection: Db, until: float) -> bool:
+def _in_turns(connection: Db, until: float, on_end: Callable[[int], None]) -> bool:
     book, stamp = PriceBook(()), ""
     while waiting := runs.waiting(connection, applied_before=now() - timedelta(seconds=LINE_SECONDS)):
         if (current := str(tuple(prices.stamp(connection)))) != stamp:
@@ -74,18 +75,19 @@ def _in_turns(connection: Db, until: float) -> bool:
         for run_id in waiting:
             if time.monotonic() > until:
                 return True
-            step(connection, run_id, book)
+            if step(connection, run_id, book) in runs.ENDS:
+                on_end(run_id)
     return False
 
 
-def step(connection: Db, run_id: int, book: PriceBook) -> None:
-    """One slice of a run. One that fails for a reason of its own is stopped, and says so."""
+def step(connection: Db, run_id: int, book: PriceBook) -> str:
+    """One slice of a run; answers its state after, or nothing. One that fails by itself is stopped, and says so."""
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             run = runs.hold(connection, run_id)
-            if run is not None:
-                _STEPS[run.state](connection, run, book)
+            after = _STEPS[run.state](connection, run, book) if run else None
+        return after.state if after else ""
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
         time.sleep(PAUSE_SECONDS)
     except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -93,6 +95,7 @@ def step(connection: Db, run_id: int, book: PriceBook) -> None:
     except Exception as error:
         log.exception("repricing stopped run=%s", run_id)
         runs.fail(connection, run_id, f"{type(error).__name__}: {error}".partition("\n")[0])
+    return ""
 
 
 # --- the price of a row now -------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from requests_app.store import Db
 from requests_app.store_costs import START, Extent, Place
 
 ACTIVE = ("previewing", "applying", "undoing")
+ENDS = ("applied", "undone")
 UNDO_DAYS = 30
 FORGOTTEN_AT_ONCE = 5_000
 

@@ -6,7 +6,7 @@ import psycopg
 from celery import shared_task
 from django.db import connection
 
-from ingest_app import repricing
+from ingest_app import reprice_words, repricing
 from lib.postgres import conninfo
 
 RUN_SECONDS = 20.0
@@ -18,4 +18,4 @@ def reprice() -> None:
     """Goes on with repricing runs that wait. Harmless to run at once or twice."""
     described = conninfo(connection.settings_dict, application="repricing")
     with psycopg.connect(described, autocommit=True) as db:
-        repricing.work(db, seconds=RUN_SECONDS)
+        repricing.work(db, seconds=RUN_SECONDS, on_end=reprice_words.ended)
