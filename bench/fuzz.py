@@ -32,7 +32,8 @@ from tests.wire.exchanges import golden, of_record, recorded
 GOLDEN: Final = Path(__file__).parent.parent / "tests" / "wire"
 LARGEST: Final = 200_000
 """Bytes of a seed; larger ones take the time of many."""
-ODD: Final[tuple[Any, ...]] = (None, True, -1, 0, 2**70, 1.5, "", "\x00", "data: [DONE]", [], {}, [[]], [None], {"": None}, "9" * 400)
+ODD: Final[tuple[Any, ...]] = (None, True, -1, 0, 2**70, 1.5, "", "\x00", "data: [DONE]", [], {}, [[]], [None],
+                               {"": None}, "9" * 400)
 SPLICES: Final = (b"\x00", b"\xff\xfe", b"\r\n\r\n", b"data: ", b"event: error\n", b"{", b"}", b"[", b'"', b"\\ud800",
                   b"[DONE]", b"null", b"<html>", b"--b\r\n", b"\x1f\x8b", b"1e999")
 

@@ -46,7 +46,7 @@ IDLE: Final = frozenset({
     "prompt_eval_duration", "eval_duration", "invocationLatency", "firstByteLatency", "latencyMs",
     "predict_time", "tokens_per_second", "total_latency", "time_to_first_token", "created", "latency", "ttft",
     # numbers that name a kind (enums of Google's), and characters beside tokens
-    "modality", "trafficType", "totalBillableCharacters", "billable_character_count",
+    "modality", "billable_character_count",
 })
 KNOWN: Final = READ | IDLE
 _DEEPEST: Final = 6
