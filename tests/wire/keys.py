@@ -47,6 +47,9 @@ EXCEPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "bedrock-e50813fa562e": {
         "completion_tokens_total": "a guardrail stepped in: `usage` has the input alone, a header the output",
         "cost": "as above"},
+    "google-vertex-c0134e66aa62": {
+        "image_tokens": "modalities are numbered here (2 is IMAGE); the key looks for their names"},
+    "google-vertex-e47254e937fc": {"cost": "a blocked prompt without counts: what it cost is not known"},
     **{f"bedrock-{each}": {
         "request_model": "the path names the model; of Google's countTokens the key takes it from there",
         "model": "as above",
@@ -87,11 +90,16 @@ def _theirs(truth: Mapping[str, Any]) -> dict[str, Any]:
     cost = truth["provider_cost_usd"]
     return {
         **{name: truth[name] for name in COUNTS},
-        **{name: truth[name] or None for name in NAMES},
+        **{name: _name(truth[name]) for name in NAMES},
         "model": truth["model"] or None,
         "stream_truncated": bool(truth["stream_truncated"]),
         "provider_cost_usd": None if cost is None else round(cost, 9),
     }
+
+
+def _name(said: Any) -> str | None:
+    """As text: Google's enums may be asked for as numbers."""
+    return str(said) if said else None
 
 
 def _finish_reasons(exchange: Exchange, reading: Reading) -> list[str]:
