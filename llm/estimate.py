@@ -31,6 +31,8 @@ KINDS: Final = frozenset({"llm", "embedding"})
 """Kinds whose tokens come of text."""
 PER_TOKEN: Final = {"latin": 4.0, "wide": 1.3, "other": 2.5}
 """Characters per token: letters of Europe's west, ideographs with kana and hangul, every other script."""
+MEASURED: Final = 20_000
+"""Characters whose scripts are looked at."""
 MESSAGE_TOKENS: Final = 4
 PIXELS_PER_TOKEN, MOST_IMAGE_TOKENS = 750, 1600
 _BROKEN_OFF: Final = frozenset({STATUS_CANCELLED, STATUS_INTERRUPTED, STATUS_TIMEOUT})
@@ -82,13 +84,16 @@ def _plain(body: Body) -> bytes:
 
 
 def text_tokens(text: str) -> int:
-    """Tokens of a text by its scripts; at least 1 for any text."""
+    """Tokens of a text by its scripts; at least 1 for any text. The start of a long one stands for all of it."""
     if not text:
         return 0
-    latin = len(text) if text.isascii() else _length(_LATIN.findall(text))
-    wide = 0 if latin == len(text) else _length(_WIDE.findall(text))
-    other = len(text) - latin - wide
-    return max(1, round(latin / PER_TOKEN["latin"] + wide / PER_TOKEN["wide"] + other / PER_TOKEN["other"]))
+    if text.isascii():
+        return max(1, round(len(text) / PER_TOKEN["latin"]))
+    head = text[:MEASURED]
+    latin, wide = _length(_LATIN.findall(head)), _length(_WIDE.findall(head))
+    other = len(head) - latin - wide
+    tokens = latin / PER_TOKEN["latin"] + wide / PER_TOKEN["wide"] + other / PER_TOKEN["other"]
+    return max(1, round(tokens * len(text) / len(head)))
 
 
 def _length(pieces: Iterable[str]) -> int:

@@ -428,7 +428,7 @@ _TIERS: Final = {
     "service_tier_priority": "priority", "service_tier_batch": "batch",
 }  # fmt: skip
 """Google's words for what the others call flex and priority."""
-_CONTEXT_KEYS: Final = ("speed", "search_context_size", "search_type")
+_CONTEXT_KEYS: Final = ("speed", "search_context_size", "search_type", "inference_geo")
 
 
 def context(usage: Usage, service_tier: str | None) -> dict[str, str]:

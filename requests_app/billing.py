@@ -23,7 +23,8 @@ ADVICE = {
     "no_usage": "A log can tell the counts in its providerResponse; a reply that broke off told none.",
 }  # fmt: skip
 BY_CONTEXT = {"service_tier": "service tier", "processing": "processing", "speed": "speed",
-              "search_context_size": "search context", "search_type": "search type"}  # fmt: skip
+              "search_context_size": "search context", "search_type": "search type",
+              "inference_geo": "region"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def bill(row: RequestRow) -> Bill:
     told = Bill(
         lines=(), words=telling.cost_words(row), source=_whose(found) if found else "", advice=_advice(row),
         counts=sources(counted), usage=row.usage,
-        tiers=tuple((BY_CONTEXT[key], value) for key, value in context(counted, row.service_tier).items()),
+        tiers=tuple((BY_CONTEXT.get(key, key), value) for key, value in context(counted, row.service_tier).items()),
     )  # fmt: skip
     if found is None:
         return told

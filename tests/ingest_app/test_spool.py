@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingest_app import records
 from ingest_app.spool import Entry, Kind, Reader, Record, SpoolUnavailable, Writer
 from lib.clock import from_microseconds
-from llm.exchange import STATUS_INTERRUPTED, Attribution, Problem, Reading, Usage
+from llm.exchange import STATUS_INTERRUPTED, Attribution, Estimate, Problem, Reading, Usage
 from tests.ingest_app.exchanges import chat, ending, opening
 
 ROOMY = {"max_bytes": 2**40, "min_free_bytes": 0}
@@ -167,6 +167,7 @@ texts = st.text(max_size=20)
         dialect=texts, request_model=st.none() | texts, request_preview=texts, is_stream=st.booleans(),
         tool_calls=st.lists(texts, max_size=3).map(tuple),
         usage=st.builds(Usage, input_tokens=st.none() | st.integers(0, 2**31), sent=st.none() | st.just({"a": 1})),
+        estimate=st.none() | st.builds(Estimate, st.none() | st.integers(0, 9), st.none() | st.integers(0, 9), texts),
         folded_response=st.none() | texts.map(str.encode),
         problems=st.lists(st.builds(Problem, texts, texts), max_size=2).map(tuple),
     ),
