@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from ingest_app import amendments, forget
+from ingest_app import amendments, forget, spans
 from ingest_app.records import Amendment, Forget, ForgetWhere
 from llm.exchange import Exchange, ParsedExchange, PricedExchange
 from llm.parse import parse
@@ -57,7 +57,7 @@ class Work:
 
 def parse_all(batch: Sequence[Exchange], bench: Bench) -> list[ParsedExchange]:
     """What the door read already, because it kept no bytes, is not read again."""
-    return [ParsedExchange(exchange, exchange.reading or parse(exchange)) for exchange in batch]
+    return [spans.placed(exchange, exchange.reading or parse(exchange)) for exchange in batch]
 
 
 def price_all(batch: Sequence[ParsedExchange], bench: Bench) -> list[PricedExchange]:
@@ -66,9 +66,11 @@ def price_all(batch: Sequence[ParsedExchange], bench: Bench) -> list[PricedExcha
 
 
 def store_all(batch: Sequence[PricedExchange], bench: Bench) -> list[Change]:
-    stored = store.store(bench.connection, batch)
+    filled = spans.fill(bench.connection, batch)
+    stored = store.store(bench.connection, filled.batch)
     bench.tally.drops["duplicate"] += stored.duplicates
-    return amendments.apply_pending(bench.connection, stored.changes)
+    changes = spans.settle(bench.connection, filled, stored, bench.prices)
+    return amendments.apply_pending(bench.connection, changes)
 
 
 def roll_up(changes: Sequence[Change], bench: Bench) -> Sequence[Change]:
@@ -108,6 +110,15 @@ def carry_out(order: ForgetWhere, bench: Bench, *, after: forget.Place) -> forge
             _through(STORING[1:], done.changes, bench)
     bench.tally.items["forget"] += len(done.changes)
     return done.place
+
+
+def promote(bench: Bench) -> int:
+    """Steps that turned out to have called a model themselves; answers how many, in a transaction."""
+    with bench.connection.transaction():
+        changes = spans.promote(bench.connection, bench.prices)
+        if changes:
+            _through(STORING[1:], changes, bench)
+    return len(changes)
 
 
 def _through(steps: Sequence[tuple[str, Step]], batch: Sequence[Any], bench: Bench) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""Runs that price stored requests again, and what they changed."""
+"""Runs that price stored requests again, and what they changed; what is known of whole traces."""
 
 from __future__ import annotations
 
@@ -70,3 +70,37 @@ class RepricedRow(models.Model):
 
     class Meta:
         db_table = "repriced_row"
+
+
+class Trace(models.Model):
+    """What the spans of a trace said of all of it. Its row is the lock under which a trace is changed."""
+
+    pk = models.CompositePrimaryKey("organization_id", "trace_id")
+    organization_id = models.BigIntegerField()
+    trace_id = models.TextField(db_collation="C")
+    last_at = models.DateTimeField(help_text="of its latest span: retention goes by it")
+    session_id = models.TextField(null=True)
+    session_name = models.TextField(null=True)
+    end_user_id = models.TextField(null=True)
+    properties = models.JSONField(default=dict)
+    is_root = models.BooleanField(default=False, help_text="whether the root said it")
+    said_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "trace"
+
+
+class SpanWatch(models.Model):
+    """A step that reports its children's usage: if none of them calls a model until `due_at`, it did itself."""
+
+    organization_id = models.BigIntegerField()
+    trace_id = models.TextField()
+    span_id = models.TextField()
+    due_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "span_watch"
+        constraints = (
+            models.UniqueConstraint("organization_id", "trace_id", "span_id", name="span_watch_once"),
+        )
+        indexes = (models.Index(fields=["due_at"], name="span_watch_due"),)

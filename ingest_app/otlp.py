@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -144,6 +144,13 @@ def exchange(found: Document, posting: Posting) -> Exchange:
         trace_id=found["trace_id"], span_id=found["span_id"], parent_span_id=found.get("parent_span_id"),
         problems=tuple(problems),
     )  # fmt: skip
+
+
+def retold(exchange: Exchange, found: Document) -> Exchange:
+    """The exchange with length, status and parent as a merged document tells them."""
+    return replace(
+        exchange, status=_status(found), duration_ms=_duration_ms(found), parent_span_id=found.get("parent_span_id")
+    )
 
 
 def _identified(found: Document, problems: list[Problem]) -> Document:

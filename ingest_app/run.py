@@ -25,6 +25,7 @@ IDLE_SECONDS = 0.05
 INTERRUPTED_EVERY_SECONDS = 2.0
 PRICES_EVERY_SECONDS = 5.0
 TIDY_EVERY_SECONDS = 0.5
+PROMOTE_EVERY_SECONDS = 15.0
 PARTITION_ATTEMPTS = 5
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
 
@@ -55,7 +56,7 @@ class Line:
         self._partitions: set[datetime] = set()
         self._place = forget.START
         """How far the order under way has come; one cut short begins anew."""
-        self._due = {"interrupted": 0.0, "prices": 0.0, "tidy": 0.0}
+        self._due = {"interrupted": 0.0, "prices": 0.0, "promote": 0.0, "tidy": 0.0}
 
     @property
     def is_at_work(self) -> bool:
@@ -93,6 +94,8 @@ class Line:
         if entries:
             self._store(entries, bench)
         ordered = self._carry_out(bench)
+        if self._is_due("promote", PROMOTE_EVERY_SECONDS):
+            ordered += line.promote(bench)
         if self._is_due("tidy", TIDY_EVERY_SECONDS):
             self._reader.tidy()
         return len(entries) + ordered

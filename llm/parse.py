@@ -35,7 +35,8 @@ _PATH_MODEL: Final = re.compile(r"/(?:engines|deployments|models?)/([^/]+?)(?::[
 def parse(exchange: Exchange) -> Reading:
     """What the bytes of an exchange say. What cannot be read is named among `problems`."""
     try:
-        return estimate.beside(exchange, _parse(exchange))
+        reading = _parse(exchange)
+        return reading if reading.span else estimate.beside(exchange, reading)
     except Exception as error:  # the bytes are a stranger's: whatever they trip over, the exchange is kept
         return Reading(problems=(Problem("unreadable", f"{type(error).__name__}: {error}"[:200]),))
 
@@ -68,6 +69,8 @@ def _parse(exchange: Exchange) -> Reading:
     if came.events:
         call = replace(call, response=_folded(chosen, came.events))
     reading = chosen[1].read(call) if chosen else _unknown(call)
+    if reading.span is not None:  # a span tells all of it itself
+        return reading
     return _finished(exchange, call, reading, name=chosen[0] if chosen else "", sent=sent, came=came,
                      is_whole=_is_whole(chosen, call, came))
 

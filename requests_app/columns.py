@@ -72,14 +72,14 @@ def row_of(priced: PricedExchange) -> RequestRow:
         dialect=reading.dialect,
         provider_response_id=text(reading.provider_response_id),
         service_tier=text(reading.service_tier),
-        name=None,
+        name=text(reading.span.name) if reading.span else None,
         request_preview=text(reading.request_preview) or "",
         response_preview=text(reading.response_preview) or "",
         tool_calls=tuple(name for tool in reading.tool_calls if (name := text(tool))),
         problems=tuple(_named(problem) for problem in (*exchange.problems, *reading.problems)),
         **_passed(exchange),
         **_attributed(exchange, reading),
-        **_counted(reading.usage),
+        **_counted(reading.usage, reported=reading.span.reported if reading.span else None),
         **_estimated(reading.estimate, charge),
     )
 
@@ -119,10 +119,11 @@ def _attributed(exchange: Exchange, reading: Reading) -> dict[str, Any]:
     }
 
 
-def _counted(usage: Usage) -> dict[str, Any]:
+def _counted(usage: Usage, reported: Usage | None) -> dict[str, Any]:
+    """The counts; of a step that calls no model only what it reported of others, as it said it."""
     parts = {name: value for name in PARTS if (value := integer(getattr(usage, name))) is not None}
     return {
-        "usage": usage.sent, "usage_parts": parts or None,
+        "usage": usage.sent or (reported.sent if reported else None), "usage_parts": parts or None,
         **{name: integer(getattr(usage, name)) for name in COUNTS},
     }  # fmt: skip
 

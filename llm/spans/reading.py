@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from llm import loose, preview, providers, semconv
 from llm.conversation import Conversation, Message, Part
-from llm.exchange import MODEL_KINDS, Reading, SpanFacts, Usage
+from llm.exchange import MODEL_KINDS, Problem, Reading, SpanFacts, Usage
 from llm.spans import every, tokens
 from llm.spans.messages import messages, tools
 from llm.spans.span import Span, as_text, nano_usd, unpacked
@@ -44,6 +44,7 @@ def read(document: Mapping[str, Any]) -> Reading:
             prompt_version=span.text(semconv.PROMPT_VERSION), time_to_first_token_ms=_first_token_ms(span),
             reported=None if is_call else told,
         ),
+        problems=(Problem("usage_missing"),) if is_call and told is None and not _is_error(span) else (),
     )  # fmt: skip
 
 

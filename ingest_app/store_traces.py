@@ -1,0 +1,117 @@
+"""Traces as the line sees them: whose they are, and the shape of their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from ingest_app.traces import Facts, Said, TraceKey
+from requests_app.store import Db
+
+MAX_STEPS = 5_000
+"""Of one trace that are looked at together: beyond, a step is counted as it came."""
+
+_TOUCH = """
+INSERT INTO trace AS t (organization_id, trace_id, last_at, properties, is_root)
+SELECT o, i, a, '{}', false FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS w (o, i, a)
+ORDER BY o, i COLLATE "C"
+ON CONFLICT (organization_id, trace_id) DO UPDATE SET last_at = greatest(t.last_at, excluded.last_at)
+RETURNING organization_id, trace_id, session_id, session_name, end_user_id, properties, is_root, said_at, xmax = 0
+"""
+_TELL = """
+UPDATE trace SET session_id = %s, session_name = %s, end_user_id = %s, properties = %s, is_root = %s, said_at = %s
+WHERE organization_id = %s AND trace_id = %s
+"""
+_STEPS = """
+SELECT organization_id, trace_id, span_id, parent_span_id, kind, problems, requested_at, id FROM (
+    SELECT r.*, row_number() OVER (PARTITION BY organization_id, trace_id) AS place
+    FROM llm_request r JOIN unnest(%s::bigint[], %s::text[]) AS w (o, i) ON organization_id = o AND trace_id = i
+    WHERE span_id IS NOT NULL) AS found
+WHERE place <= %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    said: Said | None
+    is_new: bool
+    """Whether no batch before has touched this trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStep:
+    """One row of a trace: what it is now, and where."""
+
+    span_id: str
+    parent_span_id: str | None
+    kind: str
+    problems: Sequence[str]
+    requested_at: datetime
+    id: Any
+
+
+def touch(connection: Db, lasts: Mapping[TraceKey, datetime]) -> dict[TraceKey, Known]:
+    """What is known of each trace; their rows are held until the transaction ends, taken in key order."""
+    keys = sorted(lasts, key=lambda key: (key[0], key[1].encode()))
+    rows = connection.execute(_TOUCH, (
+        [key[0] for key in keys], [key[1] for key in keys], [lasts[key] for key in keys],
+    )).fetchall()
+    return {(row[0], row[1]): Known(_said(row), row[8]) for row in rows}
+
+
+def _said(row: Any) -> Said | None:
+    facts = Facts(row[2], row[3], row[4], row[5] or {})
+    return Said(facts, row[6], row[7]) if row[7] is not None else None
+
+
+def tell(connection: Db, said: Mapping[TraceKey, Said]) -> None:
+    """Writes down what is known now."""
+    with connection.cursor() as cursor:
+        cursor.executemany(_TELL, [
+            (one.facts.session_id, one.facts.session_name, one.facts.end_user_id, Jsonb(dict(one.facts.properties)),
+             one.is_root, one.at, *key)
+            for key, one in said.items()
+        ])  # fmt: skip
+
+
+def steps(connection: Db, keys: Iterable[TraceKey]) -> dict[TraceKey, list[StoredStep]]:
+    """The steps of each trace, at most MAX_STEPS of one."""
+    wanted = list(keys)
+    found: dict[TraceKey, list[StoredStep]] = {}
+    if not wanted:
+        return found
+    values = ([key[0] for key in wanted], [key[1] for key in wanted], MAX_STEPS)
+    for row in connection.execute(_STEPS, values).fetchall():
+        found.setdefault((row[0], row[1]), []).append(StoredStep(*row[2:]))
+    return found
+
+
+# --- steps that may have called a model themselves -------------------------------------------------------------------
+
+
+def watch(connection: Db, spans: Iterable[tuple[int, str, str, datetime]]) -> None:
+    """(organization_id, trace_id, span_id, due_at)."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO span_watch (organization_id, trace_id, span_id, due_at) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT DO NOTHING", sorted(spans),
+        )  # fmt: skip
+
+
+def take_due(connection: Db, now: datetime, *, limit: int) -> list[tuple[int, str, str]]:
+    """Removes and answers (organization_id, trace_id, span_id) of those whose time has come; each to one line only."""
+    return connection.execute(
+        "DELETE FROM span_watch WHERE id IN (SELECT id FROM span_watch WHERE due_at <= %s ORDER BY due_at LIMIT %s "
+        "FOR UPDATE SKIP LOCKED) RETURNING organization_id, trace_id, span_id", (now, limit),
+    ).fetchall()  # fmt: skip
+
+
+def forget_untold(connection: Db, organization_id: int, *, before: datetime) -> int:
+    """Removes what is known of an organisation's traces that ended before a moment."""
+    return connection.execute(
+        "DELETE FROM trace WHERE organization_id = %s AND last_at < %s", (organization_id, before)
+    ).rowcount
