@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from llm.exchange import Attribution, Charge, Estimate, PricedExchange, Reading, Usage
 from llm.pricing import PriceBook, PriceRow
+from requests_app import queries, store
 from requests_app.columns import row_of, usage_of
 from requests_app.recharge import charge_again, charge_of
 from tests.wire.exchanges import exchange
@@ -61,3 +64,20 @@ def test_what_others_stated_is_theirs_whatever_the_prices():
 def test_a_usage_comes_back_whole_from_its_row():
     assert usage_of(stored(exchange(), READING)) == USAGE
     assert stored(exchange(), replace(READING, usage=Usage(input_tokens=1))).usage_parts is None
+
+
+@pytest.mark.django_db
+def test_what_prices_depend_on_survives_the_table():
+    connection.ensure_connection()
+    raw = connection.connection
+    store.prepare(raw)
+    told = [exchange(id=UUID(int=1)), exchange(id=UUID(int=2))]
+    priced = [PricedExchange(one, reading, BOOK.charge(one, reading))
+              for one, reading in zip(told, (READING, SILENT), strict=True)]
+    store.ensure_partitions(raw, {store.partition_start(told[0].requested_at, 7)}, days=7)
+    kept = [change.after for change in store.store(raw, priced).changes]
+    found = [queries.one(row.organization_id, str(row.id)) for row in kept]
+    assert found == kept
+    assert [usage_of(row) for row in found] == [USAGE, Usage()]
+    assert [charge_again(row, BOOK) for row in found] == [one.charge for one in priced]
+    assert found[1].estimated_cost_nano_usd == 100 * 2500 + 20 * 10_000
