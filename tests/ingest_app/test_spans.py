@@ -54,7 +54,7 @@ def span(number: int, parent: int | None = None, *, seconds: int | None = None, 
     """A span's document; it starts `number` seconds in."""
     start = START + number * 10**9
     return {
-        "v": 1, "trace_id": said.pop("trace_id", TRACE), "span_id": f"{number:016x}", "name": said.pop("name", f"step {number}"),
+        "v": 1, "trace_id": TRACE, "span_id": f"{number:016x}", "name": said.pop("name", f"step {number}"),
         **({} if parent is None else {"parent_span_id": f"{parent:016x}"}),
         "start_ns": start, **({} if seconds == 0 else {"end_ns": start + (seconds or 1) * 10**9}),
         "attributes": {key.replace("__", "."): value for key, value in said.items()},
@@ -83,10 +83,12 @@ def run(db: Any, folder: Path, batches: list[list[dict[str, Any]]]) -> None:
             pass
     assert reader.depth() == (0, 0, 0)
     assert sum(line.tally.drops.values()) == 0
-    line.close(), reader.close(), writer.close()
+    line.close()
+    reader.close()
+    writer.close()
 
 
-def rows(db: Any) -> list[tuple[Any, ...]]:
+def rows(db: Any) -> Any:
     return db.execute(
         "SELECT span_id, kind, session_id, session_name, end_user_id, input_tokens, output_tokens, cost_nano_usd, "
         "properties::text, problems, duration_ms, name, request_bytes, usage FROM llm_request ORDER BY span_id"
@@ -176,7 +178,8 @@ def test_traces_of_two_organisations_do_not_know_each_other(db, tmp_path):
 
 documents = st.builds(
     lambda number, seconds, said: span(number, seconds=seconds, **said),
-    st.just(1), st.integers(0, 2), st.dictionaries(st.sampled_from("abc"), st.one_of(st.text(max_size=4), st.integers(0, 9))),
+    st.just(1), st.integers(0, 2),
+    st.dictionaries(st.sampled_from("abc"), st.one_of(st.text(max_size=4), st.integers(0, 9))),
 )  # fmt: skip
 
 
