@@ -171,7 +171,8 @@ def _table_file(request: OrganizationRequest, kind: tables.Kind) -> HttpResponse
     if request.GET.get("format") != "csv":
         return None
     try:
-        return _file(kind.key, tables.csv_rows(tables.table(request, kind, _counted(request), length=CSV_LENGTH)))
+        table = frame.counted_table(request, kind, _counted(request), length=CSV_LENGTH)
+        return _file(kind.key, tables.csv_rows(table))
     except UNANSWERED as error:
         return _no_file(error)
 

@@ -16,7 +16,7 @@ from lib.periods import PRESETS, BadPeriod, Period
 from llm.exchange import MODEL_KINDS
 from requests_app import filter_text, filter_url, filters
 from requests_app.filter_url import parameter
-from requests_app.filters import EQUAL, EVERYTHING, FilterError, Leaf, Node, Or, entry_of, join, leaf, leaves
+from requests_app.filters import EQUAL, EVERYTHING, UNEQUAL, FilterError, Leaf, Node, Or, entry_of, join, leaf, leaves
 from requests_app.queries import Cursor, Question, read_cursor
 
 PAGE_KEYS = frozenset({
@@ -81,7 +81,7 @@ class Asked:
         """This address, on its newest page, without any condition: range, columns and size stay."""
         query = self.parameters.copy()
         for key in self.parameters:
-            if key in PLACE or key not in self.page_keys:
+            if key in PLACE or key == "find" or key not in self.page_keys:
                 query.pop(key, None)
         return address(self.home, query)
 
@@ -124,6 +124,14 @@ def read(
 def _calls_only(tree: Node) -> Node:
     asks_by = {one.key for one in leaves(tree)}
     return tree if asks_by & ALL_KINDS_FOR else join("and", (tree, CALLS))
+
+
+def left_out(asked: Asked) -> Question | None:
+    """What the list leaves out because it calls no model; None where it leaves out nothing."""
+    if asked.question.filter == asked.tree:
+        return None
+    steps = tuple(Leaf("kind", UNEQUAL, kind) for kind in sorted(MODEL_KINDS))
+    return replace(asked.question, filter=join("and", (asked.tree, *steps)))
 
 
 def _size(text: str) -> int:

@@ -69,7 +69,10 @@ def summary(request: OrganizationRequest) -> HttpResponseBase:
         found = queries_sums.summary(asked.question)
         context |= {"summary": found, "bars": [(bar, _zoom(asked, bar)) for bar in drawing.bars(found)]}
     except TooSlow:
-        context["count"] = _count(asked)
+        context["count"] = _count(asked.question)
+    if others := asking.left_out(asked):
+        context["others"] = _count(others)
+        context["with_others"] = asked.link("requests", **{**asking.PLACE, "kind": "*"})
     return render(request, "requests_app/_summary.html", context)
 
 
@@ -210,9 +213,9 @@ def _is_summed_again(asked: Asked) -> bool:
     return asked.is_live and asked.period.preset in LIVE_SUMMARY_RANGES
 
 
-def _count(asked: Asked) -> queries_sums.Count | None:
+def _count(question: Question) -> queries_sums.Count | None:
     try:
-        return queries_sums.count(asked.question)
+        return queries_sums.count(question)
     except TooSlow:
         return None
 

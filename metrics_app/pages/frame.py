@@ -104,8 +104,13 @@ def dashboard(request: OrganizationRequest, view: View) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def found_by(request: OrganizationRequest) -> str:
+    """What a name has to hold, as the page's search box says."""
+    return request.GET.get("find", "").replace("\x00", "").strip()
+
+
 def users(request: OrganizationRequest, view: View) -> dict[str, Any]:
-    return _table(request, view, tables.USERS)
+    return {**_table(request, view, tables.USERS), "find": found_by(request)}
 
 
 def models(request: OrganizationRequest, view: View) -> dict[str, Any]:
@@ -150,7 +155,14 @@ def _table(request: OrganizationRequest, view: View, kind: tables.Kind) -> dict[
     if view.asked.complaint:
         return {"table": None}
     try:
-        found = tables.table(request, kind, view)
+        found = counted_table(request, kind, view)
     except (TooSlow, BadQuestion) as error:
         return {"table": None, "trouble": str(error)}
     return {"table": found, "csv": with_parameters(request, format="csv")}
+
+
+def counted_table(request: OrganizationRequest, kind: tables.Kind, view: View, *, length: int = 0) -> tables.Table:
+    """The table, of names that hold what is searched for. Raises TooSlow, BadQuestion."""
+    if kind is tables.USERS and (find := found_by(request)):
+        view = view.narrowed(Leaf("user", "~", find))
+    return tables.table(request, kind, view, length=length)

@@ -17,8 +17,8 @@ from requests_app.asking import Asked, address
 from requests_app.filter_url import parameter, text_of
 from requests_app.filters import EQUAL, Leaf, Node, join
 
-PAGE_KEYS = asking.PAGE_KEYS | {"by", "compare", "sort", "dir", "rows", "values", "format"}
-OWN_KEYS = ("by", "sort", "dir", "rows", "values", "compare")
+PAGE_KEYS = asking.PAGE_KEYS | {"by", "compare", "sort", "dir", "rows", "values", "format", "find"}
+OWN_KEYS = ("by", "sort", "dir", "rows", "values", "compare", "find")
 """What the requests page has no use for."""
 ADDING = (*asking.ADDING, "format")
 
@@ -81,7 +81,7 @@ def page_link(name: str, view: View, *args: str) -> str:
         path = reverse(name, args=args)
     except NoReverseMatch:
         return ""
-    return requests_link(view, path=path, without=("by", "sort", "dir", "rows", "values"))
+    return requests_link(view, path=path, without=("by", "sort", "dir", "rows", "values", "find"))
 
 
 def fragment_link(name: str, view: View, *args: str, more: Sequence[Leaf] = (), by: str = "") -> str:

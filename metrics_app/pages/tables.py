@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,8 @@ from metrics_app.pages.reading import View, condition, page_link, requests_link,
 from metrics_app.pages.source import Found
 
 LENGTHS = (50, 200, 1000)
+NAME = "name"
+"""Sorts by what the rows are of."""
 Row = Mapping[str, Any]
 
 
@@ -41,6 +43,8 @@ AVERAGE = Column("average", "Avg duration", "duration", "duration_avg")
 P50 = Column("p50", "p50", "duration", "duration_p50", says="half of the calls took at most this long")
 P95 = Column("p95", "p95", "duration", "duration_p95", says="95 of 100 calls took at most this long")
 SPEED = Column("speed", "Tokens/s", "speed", "tokens_per_second", says="output tokens over the time the calls took")
+FIRST = Column("first", "First active", "day", "first_at", says="in this range; by days (UTC), where days are counted")
+DAYS = Column("days", "Active days", "count", "active_days", says="days (UTC) of this range with a request")
 LAST = Column("last", "Last active", "day", "last_at", says="by days (UTC), where days are counted")
 
 
@@ -55,7 +59,9 @@ class Kind:
     page: str = ""
 
 
-USERS = Kind("users", "User", ("user",), (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, AVERAGE, LAST), "user")
+USERS = Kind(
+    "users", "User", ("user",), (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, AVERAGE, DAYS, FIRST, LAST), "user"
+)  # fmt: skip
 MODELS = Kind(
     "models", "Model", ("model", "provider"), (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, P50, P95, SPEED)
 )
@@ -86,6 +92,7 @@ class Head:
 @dataclass(frozen=True, slots=True)
 class Table:
     kind: Kind
+    name: Head
     heads: tuple[Head, ...]
     lines: tuple[Line, ...]
     found: Found
@@ -102,21 +109,25 @@ def property_values(dimension: str) -> Kind:
 
 def table(request: HttpRequest, kind: Kind, view: View, *, length: int = 0) -> Table:
     """The rows one address asks for. Raises TooSlow."""
-    sort, is_rising = _sorting(request, kind)
+    name = Column(NAME, kind.words, "", kind.by[0])
+    sort, is_rising = _sorting(request, (*kind.columns, name))
     length = length or _length(request)
     metrics = (*(column.metric for column in kind.columns), "priced")
     found = source.ask(view, metrics, by=kind.by, order=f"{'' if is_rising else '-'}{sort.metric}", limit=length + 1)
     lines = tuple(_line(kind, view, row, found.total) for row in found.rows[:length])
     longer = next((str(one) for one in LENGTHS if one > length), None) if len(found.rows) > length else None
+    heads = tuple(_head(request, one, sort, is_rising=is_rising) for one in kind.columns)
     return Table(
-        kind, tuple(_head(request, one, sort, is_rising=is_rising) for one in kind.columns), lines, found, found.total,
+        kind, _head(request, name, sort, is_rising=is_rising), heads, lines, found, found.total,
         view, with_parameters(request, rows=longer) if longer else "", length,
     )  # fmt: skip
 
 
-def _sorting(request: HttpRequest, kind: Kind) -> tuple[Column, bool]:
-    sortable = {column.key: column for column in kind.columns}
-    return sortable.get(request.GET.get("sort", ""), kind.columns[0]), request.GET.get("dir") == "asc"
+def _sorting(request: HttpRequest, columns: Sequence[Column]) -> tuple[Column, bool]:
+    """Figures begin with the largest, names with A."""
+    column = {one.key: one for one in columns}.get(request.GET.get("sort", ""), columns[0])
+    said = request.GET.get("dir", "")
+    return column, said == "asc" or (column.key == NAME and said != "desc")
 
 
 def _length(request: HttpRequest) -> int:
@@ -126,7 +137,9 @@ def _length(request: HttpRequest) -> int:
 
 def _head(request: HttpRequest, column: Column, sort: Column, *, is_rising: bool) -> Head:
     is_this = column is sort
-    turned = "asc" if is_this and not is_rising else None
+    turned = ("desc" if is_rising else "asc") if is_this else None
+    if turned == ("asc" if column.key == NAME else "desc"):
+        turned = None  # as it begins anyway
     state = ("ascending" if is_rising else "descending") if is_this else "none"
     return Head(column, with_parameters(request, sort=column.key, dir=turned), state)
 

@@ -102,10 +102,17 @@ def _bar(top: Top, view: View, key: str, row: Mapping[str, Any], largest: int, t
     )
 
 
+OTHER_STATUSES = {499: "Client Closed Request", 520: "Unknown Error", 522: "Connection Timed Out", 524: "Timed Out",
+                  529: "Overloaded"}  # fmt: skip
+"""What providers and what stands before them answer beside the registered ones."""
+
+
 def status_words(status: int) -> str:
     """429 Too Many Requests, timed out."""
     if status in SHORT:
         return SHORT[status]
+    if status in OTHER_STATUSES:
+        return f"{status} {OTHER_STATUSES[status]}"
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

@@ -164,3 +164,36 @@ def test_steps_begin_at_the_readers_own_midnight(cast, counted_rows):
     text = alice.get("/dashboard/chart/requests.csv?range=30d").content.decode()
     times = [line.split(",")[0] for line in text.splitlines()[2:]]
     assert all(re.search(r"T00:00:00\+1[23]:00$", moment) for moment in times)
+
+
+def rows_of(client, path: str) -> list[str]:
+    return [line.value for line in client.get(path).context["table"].lines]
+
+
+@pytest.mark.parametrize(
+    "key", ["requests", "errors", "cost", "per_call", "input", "output", "average", "days", "first", "last"]
+)
+def test_users_are_sorted_by_any_column_both_ways(cast, counted_rows, key):
+    client = people.browser(cast.alice)
+    table = client.get(f"/users?sort={key}").context["table"]
+    [head] = [one for one in table.heads if one.column.key == key]
+    assert head.state == "descending"
+    assert client.get(head.url).context["table"].heads[table.heads.index(head)].state == "ascending"
+
+
+def test_users_are_sorted_by_name_from_a_first(cast, counted_rows):
+    client = people.browser(cast.alice)
+    assert rows_of(client, "/users?sort=name") == sorted(["mara", EVIL])
+    turned = client.get("/users?sort=name").context["table"].name.url
+    assert rows_of(client, turned) == sorted(["mara", EVIL], reverse=True)
+
+
+def test_users_are_found_by_a_part_of_their_id(cast, counted_rows):
+    client = people.browser(cast.alice)
+    assert rows_of(client, "/users?find=AR") == ["mara"]
+    assert rows_of(client, "/users?find=%25") == []
+    [line] = client.get("/users?find=mara").context["table"].lines
+    assert "find" not in line.link and "find" not in line.page
+    assert [row[0] for row in csv.reader(io.StringIO(client.get("/users?find=mara&format=csv").content.decode()))] == [
+        "user", "mara"
+    ]  # fmt: skip

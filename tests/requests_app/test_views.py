@@ -432,3 +432,14 @@ def test_addresses_read_back_as_what_they_say(acme):
 @pytest.mark.parametrize("path", ["/requests", "/requests/live", "/requests/summary"])
 def test_the_ends_of_time_have_pages_too(looking, path, query):
     assert looking.get(f"{path}?{query}").status_code in (200, 204)
+
+
+def test_the_summary_says_how_many_rows_of_other_kinds_the_list_leaves_out(looking, acme):
+    for kind in ("llm", "embedding", "tool", "agent", "retriever"):
+        factories.make_request(acme.id, kind=kind, model="m")
+    factories.make_request(acme.id, kind="tool", model="other")
+    html = page(looking, "/requests/summary?model=m")
+    [shown_by] = re.findall(r'class="small others" href="([^"]+)"[^>]*>\+<[^>]*>3<', html)
+    assert len(shown(looking, unescape(shown_by))) == 5
+    assert "of other kinds" not in page(looking, "/requests/summary?model=m&kind=*")
+    assert "of other kinds" not in page(looking, "/requests/summary?model=gone")
