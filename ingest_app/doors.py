@@ -9,6 +9,9 @@ Refusal                  an answer in JSON: {"error": "<a sentence saying what t
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +21,7 @@ from urllib.parse import unquote
 import orjson
 
 from accounts_app.keys import Speaker, looks_like_key, present, unprefixed
-from ingest_app import records
+from ingest_app import otlp, records
 from ingest_app.envelopes import BY_PATH
 from ingest_app.omission import without_omitted
 from ingest_app.posting import Logged, NotAccepted, Posting
@@ -32,6 +35,9 @@ MAX_AHEAD: Final = timedelta(days=1)
 RETRY_AFTER_SECONDS: Final = 5
 _NOTHING: Final[Mapping[str, str]] = {}
 _JSON: Final = {"content-type": "application/json"}
+_PROTOBUF: Final = {"content-type": otlp.PROTOBUF}
+MAX_READ_INLINE: Final = 256 * 1024
+"""Bytes of an export that are read between two other requests; about 10 ms."""
 _CORS: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": "helicone-id"}
 """Browsers may log too: what speaks here is a key, never a cookie."""
 
@@ -92,7 +98,7 @@ class Refusal(Exception):
 
 def is_door(path: str) -> bool:
     """Whether a path is a log door's."""
-    return _named(path) in BY_PATH
+    return (name := _named(path)) in BY_PATH or name in otlp.PATHS
 
 
 def too_large(max_bytes: int) -> DoorReply:
@@ -106,13 +112,22 @@ async def handle(request: DoorRequest, doorway: Doorway) -> DoorReply:
         return _preflight(request)
     try:
         posting = await _posting(request, doorway)
-        return await _take(posting, doorway)
+        return await (_take_export if posting.path in otlp.PATHS else _take)(posting, doorway)
     except Refusal as refusal:
-        return refusal.reply
+        return _spoken(refusal, request)
     except NotAccepted as reason:
-        return Refusal(400, str(reason)).reply
+        return _spoken(Refusal(400, str(reason)), request)
     except SpoolUnavailable:
-        return _unavailable("The log cannot be kept just now: the spool is full. Send it again later.").reply
+        full = "The log cannot be kept just now: the spool is full. Send it again later."
+        return _spoken(_unavailable(full), request)
+
+
+def _spoken(refusal: Refusal, request: DoorRequest) -> DoorReply:
+    """In the client's own encoding where it speaks protobuf."""
+    reply = refusal.reply
+    if not otlp.is_protobuf(request.headers):
+        return reply
+    return DoorReply(reply.status, {**reply.headers, **_PROTOBUF}, otlp.status(reply.status, str(refusal)))
 
 
 def _named(path: str) -> str:
@@ -137,7 +152,7 @@ async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
     if request.method != "POST":
         raise Refusal(405, f"Logs are posted: use POST, not {request.method[:20]}.", {"allow": "POST, OPTIONS"})
     path = _named(request.path)
-    if path not in BY_PATH:
+    if path not in BY_PATH and path not in otlp.PATHS:
         raise Refusal(404, "Logs are not posted here. Post them to /custom/v1/log.")
     speaker = await _speaker(_key(request), doorway.keys)
     return Posting(
@@ -173,7 +188,19 @@ def _key(request: DoorRequest) -> str:
     if key := present(request.headers, request.path_key).key:
         return key
     places = ("authorization", "x-api-key", "api-key")
-    return next((unprefixed(value) for name in places if (value := request.headers.get(name))), "")
+    return next((_unpaired(unprefixed(value)) for name in places if (value := request.headers.get(name))), "")
+
+
+def _unpaired(credential: str) -> str:
+    """The key of a Basic pair: Langfuse's clients send public and secret key; either may be ours."""
+    scheme, _, packed = credential.partition(" ")
+    if scheme.lower() != "basic":
+        return credential
+    try:
+        halves = base64.b64decode(packed.strip() + "==").decode().split(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return next((half for half in reversed(halves) if looks_like_key(half)), halves[-1])
 
 
 def _unavailable(sentence: str) -> Refusal:
@@ -210,6 +237,24 @@ async def _take(posting: Posting, doorway: Doorway) -> DoorReply:
     for exchange in exchanges:
         await doorway.spool.put_durably(records.whole(exchange))
     return DoorReply(200, {"content-type": "text/plain", **_CORS, **_ids(exchanges)}, b"ok")
+
+
+async def _take_export(posting: Posting, doorway: Doorway) -> DoorReply:
+    """Every span of an export, durable together. One that is too large to be read in passing is read aside."""
+    if len(posting.body) > MAX_READ_INLINE:
+        export, taken = await asyncio.to_thread(_spans, posting, doorway)
+    else:
+        export, taken = _spans(posting, doorway)
+    await asyncio.gather(*(doorway.spool.put_durably(record) for record in taken))
+    is_protobuf = otlp.is_protobuf(posting.headers)
+    spoken = _PROTOBUF if is_protobuf else _JSON
+    return DoorReply(200, {**_CORS, **spoken}, otlp.answer(export, is_protobuf=is_protobuf))
+
+
+def _spans(posting: Posting, doorway: Doorway) -> tuple[otlp.Export, list[Record]]:
+    export = otlp.read(posting)
+    placed = (_placed(otlp.exchange(span, posting), posting.arrived_at, doorway.max_age) for span in export.spans)
+    return export, [records.whole(exchange) for exchange in placed]
 
 
 def _split(posting: Posting) -> Sequence[Logged]:

@@ -208,6 +208,16 @@ def answer(export: Export, *, is_protobuf: bool) -> bytes:
     return b"\x0a" + _varint(len(partial_bytes)) + partial_bytes
 
 
+_CODES: Final = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 503: 14}
+"""google.rpc's codes for HTTP's."""
+
+
+def status(http_status: int, sentence: str) -> bytes:
+    """An error as google.rpc.Status, which is what OTLP's clients read: {1: code, 2: message}."""
+    message = sentence.encode()
+    return b"\x08" + _varint(_CODES.get(http_status, 2)) + b"\x12" + _varint(len(message)) + message
+
+
 def _varint(number: int) -> bytes:
     out = bytearray()
     while number > 0x7F:
