@@ -287,6 +287,9 @@ _SALVAGED = (
 _TELLING = frozenset({"usage", "model", "usageMetadata", "modelVersion"})
 
 
+_DECODER = json.JSONDecoder()
+
+
 def salvage(data: bytes) -> dict[str, Any]:
     """The facts of a JSON document whose middle or end is missing: usage, model, tier, as far as they stand whole."""
     found: dict[str, Any] = {}
@@ -298,17 +301,15 @@ def salvage(data: bytes) -> dict[str, Any]:
 
 
 def _value_after(data: bytes, position: int) -> Any:
-    """The string, or the balanced object, that follows a key."""
+    """The string, or the whole object, that follows a key."""
     rest = data[position : position + 16384].lstrip(b" \t\r\n:")
-    if rest.startswith(b'"'):
-        return _value(rest[: rest.find(b'"', 1) + 1])
-    if not rest.startswith(b"{"):
+    if not rest.startswith((b'"', b"{")):
         return None
-    end = 0
-    while (end := rest.find(b"}", end) + 1) > 0:
-        if (value := _value(rest[:end])) is not None:
-            return value
-    return None
+    try:
+        text = rest.decode(errors="replace")
+        return _value(text[: _DECODER.raw_decode(text)[1]].encode())
+    except (ValueError, RecursionError):
+        return None
 
 
 # --- content encodings ------------------------------------------------------------------------------------------------

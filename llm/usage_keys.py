@@ -16,6 +16,7 @@ READ: Final = frozenset({
     "total_tokens", "totalTokens", "input_token_count", "generated_token_count", "generated_tokens",
     "promptTokenCount", "candidatesTokenCount", "totalTokenCount", "toolUsePromptTokenCount", "tokenCount",
     "token_count", "responseTokenCount", "output_token_count", "input_length", "image_count", "image_output_count",
+    "num_prompt_tokens", "num_completion_tokens", "num_total_tokens",
     # parts
     "cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "prompt_cache_read_token_count",
     "cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens", "cacheReadInputTokenCount",
