@@ -145,7 +145,7 @@ class Stored:
 
 
 def recent(connection: Db, organization_id: int, *, since: datetime, among: int, most: int) -> list[Stored]:
-    """Up to `most` of the newest `among` bodies, in any order. Drawn: every n-th would fall in with traffic's rhythms."""
+    """Up to `most` of the newest `among` bodies, in any order: every n-th would fall in with traffic's rhythms."""
     places = connection.execute(_PLACES, (organization_id, since, among)).fetchall()
     places = random.sample(places, min(most, len(places)))
     if not places:
