@@ -31,10 +31,10 @@ class Week:
 
 @dataclass(frozen=True, slots=True)
 class Unfolded:
-    """Deltas no task has folded yet, and the oldest minute they are of."""
+    """Deltas no task has folded yet, and since when the oldest of them waits."""
 
     deltas: int
-    oldest_minute: datetime | None
+    waiting_since: datetime | None
 
 
 def sizes() -> list[TableSize]:
@@ -75,7 +75,8 @@ def unfolded(organization_id: int | None = None) -> Unfolded:
     """Of one organisation, or of all."""
     with reader() as cursor:
         cursor.execute(
-            "SELECT count(*), min(minute) FROM usage_delta WHERE %s::bigint IS NULL OR organization_id = %s",
+            "SELECT count(*), min(written_at) FROM (SELECT organization_id, written_at FROM usage_delta UNION ALL "
+            "SELECT organization_id, written_at FROM facet_delta) d WHERE %s::bigint IS NULL OR organization_id = %s",
             [organization_id, organization_id],
         )
         deltas, oldest = cursor.fetchone() or (0, None)

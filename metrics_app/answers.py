@@ -54,6 +54,20 @@ def read(layout: Layout, rows: Sequence[Sequence[Any]], *, seconds: Mapping[str,
     return Found(tuple(made[1:]), total, int(rows[0][-1]) - 1 if rows else 0)
 
 
+def read_whole(layout: Layout, rows: Sequence[Sequence[Any]], *, seconds: Mapping[str, Any]) -> Found:
+    """`rows` as `sql.whole` answers them: the total is summed here."""
+    first = (lambda row: row[: len(layout.keys)]) if layout.grain else (lambda row: row[-2])
+    groups = [_group(layout, row, is_total=False) for row in sorted(rows, key=first)]
+    sums = {one.key: sum(group.sums[one.key] for group in groups) for one in layout.measures}
+    total = _Group(None, (), sums, {}, {})
+    percentiles = _percentiles(layout, groups, has_total=True)
+    made = [
+        _row(layout, group, percentiles[place], seconds=_length(group.at, seconds))
+        for place, group in enumerate((total, *groups))
+    ]
+    return Found(tuple(made[1:]), made[0], len(groups))
+
+
 def _group(layout: Layout, row: Sequence[Any], *, is_total: bool) -> _Group:
     cells = iter(row)
     at = next(cells) if layout.grain else None
@@ -77,13 +91,13 @@ def _value(dimension: Dimension, text: str) -> Value:
     return text == "true" if dimension.kind == "boolean" else text
 
 
-def _percentiles(layout: Layout, groups: Sequence[_Group]) -> list[dict[str, float | None]]:
-    """By group: the value of every percentile metric."""
-    found: list[dict[str, float | None]] = [{} for _ in groups]
+def _percentiles(layout: Layout, groups: Sequence[_Group], *, has_total: bool = False) -> list[dict[str, float | None]]:
+    """By group: the value of every percentile metric; `has_total`: first those of all groups together."""
+    found: list[dict[str, float | None]] = [{} for _ in range(len(groups) + has_total)]
     for column in layout.histograms:
         asked = [one for one in layout.metrics if one.histogram == column]
         merged = histogram.grouped_quantiles(
-            [group.histograms[column] for group in groups], [one.quantile for one in asked]
+            [group.histograms[column] for group in groups], [one.quantile for one in asked], has_total=has_total
         )
         for place, values in enumerate(merged):
             for one, value in zip(asked, values, strict=True):

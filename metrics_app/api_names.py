@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, cast
 
 from lib.bins import histogram, kept_range
-from metrics_app import queries
+from metrics_app import queries_names
 from metrics_app.api import TOKENS, Endpoint, iso, ranged, said, usd
 from metrics_app.api_bodies import (
     FILTER,
@@ -36,7 +36,7 @@ from metrics_app.api_bodies import (
     zone,
 )  # fmt: skip
 from metrics_app.catalog import OTHER, PROPERTY, TIME
-from metrics_app.question import MOST_GROUPS, Question, Row, kinds_of
+from metrics_app.question import MOST_GROUPS, Answer, Question, Row, kinds_of
 from metrics_app.rollup import PROPERTIES, counted_name
 from requests_app.filters import EVERYTHING, Node, join, leaf
 
@@ -77,8 +77,15 @@ SORTS = {
     "last_active": "last_active", "total_requests": "total_requests", "cost": "cost",
     "average_requests_per_day_active": "average_requests_per_day_active",
     "average_tokens_per_request": "average_tokens_per_request", "total_prompt_tokens": "total_prompt_tokens",
-    "total_completion_tokens": "total_completion_tokens",
+    "total_completion_tokens": "total_completion_tokens", "rate_limited_count": "total_requests",
 }  # fmt: skip
+"""What a list is sorted by. Nothing counts who was limited: that order is the one of requests."""
+ORDERS: Mapping[str, str] = {
+    "user_id": "user", "active_for": "active_days", "first_active": "first_at", "last_active": "last_at",
+    "total_requests": "requests", "cost": "cost", "total_prompt_tokens": TOKENS[0],
+    "total_completion_tokens": TOKENS[1],
+}  # fmt: skip
+"""Those an answer can be ordered by itself; the others are worked out of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,10 @@ def _conditions(columns: Any) -> list[_Condition]:
     return found
 
 
+def _are_about_times(conditions: Sequence[_Condition]) -> bool:
+    return any(one.column in ("first_active", "last_active") for one in conditions)
+
+
 def _checked(column: str, value: Any) -> None:
     """Raises Invalid for a value the column is never compared with."""
     try:
@@ -146,17 +157,17 @@ def _wrong(message: str) -> Invalid:
 _USER = ("requests", "cost", *TOKENS, "first_at", "last_at", "active_days")
 
 
-def _user(row: Row) -> dict[str, Any]:
+def _user(row: Row, seen: tuple[datetime | None, datetime | None]) -> dict[str, Any]:
     requests, days = cast(int, row["requests"]), cast(int, row["active_days"])
     prompt, completion = (cast(int, row[key]) for key in TOKENS)
-    first, last = row["first_at"], row["last_at"]
+    first, last = seen
     name = said(row.values[0])
     return {
         "id": name,
         "user_id": name,
         "active_for": days,
-        "first_active": iso(first) if isinstance(first, datetime) else None,
-        "last_active": iso(last) if isinstance(last, datetime) else None,
+        "first_active": iso(first) if first else None,
+        "last_active": iso(last) if last else None,
         "total_requests": requests,
         "average_requests_per_day_active": requests / days if days else None,
         "average_tokens_per_request": (prompt + completion) / requests if requests else None,
@@ -181,15 +192,33 @@ class UserMetrics(Endpoint):
         offset, limit = page(body, most=MOST_USERS)
         wanted, conditions = _parted(body["filter"])
         since, until = seconds(body)
-        question = Question(organization_id, _USER, ("user",), since=since, until=until, filter=wanted,
-                            kinds=kinds_of(wanted), order="-requests", limit=MOST_GROUPS)  # fmt: skip
-        users = [_user(row) for row in self.ask(question).rows if row.values[0] is not OTHER]
-        users = [user for user in users if all(one.holds(user) for one in conditions)]
         key, is_rising = _sorting(body.get("sort") or {"last_active": "desc"})
-        users.sort(key=lambda user: (user[key] is not None, user[key] or 0 if key != "user_id" else user[key]),
-                   reverse=not is_rising)  # fmt: skip
-        has_users = bool(queries.names(organization_id, "user", limit=1))
-        return {"users": users[offset : offset + limit], "count": len(users), "hasUsers": has_users}
+        question = Question(organization_id, _USER, ("user",), since=since, until=until, filter=wanted,
+                            kinds=kinds_of(wanted))  # fmt: skip
+        if key in ORDERS and not conditions:
+            order = f"{'' if is_rising else '-'}{ORDERS[key]}"
+            found = self.ask(replace(question, order=order, limit=limit, offset=offset))
+            users, count = _users(found, is_exact=True), found.groups
+            if key in ("first_active", "last_active"):  # counts by day tell the day; within it the page is put right
+                users.sort(key=lambda user: user[key] or "", reverse=not is_rising)
+        else:
+            found = self.ask(replace(question, order="-requests", limit=MOST_GROUPS))
+            every = _users(found, is_exact=_are_about_times(conditions))
+            held = [user for user in every if all(one.holds(user) for one in conditions)]
+            held.sort(key=lambda user: (user[key] is not None, user[key] or 0), reverse=not is_rising)
+            users, count = held[offset : offset + limit], len(held)
+        has_users = bool(queries_names.names(organization_id, "user", limit=1))
+        return {"users": users, "count": count, "hasUsers": has_users}
+
+
+def _users(found: Answer, *, is_exact: bool) -> list[dict[str, Any]]:
+    """Without what stands for many; with `is_exact` times to the microsecond where the answer has days."""
+    rows = [row for row in found.rows if row.values[0] is not OTHER]
+    seen = [cast(queries_names.Seen, (row["first_at"], row["last_at"])) for row in rows]
+    if is_exact:
+        told = [(row.values[0], times) for row, times in zip(rows, seen, strict=True)]
+        seen = queries_names.seen(found.question.organization_id, told)
+    return [_user(row, times) for row, times in zip(rows, seen, strict=True)]
 
 
 def _sorting(said: Mapping[str, Any]) -> tuple[str, bool]:
@@ -212,8 +241,8 @@ class UserOverview(Endpoint):
         wanted, conditions = _parted(body["filter"])
         question = Question(organization_id, _USER, ("user",), filter=wanted, kinds=kinds_of(wanted),
                             order="-requests", limit=MOST_GROUPS)  # fmt: skip
-        users = [_user(row) for row in self.ask(question).rows if row.values[0] is not OTHER]
-        users = [user for user in users if all(one.holds(user) for one in conditions)]
+        every = _users(self.ask(question), is_exact=_are_about_times(conditions))
+        users = [user for user in every if all(one.holds(user) for one in conditions)]
         columns = {"request_count": "total_requests", "user_cost": "cost"}
         return {
             name: _drawn([user[key] for user in users if user[key] is not None], body) for name, key in columns.items()
@@ -236,7 +265,7 @@ class Properties(Endpoint):
     keys = ()
 
     def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        return [{"property": key} for key in queries.names(organization_id, PROPERTIES, limit=MOST_KEYS)]
+        return [{"property": key} for key in queries_names.names(organization_id, PROPERTIES, limit=MOST_KEYS)]
 
 
 class PropertyValues(Endpoint):
@@ -246,7 +275,7 @@ class PropertyValues(Endpoint):
 
     def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
         dim = f"p:{counted_name(path['property_key'].lower())}"
-        return queries.names(organization_id, dim, term=body["searchTerm"], limit=MOST_VALUES)
+        return queries_names.names(organization_id, dim, term=body["searchTerm"], limit=MOST_VALUES)
 
 
 class PropertyOverTime(Endpoint):

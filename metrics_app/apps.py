@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 from lib.menu import MenuItem
+from requests_app import queries_sums
 
 
 class MetricsConfig(AppConfig):
@@ -14,3 +15,6 @@ class MetricsConfig(AppConfig):
         MenuItem("Properties", "properties", 50, key="p"),
         MenuItem("Models", "models", 60, key="m"),
     )
+
+    def ready(self) -> None:
+        queries_sums.contribute("metrics_app.queries.counted")

@@ -37,14 +37,13 @@ class Measure:
     key: str
     usage: str
     ground: str
-    facet: str = ""
-    """Empty where facets do not keep it."""
+    facet: str
     is_calls_only: bool = False
     """Told by other kinds too, as an agent's sum over its calls, but counted only on kinds that call a model."""
 
 
-def _tokens(key: str, *, has_facet: bool = False) -> Measure:
-    return Measure(key, f"r.{key}", f"coalesce(r.{key}, 0)", f"f.{key}" if has_facet else "", is_calls_only=True)
+def _tokens(key: str) -> Measure:
+    return Measure(key, f"r.{key}", f"coalesce(r.{key}, 0)", f"f.{key}", is_calls_only=True)
 
 
 _FAILED = "r.status NOT BETWEEN 200 AND 399"
@@ -53,13 +52,14 @@ MEASURES: Mapping[str, Measure] = {
     for measure in (
         Measure("requests", "r.requests", "1", "f.requests"),
         Measure("errors", f"(CASE WHEN {_FAILED} THEN r.requests ELSE 0 END)", f"({_FAILED})::int", "f.errors"),
-        Measure("cache_hits", "(CASE WHEN r.cached THEN r.requests ELSE 0 END)", "r.cached::int"),
+        Measure("cache_hits", "(CASE WHEN r.cached THEN r.requests ELSE 0 END)", "r.cached::int",
+                "f.cache_hits"),
         Measure("priced", "r.priced", "(r.cost_nano_usd IS NOT NULL)::int", "f.priced", is_calls_only=True),
         Measure(
             "cost", "r.cost_nano_usd", "coalesce(r.cost_nano_usd, 0)", "f.cost_nano_usd", is_calls_only=True
         ),
-        _tokens("input_tokens", has_facet=True),
-        _tokens("output_tokens", has_facet=True),
+        _tokens("input_tokens"),
+        _tokens("output_tokens"),
         _tokens("cache_read_tokens"),
         _tokens("cache_write_tokens"),
         _tokens("reasoning_tokens"),
@@ -67,8 +67,8 @@ MEASURES: Mapping[str, Measure] = {
         _tokens("output_audio_tokens"),
         Measure("duration_ms", "r.duration_ms", "coalesce(r.duration_ms, 0)", "f.duration_ms"),
         Measure("durations", "r.durations", "(r.duration_ms IS NOT NULL)::int", "f.durations"),
-        Measure("ttft_ms", "r.ttft_ms", "coalesce(r.time_to_first_token_ms, 0)"),
-        Measure("ttfts", "r.ttfts", "(r.time_to_first_token_ms IS NOT NULL)::int"),
+        Measure("ttft_ms", "r.ttft_ms", "coalesce(r.time_to_first_token_ms, 0)", "f.ttft_ms"),
+        Measure("ttfts", "r.ttfts", "(r.time_to_first_token_ms IS NOT NULL)::int", "f.ttfts"),
     )
 }  # fmt: skip
 

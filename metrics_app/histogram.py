@@ -93,15 +93,18 @@ def quantiles(blob: bytes, qs: Sequence[float]) -> list[float | None]:
     return [None if math.isnan(value) else float(value) for value in grouped_quantiles([blob], qs)[0]]
 
 
-def grouped_quantiles(groups: Sequence[bytes], qs: Sequence[float]) -> NDArray[np.float64]:
-    """One row per group, one column per quantile, in ms; NaN where a group is empty."""
+def grouped_quantiles(groups: Sequence[bytes], qs: Sequence[float], *, has_total: bool = False) -> NDArray[np.float64]:
+    """One row per group, one column per quantile, in ms; NaN where a group is empty. `has_total`: before them one row
+    of all groups together."""
     numpy = _numpy()
-    if not groups:
+    if not groups and not has_total:
         return numpy.empty((0, len(qs)))  # type: ignore[no-any-return]
     dense, lowest = _dense(groups)
+    if has_total:
+        dense = numpy.vstack([dense.sum(axis=0, keepdims=True), dense])
     cumulated = dense.cumsum(axis=1)
     totals = cumulated[:, -1]
-    found = numpy.full((len(groups), len(qs)), math.nan)
+    found = numpy.full((len(dense), len(qs)), math.nan)
     for column, q in enumerate(qs):
         ranks = numpy.maximum(numpy.ceil(totals * q - 1e-9), 1)  # 1e-9: 0.07 * 100 is a little more than 7
         places = (cumulated < ranks[:, None]).sum(axis=1) + lowest

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 
 class _Usage(models.Model):
@@ -44,6 +45,7 @@ class UsageDelta(_Usage):
     pk = models.CompositePrimaryKey("organization_id", "id")
     id = models.BigIntegerField()
     minute = models.DateTimeField()
+    written_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         db_table = "usage_delta"
@@ -93,6 +95,15 @@ class FacetDelta(models.Model):
     output_tokens = ArrayField(models.BigIntegerField())
     duration_ms = ArrayField(models.BigIntegerField())
     durations = ArrayField(models.IntegerField())
+    cache_read_tokens = ArrayField(models.BigIntegerField(), help_text="this and the following: empty for zeros only")
+    cache_write_tokens = ArrayField(models.BigIntegerField())
+    reasoning_tokens = ArrayField(models.BigIntegerField())
+    input_audio_tokens = ArrayField(models.BigIntegerField())
+    output_audio_tokens = ArrayField(models.BigIntegerField())
+    cache_hits = ArrayField(models.IntegerField())
+    ttft_ms = ArrayField(models.BigIntegerField())
+    ttfts = ArrayField(models.IntegerField())
+    written_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         db_table = "facet_delta"
@@ -115,6 +126,14 @@ class FacetDay(models.Model):
     output_tokens = models.BigIntegerField()
     duration_ms = models.BigIntegerField()
     durations = models.BigIntegerField()
+    cache_read_tokens = models.BigIntegerField()
+    cache_write_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    input_audio_tokens = models.BigIntegerField()
+    output_audio_tokens = models.BigIntegerField()
+    cache_hits = models.BigIntegerField()
+    ttft_ms = models.BigIntegerField()
+    ttfts = models.BigIntegerField()
 
     class Meta:
         db_table = "facet_day"
@@ -141,3 +160,14 @@ class CountingState(models.Model):
 
     class Meta:
         db_table = "counting_state"
+
+
+class HiddenProperty(models.Model):
+    """A property key nobody of the organisation wants to see in lists. Its values are counted all the same."""
+
+    pk = models.CompositePrimaryKey("organization_id", "key")
+    organization_id = models.BigIntegerField()
+    key = models.TextField(db_collation="C", help_text="as counts name it")
+
+    class Meta:
+        db_table = "hidden_property"

@@ -26,7 +26,8 @@ from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuest
 from metrics_app.rollup import counted_name
 from metrics_app.rollup_statements import DAY, HOUR, MINUTE, Tier
 from metrics_app.sql import Layout, Piece
-from requests_app.filters import EQUAL, EVERYTHING, And, Clause, Leaf, Node, Or, escaped, leaves
+from requests_app.filters import EQUAL, EVERYTHING, And, Clause, Leaf, Node, Or, leaves
+from requests_app.queries import Question as RequestsQuestion
 from requests_app.queries import TooSlow, reader
 
 MOST_GROUND_ROWS = 400_000
@@ -39,6 +40,8 @@ SELECTIVE_KEYS = frozenset({"user", "session", "trace", "id", "property"})
 """An equality with one of these is found by an index."""
 GROUND = "llm_request"
 WHOLE_DAY = ("day", "week", "month", "year")
+SHORT = timedelta(days=2)
+"""Over a longer range what is counted by day is drawn by day; over one up to this the hours are worth reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,21 @@ def _read(question: Question, at: datetime) -> _Asked:
         start = since or _first(question.organization_id) or at
         length = max((until or at) - start, timedelta())
         fitting: Grain = next((grain for longest, grain in FITTING if length <= longest), "month")
+        if length > SHORT and fitting not in WHOLE_DAY and is_kept_by_day(question):
+            fitting = "day"
         grain = question.grain or fitting
         if length / LENGTHS[grain] > MOST_POINTS:
             raise BadQuestion(
                 f"A step of one {grain} makes more than {MOST_POINTS} points; take a longer one.", "grain"
             )
     return _Asked(question, tree, since, until, grain, at)
+
+
+def is_kept_by_day(question: Question) -> bool:
+    """Whether what is counted by day answers it, so that finer steps would have to be counted from single requests."""
+    tree = without_times(question.filter)[0]
+    asked = _Asked(question, tree, None, None, "day" if question.is_series else None, now())
+    return not _in_usage(asked) and _facet_of(asked) is not None
 
 
 def _first(organization_id: int) -> datetime | None:
@@ -107,13 +119,6 @@ def _first(organization_id: int) -> datetime | None:
         )
         found: datetime | None = (cursor.fetchone() or (None,))[0]
     return found
-
-
-def names(organization_id: int, dim: str, *, term: str = "", limit: int) -> list[str]:
-    """Values of a facet that hold the term, the commonest first; of `p` the keys of properties."""
-    with reader() as cursor:
-        cursor.execute(sql.VALUES, [organization_id, dim, organization_id, dim, f"%{escaped(term)}%", limit])
-        return [value for (value,) in cursor.fetchall()]
 
 
 # --- which table --------------------------------------------------------------------------------------------------
@@ -134,7 +139,7 @@ def _facet_of(asked: _Asked) -> str | None:
     layout, wanted = asked.layout, _wanted(asked)
     if asked.question.kinds != MODEL_KINDS or wanted is None or layout.histograms or len(layout.dimensions) > 1:
         return None
-    if any(not one.facet for one in layout.measures) or asked.grain not in (None, *WHOLE_DAY):
+    if asked.grain not in (None, *WHOLE_DAY):
         return None
     dims = {one.facet for one in layout.dimensions} | ({wanted[0]} if wanted[0] else set())
     dims |= {NAMES[one][1] for one in layout.names}
@@ -227,6 +232,35 @@ def _from_usage(asked: _Asked) -> Answer:
     return _told(asked, found, _sources(pieces), notes=(*notes, *_zone_notes(asked)))
 
 
+def counted(of: RequestsQuestion) -> int | None:
+    """How many rows of any kind the ground holds; None where counts cannot tell to the row. Raises TooSlow."""
+    if of.since and of.until and of.since > of.until:
+        return 0
+    question = Question(of.organization_id, ("requests",), since=of.since, until=of.until, filter=of.filter, kinds=None)
+    asked = _read(question, now())
+    if not _in_usage(asked):
+        return None
+    if asked.is_empty:
+        return 0
+    oldest = _ground_from(of.organization_id)
+    is_old = bool(oldest and (asked.since is None or asked.since < oldest))
+    counted_from = oldest if is_old else asked.since
+    older = [Piece(GROUND, asked.since, min(oldest, asked.until or oldest))] if oldest and is_old else []
+    has_newer = not (asked.until and counted_from and asked.until <= counted_from)
+    newer = _pieces(replace(asked, since=counted_from), (DAY, HOUR, MINUTE)) if has_newer else []
+    if _is_rounded(newer, counted_from, asked.until):
+        return None
+    tiers = [piece for piece in newer if piece.table != GROUND]
+    rest = [*older, *(piece for piece in newer if piece.table == GROUND)]
+    clauses = [*(sql.usage(asked.layout, tiers) if tiers else []), *(sql.ground(asked.layout, one) for one in rest)]
+    return int(_ask(asked, clauses).total.numbers["requests"] or 0)  # type: ignore[arg-type]
+
+
+def _is_rounded(pieces: Sequence[Piece], since: datetime | None, until: datetime | None) -> bool:
+    """Whether they cover more than they were asked to, because the hours of so long ago are not kept."""
+    return bool(pieces) and (pieces[0].since, pieces[-1].until) != (since, until)
+
+
 def _reached(asked: _Asked, pieces: list[Piece]) -> tuple[list[Piece], tuple[str, ...]]:
     """Edges whose ground is gone are taken from the hours around them, and that is told."""
     ground_from = _ground_from(asked.question.organization_id)
@@ -255,13 +289,14 @@ def _from_facets(asked: _Asked, dim: str) -> Answer | None:
     since, until, edges, notes = _days(asked)
     if since and until and since >= until:
         return None
+    if asked.grain and any(_offsets(asked)):
+        notes = (*notes, "Days are UTC's: these counts are kept by day.")
+        asked = replace(asked, question=replace(asked.question, zone=UTC))
     wanted = _wanted(asked)
     values = wanted[1] if wanted and wanted[0] else None
     days = Piece("facet_day", since, until)
     clauses = [
-        sql.facets(
-            asked.layout if asked.grain is None else replace(asked.layout, zone=UTC), days, dim=dim, values=values
-        ),
+        sql.facets(asked.layout, days, dim=dim, values=values),
         *(sql.ground(asked.layout, edge) for edge in edges),
     ]
     found = _ask(asked, clauses)
@@ -269,8 +304,6 @@ def _from_facets(asked: _Asked, dim: str) -> Answer | None:
         return None
     if dim.startswith("p:") and _has_others(asked, "p", days):
         return None
-    if asked.grain and any(_offsets(asked)):
-        notes = (*notes, "Days are UTC's: these counts are kept by day.")
     return _told(asked, found, _sources([days, *edges]), notes=notes)
 
 
@@ -390,17 +423,25 @@ def _ask(asked: _Asked, clauses: Sequence[Clause], *, timeout_ms: int | None = N
     has_top = bool(layout.dimensions) and (q.is_series or q.has_rest)
     shows_all = is_sorted_after or q.is_series or has_top
     first, last = (1, MOST_POINTS * 5) if shows_all else (q.offset + 1, q.offset + q.limit)
-    asking = sql.statement(layout, clauses, order=order, top=q.limit if has_top else 0, first=first, last=last)
+    top = q.limit if has_top else 0
+    if shows_all and layout.histograms and layout.keys and not (layout.names or layout.has_edges):
+        asking, reading = sql.whole(layout, clauses, order=order, top=top), answers.read_whole
+    else:
+        asking = sql.statement(layout, clauses, order=order, top=top, first=first, last=last)
+        reading = answers.read
     with reader(timeout_ms) as cursor:
         cursor.execute(asking.sql, asking.values)
-        found = answers.read(layout, cursor.fetchall(), seconds=_seconds(asked))
+        found = reading(layout, cursor.fetchall(), seconds=_seconds(asked))
     return _sorted(found, q) if is_sorted_after and not q.is_series else found
 
 
 def _order(question: Question) -> tuple[str, bool]:
     """The order in SQL, and whether the answer has to be ordered once more after it: percentiles are not SQL's."""
     key = question.order or f"-{question.metrics[0]}"
-    by: Metric = next(one for one in question.asked_metrics if one.key == key.removeprefix("-"))
+    named = [one.key for one in question.asked_dimensions]
+    if (name := key.removeprefix("-")) in (TIME, *named):
+        return f"{'t' if name == TIME else f'd{named.index(name)}'} {'DESC' if key.startswith('-') else 'ASC'}", False
+    by: Metric = next(one for one in question.asked_metrics if one.key == name)
     if by.histogram:
         return "sum(m_requests) DESC", bool(question.asked_dimensions)
     if question.is_series and not question.asked_dimensions:

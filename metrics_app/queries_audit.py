@@ -45,7 +45,9 @@ def _counted(table: str) -> str:
 
 _FACET_GROUND = """
 SELECT count(*), count(*) FILTER (WHERE status NOT BETWEEN 200 AND 399), count(cost_nano_usd), sum(cost_nano_usd),
-    sum(input_tokens), sum(output_tokens), sum(duration_ms), count(duration_ms)
+    sum(input_tokens), sum(output_tokens), sum(duration_ms), count(duration_ms), sum(cache_read_tokens),
+    sum(cache_write_tokens), sum(reasoning_tokens), sum(input_audio_tokens), sum(output_audio_tokens),
+    count(*) FILTER (WHERE cached), sum(time_to_first_token_ms), count(time_to_first_token_ms)
 FROM llm_request WHERE organization_id = %(organization)s AND requested_at >= %(since)s AND requested_at < %(until)s
     AND kind = ANY (%(kinds)s)"""
 _FACET_DAYS = "organization_id = %(organization)s AND day >= %(first)s AND day < %(end)s"

@@ -58,9 +58,10 @@ class BadQuestion(ValueError):
 class Question:
     """What of an organisation's requests in [since, until), None for no bound, is asked, grouped by what.
 
-    `order` is a metric's key, descending with a "-" before it; empty is by time, else the first metric downward.
-    `limit` groups are shown from `offset` on; with `has_rest` the others are put together as OTHER instead of left
-    out. With `time` among several dimensions, `limit` counts the values of the others, and there is always a rest.
+    `order` is the key of a metric or dimension, descending with a "-" before it; empty is by time, else the first
+    metric downward. `limit` groups are shown from `offset` on; with `has_rest` the others are put together as OTHER
+    instead of left out. With `time` among several dimensions, `limit` counts the values of the others, and there is
+    always a rest.
     """
 
     organization_id: int
@@ -89,8 +90,8 @@ class Question:
             raise BadQuestion("Ask for at least one metric.", "metrics")
         if len(set(self.dimensions)) != len(self.dimensions):
             raise BadQuestion("A dimension is asked for twice.", "by")
-        if self.order and self.order.removeprefix("-") not in self.metrics:
-            raise BadQuestion("An answer is ordered by one of the metrics it has.", "order")
+        if self.order and self.order.removeprefix("-") not in (*self.metrics, *self.dimensions):
+            raise BadQuestion("An answer is ordered by one of the metrics or dimensions it has.", "order")
         if not 1 <= self.limit <= MOST_GROUPS or self.offset < 0:
             raise BadQuestion(f"The limit lies between 1 and {MOST_GROUPS}, the offset is not below 0.", "limit")
         if self.since and self.until and self.since > self.until:

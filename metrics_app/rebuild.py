@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import zip_longest
 from typing import Any
 
 from psycopg import IsolationLevel, sql
@@ -148,7 +149,7 @@ def _waiting(connection: Db, organization_id: int, day: date) -> Sums:
             _take_away(sums.usage[row[:_KEYED]], row[_KEYED:-2], row[-2:])
         facets = sums.facets[organization_id, day]
         for arrays in cursor.execute(statements.WAITING_FACETS, (organization_id, day)):
-            for dim, val, *amounts in zip(*arrays, strict=True):
+            for dim, val, *amounts in zip_longest(*arrays, fillvalue=0):  # an array of zeros only is left empty
                 facet: Facet = (dim, val)
                 facets[facet].append([-amount for amount in amounts])
     return sums

@@ -44,7 +44,11 @@ MEASURES = (
 )  # fmt: skip
 FACET_MEASURES = (
     "requests", "errors", "priced", "cost_nano_usd", "input_tokens", "output_tokens", "duration_ms", "durations",
+    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens",
+    "cache_hits", "ttft_ms", "ttfts",
 )  # fmt: skip
+COMMON = 8
+"""The first so many are told of most requests. A delta leaves the array of any other empty where it is all zeros."""
 KEY = ("kind", "provider", "model", "status", "cached")
 """Of the usage tables, after the organisation and the time."""
 
@@ -220,12 +224,20 @@ def _count_tokens(measures: list[int], row: Counted, sign: int) -> None:
 
 
 def _facet_amounts(row: Counted, sign: int) -> tuple[int, ...]:
-    """In the order of FACET_MEASURES."""
-    cost, duration = row.cost_nano_usd, row.duration_ms
-    return (
+    """In the order of FACET_MEASURES; of a row that tells nothing beyond the COMMON ones, these only."""
+    cost, duration, ttft = row.cost_nano_usd, row.duration_ms, row.time_to_first_token_ms
+    common = (
         sign, sign if is_error(row.status) else 0, 0 if cost is None else sign, sign * (cost or 0),
         sign * (row.input_tokens or 0), sign * (row.output_tokens or 0),
         sign * (duration or 0), 0 if duration is None else sign,
+    )  # fmt: skip
+    read, written, reasoning = row.cache_read_tokens, row.cache_write_tokens, row.reasoning_tokens
+    heard, spoken, cached = row.input_audio_tokens, row.output_audio_tokens, row.cached
+    if not (read or written or reasoning or heard or spoken or cached) and ttft is None:
+        return common
+    return (
+        *common, sign * (read or 0), sign * (written or 0), sign * (reasoning or 0), sign * (heard or 0),
+        sign * (spoken or 0), sign if cached else 0, sign * (ttft or 0), 0 if ttft is None else sign,
     )  # fmt: skip
 
 
@@ -257,12 +269,11 @@ _USAGE_TYPES = (
 _FACET_COLUMNS = ("organization_id", "day", "dims", "vals", *FACET_MEASURES)
 _FACET_TYPES = (
     "int8", "date", "text[]", "text[]", "int4[]", "int4[]", "int4[]", "int8[]", "int8[]", "int8[]", "int8[]", "int4[]",
+    "int8[]", "int8[]", "int8[]", "int8[]", "int8[]", "int4[]", "int8[]", "int4[]",
 )  # fmt: skip
 
 
-def append(
-    connection: Db, sums: Sums, *, usage_table: str = "usage_delta", facet_table: str = "facet_delta"
-) -> None:
+def append(connection: Db, sums: Sums, *, usage_table: str = "usage_delta", facet_table: str = "facet_delta") -> None:
     """Sorted, without what comes to nothing."""
     usage = [_usage_row(key, sums.usage[key]) for key in sorted(sums.usage) if not sums.usage[key].is_nothing()]
     _copy(connection, usage, usage_table, columns=_USAGE_COLUMNS, types=_USAGE_TYPES)
@@ -276,12 +287,25 @@ def _usage_row(key: UsageKey, usage: Usage) -> tuple[Any, ...]:
 
 def _facet_row(key: tuple[int, date], amounts: Mapping[Facet, list[Sequence[int]]]) -> tuple[Any, ...] | None:
     """One row of arrays; None where every facet comes to nothing."""
-    summed = []
-    for facet, several in sorted(amounts.items()):
-        total = several[0] if len(several) == 1 else [sum(one) for one in zip(*several, strict=True)]
-        if any(total):
-            summed.append((*facet, *total))
-    return (*key, *map(list, zip(*summed, strict=True))) if summed else None
+    summed = [(*facet, *total) for facet, several in sorted(amounts.items()) if any(total := _total(several))]
+    if not summed:
+        return None
+    dims, vals, *measures = map(list, zip(*summed, strict=True))
+    rare = [one if any(one) else [] for one in measures[COMMON:]]
+    return (*key, dims, vals, *measures[:COMMON], *rare)
+
+
+_NO_RARE = (0,) * (len(FACET_MEASURES) - COMMON)
+
+
+def _total(several: Sequence[Sequence[int]]) -> Sequence[int]:
+    """The sum of amounts, of which some are the COMMON ones only."""
+    rare = [one for one in several if len(one) > COMMON]
+    if len(rare) == len(several):
+        return several[0] if len(several) == 1 else [sum(one) for one in zip(*several, strict=True)]
+    common = [sum(one) for one in zip(*several)]  # noqa: B905 (the shortest, on purpose)
+    return (*common, *(sum(one) for one in zip(*(one[COMMON:] for one in rare), strict=True))) if rare else (
+        *common, *_NO_RARE)  # fmt: skip
 
 
 def _copy(

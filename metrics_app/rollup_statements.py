@@ -101,7 +101,7 @@ _FACETS = f"""
 WITH d AS ({_TAKEN}),
 said AS (
     SELECT d.day, u.dim COLLATE "C" AS dim, u.val COLLATE "C" AS val, min(d.id) AS first_id,
-        {_sums([f"u.{name}" for name in FACET_MEASURES]).replace("AS u.", "AS ")}
+        {_names([f"coalesce(sum(u.{name}), 0)::bigint AS {name}" for name in FACET_MEASURES])}
     FROM d, unnest(d.dims, d.vals, {_names([f"d.{name}" for name in FACET_MEASURES])})
         AS u (dim, val, {_names(FACET_MEASURES)})
     GROUP BY 1, 2, 3),
@@ -172,8 +172,10 @@ DELETE FROM {table} WHERE ctid = ANY (ARRAY(
 # --- rebuilding ---------------------------------------------------------------------------------------------------
 
 RECOUNT_TABLES = """
-CREATE TEMP TABLE IF NOT EXISTS usage_recount (LIKE usage_delta INCLUDING IDENTITY) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS facet_recount (LIKE facet_delta INCLUDING IDENTITY) ON COMMIT DELETE ROWS"""
+CREATE TEMP TABLE IF NOT EXISTS usage_recount (LIKE usage_delta INCLUDING IDENTITY INCLUDING DEFAULTS)
+    ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS facet_recount (LIKE facet_delta INCLUDING IDENTITY INCLUDING DEFAULTS)
+    ON COMMIT DELETE ROWS"""
 GROUND = """
 SELECT {columns} FROM llm_request WHERE organization_id = %s AND requested_at >= %s AND requested_at < %s
 ORDER BY organization_id, requested_at, id"""

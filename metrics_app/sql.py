@@ -192,10 +192,9 @@ _DELTA = (
 
 def facets(layout: Layout, piece: Piece, *, dim: str, values: Sequence[str] | None) -> Clause:
     """Values of one dimension by whole UTC days, with "absent" where no value is asked for by name."""
-    measures = [one for one in layout.measures if one.facet]
-    names = [one.facet.removeprefix("f.") for one in measures]
+    names = [one.facet.removeprefix("f.") for one in layout.measures]
     delta = _DELTA.format(
-        of_each=", ".join(f"e.{name}" for name in names),
+        of_each=", ".join(f"coalesce(e.{name}, 0) AS {name}" for name in names),
         arrays=", ".join(f"d.{name}" for name in names),
         names=", ".join(names),
     )
@@ -258,6 +257,24 @@ HAS_OTHERS = (
 )
 
 
+_EDGE = (
+    "(SELECT {which}(r.requested_at) FROM llm_request r WHERE r.organization_id = %s AND {whose} AND r.kind = ANY(%s) "
+    "AND r.requested_at >= w.{day} AND r.requested_at < w.{day} + interval '1 day')"
+)
+
+
+def edges_of_users(organization_id: int, users: Sequence[tuple[str, datetime, datetime]], *, absent: bool) -> Clause:
+    """When each was first and last seen to the microsecond, of the days these lie in; NULL where no request is left."""
+    whose = "coalesce(r.end_user_id, '') = ''" if absent else "r.end_user_id = w.name"
+    sides = [_EDGE.format(which=which, whose=whose, day=day) for which, day in (("min", "low"), ("max", "high"))]
+    bound = (organization_id, sorted(MODEL_KINDS))
+    return Clause(
+        f"SELECT {', '.join(sides)} FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) "
+        "WITH ORDINALITY AS w (name, low, high, place) ORDER BY place",
+        (*bound, *bound, *map(list, zip(*users, strict=True))),
+    )
+
+
 # --- the whole ----------------------------------------------------------------------------------------------------
 
 
@@ -317,6 +334,23 @@ def statement(
         "WHERE is_total = 1 OR place BETWEEN %s AND %s ORDER BY place"
     )
     return Clause(sql, (*values, first + 1, last + 1))
+
+
+def whole(layout: Layout, pieces: Sequence[Clause], *, order: str, top: int = 0) -> Clause:
+    """The same of every group, without total and places: rows wide with histograms are neither sorted nor summed here.
+
+    The total is the sum of its groups, so this takes a layout that neither counts names nor has edges.
+    """
+    union = " UNION ALL ".join(f"({piece.sql})" for piece in pieces)
+    values = [value for piece in pieces for value in piece.values]
+    source, before = "q", f"WITH q AS ({union})"
+    if top and layout.dims:
+        before, source = f"{before}, {_topped(layout, order)}", "kept"
+        values.append(top)
+    keys = ", ".join(layout.keys)
+    place = "NULL" if layout.grain else f"row_number() OVER (ORDER BY {order}, {keys})"
+    sql = f"{before} SELECT {keys}, {', '.join(_aggregates(layout))}, 0, {place}, 0 FROM {source} GROUP BY {keys} "
+    return Clause(f"{sql}HAVING sum(m_requests) <> 0", tuple(values))
 
 
 def _topped(layout: Layout, order: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from django.db.backends.utils import CursorWrapper
+from django.utils.module_loading import import_string
 
 from lib.clock import now
 from requests_app.filters import Entry, FilterError, entry_of, escaped
@@ -38,8 +39,22 @@ def count(question: Question, *, most: int = COUNTED_EXACTLY) -> Count:
     return Count(min(found, most), is_exact=found <= most)
 
 
+_COUNTERS: list[str] = []
+
+
+def contribute(counter: str) -> None:
+    """Once, at start, by a room above that keeps counts: the dotted path of a function that knows how many rows a
+    Question finds without reading them, or answers None."""
+    if counter not in _COUNTERS:
+        _COUNTERS.append(counter)
+
+
 def count_all(question: Question) -> int:
     """How many rows, all of them. Raises TooSlow."""
+    for counter in _COUNTERS:
+        known: int | None = import_string(counter)(question)
+        if known is not None:
+            return known
     condition, values = where(question)
     with reader() as cursor:
         cursor.execute(f"SELECT count(*) FROM llm_request r WHERE {condition}", values)

@@ -58,14 +58,18 @@ def ask_before(view: View, metrics: Sequence[str], *, over_time: bool = False) -
 
 
 def _question(view: View, metrics: Sequence[str], *, by: tuple[str, ...], order: str, limit: int) -> Question:
-    period, grain = view.asked.period, None
-    if period.since and TIME in by:
-        length = (period.until or now()) - period.since
-        grain = next((step for longest, step in STEPS if length <= longest), None)
-    return Question(
-        view.organization_id, tuple(metrics), by, since=period.since, until=period.until, filter=view.tree, grain=grain,
+    period = view.asked.period
+    question = Question(
+        view.organization_id, tuple(metrics), by, since=period.since, until=period.until, filter=view.tree,
         zone=timezone.get_current_timezone(), kinds=kinds_of(view.tree), order=order, limit=limit,
     )  # fmt: skip
+    if not period.since or TIME not in by:
+        return question
+    length = (period.until or now()) - period.since
+    grain = next((step for longest, step in STEPS if length <= longest), None)
+    if grain not in queries.WHOLE_DAY and queries.is_kept_by_day(question):
+        grain = None  # the counts know which steps they can tell
+    return replace(question, grain=grain)
 
 
 def _with_rest(question: Question) -> Question:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
@@ -12,7 +13,8 @@ from lib import heartbeat
 from lib.clock import now
 from tests import factories
 from tests.factories import browser
-from tests.requests_app.factories import make_request
+from tests.metrics_app.counted import count
+from tests.requests_app.factories import make_request, make_row
 
 pytestmark = pytest.mark.django_db
 LINE = {
@@ -71,3 +73,10 @@ def test_others_do_not_see_it(house, cast):
 def test_a_house_nobody_has_spoken_in_is_told_as_that(settings, tmp_path, cast):
     settings.HEALTH_DIR = settings.SPOOL_DIR = tmp_path
     assert "nobody has spoken" in look(cast.alice).content.decode()
+
+
+def test_the_fold_lags_by_how_long_the_oldest_count_waits_not_by_how_old_its_request_is(house, cast):
+    count([make_row(cast.acme.pk, now() - timedelta(days=6))])
+    found = look(cast.alice).context["unfolded"]
+    assert found.deltas == 2
+    assert now() - found.waiting_since < timedelta(minutes=5)

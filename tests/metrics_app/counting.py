@@ -74,7 +74,8 @@ def expected_tables(rows: Sequence[RequestRow]) -> dict[Any, Any]:
         if one.kind != "tool":
             for dim, val in facets(one):
                 facet = ("facet", one.organization_id, dim, 0, val, at.date())
-                found[facet] = tuple(map(sum, zip(found.get(facet, (0,) * 8), facet_amounts(one), strict=True)))
+                before = found.get(facet, (0,) * len(FACET_MEASURES))
+                found[facet] = tuple(map(sum, zip(before, facet_amounts(one), strict=True)))
     return found
 
 
@@ -92,6 +93,9 @@ def facet_amounts(one: RequestRow) -> list[int]:
     return [
         1, int(not 200 <= one.status < 400), int(one.cost_nano_usd is not None), one.cost_nano_usd or 0,
         one.input_tokens or 0, one.output_tokens or 0, one.duration_ms or 0, int(one.duration_ms is not None),
+        one.cache_read_tokens or 0, one.cache_write_tokens or 0, one.reasoning_tokens or 0,
+        one.input_audio_tokens or 0, one.output_audio_tokens or 0, int(one.cached), one.time_to_first_token_ms or 0,
+        int(one.time_to_first_token_ms is not None),
     ]  # fmt: skip
 
 

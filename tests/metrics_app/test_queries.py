@@ -98,6 +98,65 @@ def test_rollups_and_the_ground_answer_alike(cast, rows, by, since, monkeypatch)
     assert counted.total.numbers == read.total.numbers
 
 
+BY_DAY = ("user", "key", "session_name", "prompt", "country", "property.env")
+
+
+@pytest.mark.parametrize("by", [*((one,) for one in BY_DAY), *((TIME, one) for one in BY_DAY)])
+@pytest.mark.parametrize("since", [None, NOW - timedelta(days=5, seconds=9)])
+def test_counts_by_day_and_the_ground_answer_alike_whatever_is_summed(cast, rows, by, since, monkeypatch):
+    metrics = (*ADDITIVE, "duration_avg", "ttft_avg", "cache_hit_rate", "tokens_per_second", "cost_per_request")
+    counted = ask(cast, *metrics, by=by, since=since)
+    assert set(counted.source) <= {"facet_day", "llm_request"}
+    assert counted.source[0] == "facet_day"
+    assert counted.grain in (None, "day")
+    monkeypatch.setattr(queries, "_facet_of", lambda asked: None)
+    read = ask(cast, *metrics, by=by, since=since, grain=counted.grain)
+    assert read.source == ("llm_request",)
+    as_set = [{(row.at, row.values): dict(row.numbers) for row in one.rows} for one in (counted, read)]
+    assert as_set[0] == as_set[1]
+    assert counted.total.numbers == read.total.numbers
+
+
+def test_what_is_kept_by_day_is_drawn_in_days_of_utc_and_it_is_told(cast, rows):
+    zone = ZoneInfo("Europe/Berlin")
+    bobs = leaf("user", "=", "bob")
+    answer = ask(cast, "requests", by=(TIME,), since=NOW - timedelta(days=4), filter=bobs, zone=zone)
+    assert (answer.grain, answer.question.zone) == ("day", UTC)
+    assert all(at.hour == 0 for at in answer.times)
+    assert any("UTC" in note for note in answer.notes)
+    hours = ask(cast, "requests", by=(TIME,), since=NOW - timedelta(hours=30), filter=bobs)
+    assert (hours.grain, hours.source) == ("hour", ("llm_request",))
+
+
+@pytest.mark.parametrize("by", [(TIME,), (TIME, "model"), ("provider",)])
+def test_a_total_of_percentiles_is_that_of_all_requests(cast, rows, by):
+    metrics = ("duration_p50", "ttft_p95", "requests", "errors", "cost")
+    more = {"order": "-duration_p50"} if by == ("provider",) else {}
+    divided, whole = ask(cast, *metrics, by=by, **more), ask(cast, *metrics)
+    assert divided.total.numbers == whole.total.numbers
+    assert len(divided.rows) == divided.groups
+    assert [row.at for row in divided.rows] == sorted(row.at for row in divided.rows) if TIME in by else True
+
+
+@pytest.mark.parametrize("tree", [
+    EVERYTHING, leaf("kind", "=", "tool"), leaf("status", ">=", 400), leaf("user", "=", "bob"),
+    join("and", [leaf("at", ">", NOW - timedelta(days=3, seconds=5)), leaf("provider", "=", "openai")]),
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize(("since", "until"), RANGES)
+@pytest.mark.parametrize("kept", [None, timedelta(days=2, hours=3, seconds=1)])
+def test_rows_are_counted_without_reading_them_and_as_many(cast, rows, tree, since, until, kept, monkeypatch):
+    if kept:  # retention goes on behind: some older rows are still there, none of them counts any more
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO counting_state VALUES (%s, %s)", [cast.acme.pk, NOW - kept])
+            cursor.execute("DELETE FROM llm_request WHERE requested_at < %s AND status = 200", [NOW - kept])
+    monkeypatch.setattr(queries, "now", lambda: NOW)
+    question = RequestsQuestion(cast.acme.pk, tree, since, until)
+    told = queries.counted(question)
+    assert (told is None) == (tree == leaf("user", "=", "bob"))
+    monkeypatch.setattr(queries_sums, "_COUNTERS", [])
+    assert told in (None, queries_sums.count_all(question))
+
+
 @pytest.mark.parametrize(
     "zone", [UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), timezone(timedelta(hours=-3))]
 )

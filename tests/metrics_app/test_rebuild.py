@@ -39,7 +39,9 @@ def some(count: int, **values: object) -> list[RequestRow]:
         row(
             YESTERDAY + timedelta(minutes=17 * n), end_user_id=f"u-{n % 5}", model=f"m-{n % 3}", duration_ms=n * 100,
             time_to_first_token_ms=n if n % 2 else None, status=200 if n % 7 else 500,
-            kind="llm" if n % 6 else "tool", properties={"env": f"e-{n % 4}"}, **values,
+            kind="llm" if n % 6 else "tool", properties={"env": f"e-{n % 4}"}, cached=n % 9 == 0,
+            cache_read_tokens=n % 3 * 7, reasoning_tokens=n % 4 or None, cache_write_tokens=n if n % 10 == 0 else None,
+            **values,
         )
         for n in range(count)
     ]  # fmt: skip
@@ -81,6 +83,7 @@ def test_what_was_damaged_is_right_again_and_another_organisation_untouched(db):
     db.execute("UPDATE usage_day SET input_tokens = 1 WHERE organization_id = %s", (OTHER,))
     db.execute("DELETE FROM facet_day WHERE val IN ('u-1', 'e-2') AND organization_id = %s", (ORGANIZATION,))
     db.execute("UPDATE facet_day SET requests = 9 WHERE dim = 'all' AND organization_id = %s", (ORGANIZATION,))
+    db.execute("UPDATE facet_day SET cache_read_tokens = 0, cache_hits = 0, ttfts = 0 WHERE dim = 'user'")
     assert {found.surface for found in audit(db)} >= {"hour", "day", "all", "user"}
     again(db)
     assert audit(db) == []
