@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from uuid import UUID
 
 import pytest
 from django.db import connection
 
+from lib import clock
 from llm.exchange import Attribution, Charge, Estimate, PricedExchange, Reading, Usage
 from llm.pricing import PriceBook, PriceRow
 from requests_app import queries, store
 from requests_app.columns import row_of, usage_of
 from requests_app.recharge import charge_again, charge_of
-from tests.wire.exchanges import exchange
+from tests.wire.exchanges import NOON, exchange
 
 GPT = PriceRow(
     1, "openai", "gpt-4o", {"starts_with": "gpt-4o"}, {"input_mtok": "2.5", "output_mtok": "10"},
@@ -71,7 +71,7 @@ def test_what_prices_depend_on_survives_the_table():
     connection.ensure_connection()
     raw = connection.connection
     store.prepare(raw)
-    told = [exchange(id=UUID(int=1)), exchange(id=UUID(int=2))]
+    told = [exchange(id=identifier) for identifier in sorted(clock.uuid7(NOON) for _ in range(2))]
     priced = [PricedExchange(one, reading, BOOK.charge(one, reading))
               for one, reading in zip(told, (READING, SILENT), strict=True)]
     store.ensure_partitions(raw, {store.partition_start(told[0].requested_at, 7)}, days=7)
