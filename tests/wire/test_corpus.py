@@ -25,14 +25,8 @@ from tests.wire.keys import EXCEPTIONS, Different, difference
 CORPUS = Path(settings.CORPUS_DIR) / "open.jsonl.gz"
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="recorded traffic is not here (CORPUS_DIR)")
 
-NOT_YET_READ: frozenset[str] = frozenset()
-"""Endpoints whose dialect is still to be written: they must differ from the key, so that this set shrinks to none."""
 NOT_BILLED_AGAIN = "responses.retrieve"
 """Looking a response up tells its usage once more; the call that made it was billed."""
-
-
-def _endpoint(record: Mapping[str, Any]) -> str:
-    return f"{record['provider']} {record['endpoint']}"
 
 
 @functools.cache
@@ -40,7 +34,7 @@ def endpoints() -> dict[str, list[dict[str, Any]]]:
     """{"provider endpoint": its records}."""
     found = defaultdict(list)
     for record in recorded(CORPUS) if CORPUS.exists() else ():
-        found[_endpoint(record)].append(record)
+        found[f"{record['provider']} {record['endpoint']}"].append(record)
     return dict(found)
 
 
@@ -152,10 +146,7 @@ def table(found: Mapping[str, Different]) -> str:
 @pytest.mark.parametrize("endpoint", sorted(endpoints()) or ["none"])
 def test_recorded_calls_are_read_and_priced_as_their_key_says(endpoint, door, book):
     found = differences(endpoints()[endpoint], door, book)
-    if endpoint in NOT_YET_READ:
-        assert found or door is by_log, f"{endpoint} is read now: take it out of NOT_YET_READ"
-    else:
-        assert not found, table(found)
+    assert not found, table(found)
 
 
 def test_recorded_calls_never_trip_the_reader():
@@ -171,4 +162,4 @@ def test_every_exception_is_still_needed(book):
         exchange = of_record(record)
         reading = parse(exchange)
         different = difference(exchange, reading, record["truth"]) | cost_difference(book, exchange, reading, record)
-        assert reasons.keys() <= different.keys() or _endpoint(listed[identifier]) in NOT_YET_READ
+        assert reasons.keys() <= different.keys()
