@@ -17,7 +17,9 @@ READ: Final = frozenset({
     "promptTokenCount", "candidatesTokenCount", "totalTokenCount", "toolUsePromptTokenCount", "tokenCount",
     "token_count", "responseTokenCount", "output_token_count", "input_length", "image_count", "image_output_count",
     "num_prompt_tokens", "num_completion_tokens", "num_total_tokens",
+    "total_input_tokens", "total_output_tokens", "total_tool_use_tokens", "tokens",
     # parts
+    "total_cached_tokens", "total_thought_tokens", "total_reasoning_tokens",
     "cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "prompt_cache_read_token_count",
     "cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens", "cacheReadInputTokenCount",
     "cache_write_tokens", "prompt_cache_write_token_count", "cache_creation_input_tokens", "cacheWriteInputTokens",
@@ -36,7 +38,7 @@ IDLE: Final = frozenset({
     "web_fetch_requests", "code_execution_requests", "tool_search_requests", "tool_calls_executed",
     "tool_calls_requested", "request_count", "num_requests", "num_server_side_tools_used", "classifications",
     "web_search_calls", "x_search_calls", "code_interpreter_calls", "file_search_calls", "mcp_calls",
-    "trafficType", "totalBillableCharacters", "billableCharacterCount", "initial_input_tokens",
+    "trafficType", "totalBillableCharacters", "billableCharacterCount", "initial_input_tokens", "count",
     "document_search_calls", "context_tokens", "num_images", "max_tokens", "search_requests",
     # what makes up a cost told in one
     "input_tokens_cost", "output_tokens_cost", "request_cost", "citation_tokens_cost", "reasoning_tokens_cost",
