@@ -12,7 +12,7 @@ from accounts_app.permissions import caller_of
 from ingest_app import reprice_orders as orders
 from ingest_app import repricing
 from ingest_app.models import Repricing
-from ingest_app.reprice_orders import BadOrder
+from ingest_app.reprice_orders import BadOrder, Sums
 from ingest_app.reprice_views import extent_of
 from lib.periods import BadPeriod
 from requests_app.price_people import PriceView, Refused, admin_behind, number, result
@@ -33,11 +33,16 @@ def _told(run: Repricing, *, is_whole: bool = False) -> dict[str, Any]:
 
 
 def _named(row: dict[str, Any]) -> dict[str, Any]:
+    sums = Sums(**row)
     return {
-        "provider": row["provider"], "model": row["model"], "day": row["day"] or None, "requests": row["requests"],
-        "changed": row["changed"], "newlyPriced": row["newly_priced"], "newlyUnpriced": row["newly_unpriced"],
-        "oldCost": row["old_nano_usd"] / 1e9, "newCost": row["new_nano_usd"] / 1e9,
+        "provider": sums.provider, "model": sums.model, "day": sums.day or None, "requests": sums.requests,
+        "changed": sums.changed, "newlyPriced": sums.newly_priced, "newlyUnpriced": sums.newly_unpriced,
+        "oldCost": _usd(sums.old_cost), "newCost": _usd(sums.new_cost),
     }  # fmt: skip
+
+
+def _usd(nano: int | None) -> float | None:
+    return None if nano is None else nano / 1e9
 
 
 class _Repricing(PriceView):

@@ -173,6 +173,16 @@ class Sums:
     def difference(self) -> int:
         return self.new_nano_usd - self.old_nano_usd
 
+    @property
+    def old_cost(self) -> int | None:
+        """None where no request had a cost."""
+        unpriced = self.newly_priced + self.still_unpriced - self.newly_unpriced
+        return self.old_nano_usd if self.requests > unpriced else None
+
+    @property
+    def new_cost(self) -> int | None:
+        return self.new_nano_usd if self.requests > self.still_unpriced else None
+
     def add(self, row: Mapping[str, Any]) -> None:
         for name in repricing.FOUND[3:]:
             setattr(self, name, getattr(self, name) + row[name])

@@ -104,11 +104,12 @@ def step(connection: Db, run_id: int, book: PriceBook) -> str:
 def recharged(row: RequestRow, book: PriceBook) -> RequestRow:
     """The row as the book prices it; the row itself where only the price row's number would be another."""
     charge = charge_again(row, book)
-    after = replace(
-        row, cost_nano_usd=integer(charge.nano_usd, LARGEST_COST), cost_reason=charge.reason, price_id=charge.price_id,
-        estimated_cost_nano_usd=integer(charge.estimated_nano_usd, LARGEST_COST),
-    )  # fmt: skip
-    return row if replace(after, price_id=row.price_id) == row else after
+    cost, estimate = integer(charge.nano_usd, LARGEST_COST), integer(charge.estimated_nano_usd, LARGEST_COST)
+    if (cost, charge.reason, estimate) == (row.cost_nano_usd, row.cost_reason, row.estimated_cost_nano_usd):
+        return row
+    return replace(
+        row, cost_nano_usd=cost, cost_reason=charge.reason, price_id=charge.price_id, estimated_cost_nano_usd=estimate
+    )
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------

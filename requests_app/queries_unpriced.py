@@ -38,16 +38,19 @@ class Group:
     example: UUID | None
 
 
+_EXAMPLE = f"""
+    SELECT e.id FROM llm_request e WHERE {_UNPRICED.format(r="e")} AND e.cost_reason = g.cost_reason
+    AND e.provider = g.provider AND e.requested_at = g.last_at AND e.model"""  # noqa: S608 (names of ours)
 _GROUPS = f"""
 WITH g AS (
-    SELECT r.cost_reason, r.provider, coalesce(r.model, '') AS model,
-        r.is_stream AND r.cost_reason = 'no_usage' AS streamed, count(*) AS requests,
-        sum(r.input_tokens)::bigint AS input_tokens, sum(r.output_tokens)::bigint AS output_tokens,
-        min(r.requested_at) AS first_at, max(r.requested_at) AS last_at
+    SELECT r.cost_reason, r.provider, r.model, r.is_stream AND r.cost_reason = 'no_usage' AS streamed,
+        count(*) AS requests, sum(r.input_tokens)::bigint AS input_tokens,
+        sum(r.output_tokens)::bigint AS output_tokens, min(r.requested_at) AS first_at, max(r.requested_at) AS last_at
     FROM llm_request r WHERE {_WITHIN} GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC LIMIT %(most)s)
-SELECT g.*, (SELECT e.id FROM llm_request e WHERE {_UNPRICED.format(r="e")} AND e.cost_reason = g.cost_reason
-    AND e.provider = g.provider AND e.requested_at = g.last_at AND coalesce(e.model, '') = g.model LIMIT 1)
-FROM g ORDER BY g.requests DESC, g.provider, g.model"""  # noqa: S608 (names of ours)
+SELECT cost_reason, provider, coalesce(model, ''), streamed, requests, input_tokens, output_tokens, first_at, last_at,
+    coalesce(({_EXAMPLE} = g.model LIMIT 1), ({_EXAMPLE} IS NULL LIMIT 1))
+FROM g ORDER BY g.requests DESC, g.provider, g.model"""  # noqa: S608
+"""An example is looked up by all columns of the index: of each group one entry is read, however large it is."""
 
 
 def groups(organization_id: int, since: datetime) -> list[Group]:
