@@ -19,9 +19,9 @@ from tests import factories
 from tests.factories import api_key, bearer, browser
 
 pytestmark = pytest.mark.django_db
-SAID = {"name": "Our llama", "provider": "llamas.example", "match": "starts_with", "pattern": "llama-3", "input_mtok": "0.5",
-        "output_mtok": "$1.5"}
-ASKED = {"name": "Our llama", "provider": "llamas.example", "match": {"starts_with": "llama-3"},
+SAID = {"name": "Our llama", "provider": "llama.example", "match": "starts_with", "pattern": "llama-3",
+        "input_mtok": "0.5", "output_mtok": "$1.5"}
+ASKED = {"name": "Our llama", "provider": "llama.example", "match": {"starts_with": "llama-3"},
          "prices": {"input_mtok": 0.5, "output_mtok": "1.5"}}
 TOMORROW = now() + timedelta(days=1)
 
@@ -36,11 +36,11 @@ def reader(cast, role=Role.MEMBER):
     return person
 
 
-def found(cast, model="llama-3-8b", provider="llamas.example", at=None, of=None):
+def found(cast, model="llama-3-8b", provider="llama.example", at=None, of=None):
     return price_rules.find((of or cast.acme).pk, provider, model, at=at).row
 
 
-def seeded(model="llama", provider="llamas.example", usd="9"):
+def seeded(model="llama", provider="llama.example", usd="9"):
     return ModelPrice.objects.create(
         provider=provider, model_key=model, match={"contains": model}, source="genai-prices 1",
         prices={"input_mtok": usd, "output_mtok": usd},
@@ -91,7 +91,7 @@ def test_organisations_do_not_see_each_others(cast):
     assert "Our llama" not in charlie.get(reverse("prices")).content.decode()
     assert charlie.post(reverse("price", args=[row.pk]), SAID).status_code == 404
     assert charlie.post(reverse("price-remove", args=[row.pk])).status_code == 404
-    tested = charlie.get(reverse("price-test"), {"model": "llama-3-8b", "provider": "llamas.example"}).content.decode()
+    tested = charlie.get(reverse("price-test"), {"model": "llama-3-8b", "provider": "llama.example"}).content.decode()
     assert "No price is known" in tested
 
 
@@ -161,8 +161,8 @@ def test_the_most_exact_pattern_wins_and_the_box_says_so(cast):
     by = Author(cast.acme.pk, cast.alice)
     for name, match in (("any", {"contains": "llama"}), ("short", {"starts_with": "ll"}),
                         ("long", {"starts_with": "llama-3"}), ("exact", {"equals": "llama-3-8b"})):
-        price_rules.add(by, Rule(cast.acme.pk, name, "llamas.example", match, {"input_mtok": "1"}))
-    asked = {"model": "Llama-3-8B", "provider": "llamas.example"}
+        price_rules.add(by, Rule(cast.acme.pk, name, "llama.example", match, {"input_mtok": "1"}))
+    asked = {"model": "Llama-3-8B", "provider": "llama.example"}
     page = browser(cast.alice).get(reverse("price-test"), asked).content.decode()
     assert page.index("exact") < page.index("“long”") < page.index("“short”") < page.index("“any”")
 
@@ -183,7 +183,7 @@ def test_no_pattern_that_is_taken_takes_long(pattern):
 
 def test_the_price_of_another_model_is_taken_over_with_its_dates(cast):
     seeded("gpt-4o", "openai", "3")
-    said = {"provider": "llamas.example", "name": "mine", "like": "gpt-4o", "like_provider": "openai"}
+    said = {"provider": "llama.example", "name": "mine", "like": "gpt-4o", "like_provider": "openai"}
     browser(cast.bob).post(reverse("unpriced-alias"), said)
     assert found(cast, "mine") is None
     answer = browser(cast.alice).post(reverse("unpriced-alias"), said)
@@ -214,7 +214,8 @@ def test_the_api_adds_changes_tests_and_removes(cast, admins_key):
     changed = call("patch", f"/v1/price/{told['id']}", admins_key,
                    {"prices": {"input_mtok": "2"}, "startsAt": TOMORROW.isoformat()}).json()["data"]
     tested = call("post", "/v1/price/test", admins_key,
-                  {"model": "llama-3-8b", "provider": "llamas.example", "at": (TOMORROW + timedelta(days=1)).isoformat()})
+                  {"model": "llama-3-8b", "provider": "llama.example",
+                   "at": (TOMORROW + timedelta(days=1)).isoformat()})
     assert tested.json()["data"]["price"]["id"] == changed["id"]
     whole = browser().get(f"/v1/price/{changed['id']}", headers=bearer(admins_key)).json()["data"]
     assert [one["isCurrent"] for one in whole["history"]] == [True, True, False]
