@@ -49,7 +49,8 @@ class _Growing:
     def __init__(self) -> None:
         self.body: dict[str, Any] = {}
         self.message: dict[str, Any] = {}
-        self.contents: dict[int, dict[str, list[str] | Any]] = {}
+        self.contents: dict[int, dict[str, Any]] = {}
+        self.texts: dict[tuple[int, str], list[str]] = {}
         self.calls: dict[int, dict[str, Any]] = {}
         self.arguments: dict[int, list[str]] = {}
         self.plan: list[str] = []
@@ -78,7 +79,7 @@ class _Growing:
         known = self.contents.setdefault(number, {})
         for key, value in content.items():
             if key in ("text", "thinking") and isinstance(value, str):
-                known.setdefault(key, []).append(value)
+                self.texts.setdefault((number, key), []).append(value)
             elif value is not None:
                 known[key] = value
 
@@ -98,7 +99,7 @@ class _Growing:
     def whole(self) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", **self.message}
         if self.contents:
-            message["content"] = [_joined(self.contents[number]) for number in sorted(self.contents)]
+            message["content"] = [self._whole_content(number) for number in sorted(self.contents)]
         if plan := "".join(self.plan):
             message["tool_plan"] = plan
         if self.calls:
@@ -112,10 +113,10 @@ class _Growing:
         call = self.calls[number]
         return {**call, "function": {**call["function"], "arguments": "".join(self.arguments[number])}}
 
-
-def _joined(content: Mapping[str, Any]) -> dict[str, Any]:
-    whole = {key: "".join(value) if isinstance(value, list) else value for key, value in content.items()}
-    return {"type": "thinking" if "thinking" in whole else "text", **whole}
+    def _whole_content(self, number: int) -> dict[str, Any]:
+        texts = {key: "".join(pieces) for (place, key), pieces in self.texts.items() if place == number}
+        whole = {**self.contents[number], **texts}
+        return {"type": "thinking" if "thinking" in whole else "text", **whole}
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:
