@@ -42,6 +42,7 @@ def test_what_cannot_be_read_stays_in_the_input_with_the_reason(cast, page):
     assert 'name="add_text" value="colour:red &lt;b&gt;"' in html
     assert 'aria-invalid="true"' in html
     assert ("status", "500") in answer.context["hidden"]
+    assert "Clear all filters" not in html  # what was there before still shows
     assert not {key for key, _ in answer.context["hidden"]} & {"add_text", "draft"}
 
 
