@@ -50,6 +50,16 @@ def create_organization(user: User, name: str) -> Membership:
 
 
 @transaction.atomic
+def set_stream_usage(by: Membership, is_asked: bool) -> None:
+    """Whether streamed chats ask their provider for token counts where the client says nothing of it."""
+    before = by.organization.asks_stream_usage
+    if before != is_asked:
+        by.organization.asks_stream_usage = is_asked
+        by.organization.save(update_fields=["asks_stream_usage"])
+        audit.record(by.organization_id, by.user, "stream usage setting changed", before=before, after=is_asked)
+
+
+@transaction.atomic
 def rename_organization(by: Membership, name: str) -> None:
     before = by.organization.name
     by.organization.name = name

@@ -112,6 +112,10 @@ class OrganizationForm(forms.Form):
     name = forms.CharField(label="Name", max_length=200, widget=_text(autocomplete="organization"))
 
 
+class OrganizationSettingsForm(OrganizationForm):
+    asks_stream_usage = forms.BooleanField(label="Ask for the token counts of streams", required=False)
+
+
 class RoleForm(forms.Form):
     role = forms.TypedChoiceField(
         label="Role", choices=Role.choices, coerce=Role, initial=Role.MEMBER, widget=forms.Select(INPUT)

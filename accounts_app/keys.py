@@ -26,6 +26,8 @@ class Speaker:
     key_name: str
     permissions: str
     """`r`, `w` or `rw`."""
+    asks_stream_usage: bool = False
+    """Providers are asked for the token counts of streams whose clients say nothing of it."""
 
     @property
     def may_write(self) -> bool:

@@ -45,6 +45,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 class Organization(models.Model):
     name = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
+    asks_stream_usage = models.BooleanField(
+        default=False, db_default=False,
+        help_text="streamed chats ask their provider for token counts where the client says nothing of it",
+    )  # fmt: skip
 
     class Meta:
         db_table = "organization"

@@ -46,13 +46,17 @@ class Part:
 
 def _speakers(rows: Rows) -> dict[str, Speaker]:
     return {
-        row["key_hash"]: Speaker(row["organization_id"], row["id"], row["name"], row["permissions"]) for row in rows
+        row["key_hash"]: Speaker(
+            row["organization_id"], row["id"], row["name"], row["permissions"], row.get("asks_stream_usage", False)
+        )
+        for row in rows
     }
 
 
 KEYS = Part(
     "keys",
-    "SELECT id, organization_id, name, key_hash, permissions FROM api_key WHERE revoked_at IS NULL",
+    "SELECT k.id, k.organization_id, k.name, k.key_hash, k.permissions, o.asks_stream_usage"
+    " FROM api_key k JOIN organization o ON o.id = k.organization_id WHERE k.revoked_at IS NULL",
     _speakers,
 )
 

@@ -24,7 +24,7 @@ from accounts_app.forms import (
     ChangePasswordForm,
     InviteForm,
     KeyForm,
-    OrganizationForm,
+    OrganizationSettingsForm,
     ProfileForm,
     RoleForm,
     ThemeForm,
@@ -45,11 +45,14 @@ def get_started(request: OrganizationRequest) -> HttpResponse:
 @page()
 def settings(request: OrganizationRequest) -> HttpResponse:
     """The organisation itself; whoever may not change it sees it."""
-    form = OrganizationForm(request.POST or None, initial={"name": request.membership.organization.name})
+    now = request.membership.organization
+    initial = {"name": now.name, "asks_stream_usage": now.asks_stream_usage}
+    form = OrganizationSettingsForm(request.POST or None, initial=initial)
     is_admin = is_at_least(request.membership.role, Role.ADMIN)
     if request.method == "POST" and is_admin and form.is_valid():
         actions.rename_organization(request.membership, form.cleaned_data["name"])
-        messages.success(request, "The name is changed.")
+        actions.set_stream_usage(request.membership, form.cleaned_data["asks_stream_usage"])
+        messages.success(request, "The settings are saved.")
         return redirect("settings")
     return render(request, "accounts_app/settings.html", {"form": form, "is_admin": is_admin})
 

@@ -5,6 +5,9 @@ GatewayError                  answered in the client's own shape; `status` is HT
  ├─ KeyUnknown        401     a key nobody has, or a revoked one
  ├─ KeyMayNotWrite    403     a key that may only read
  ├─ ProviderKeyMissing 401    our key stands where the provider's belongs
+ ├─ AwsKeysMissing    401     a call AWS takes only signed, and nothing to sign it with
+ ├─ RegionMissing     400     nobody said which region of the provider to call
+ ├─ BodyTooLarge      413     a body that must be known whole before it is sent on, and is too long for that
  ├─ TargetMissing     400     nobody said whom to call
  ├─ TargetInvalid     400     the target is no http(s) URL
  ├─ TargetRefused     403     a private address the operator has not allowed
@@ -27,7 +30,7 @@ import orjson
 
 from llm.exchange import STATUS_TIMEOUT
 
-Shape = Literal["openai", "anthropic"]
+Shape = Literal["openai", "anthropic", "aws"]
 
 
 class ClientGone(Exception):
@@ -67,6 +70,18 @@ class KeyMayNotWrite(GatewayError):
 
 class ProviderKeyMissing(GatewayError):
     status, code, kind = 401, "provider_key_not_found", "authentication_error"
+
+
+class AwsKeysMissing(GatewayError):
+    status, code, kind = 401, "aws_credentials_missing", "authentication_error"
+
+
+class RegionMissing(GatewayError):
+    status, code, kind = 400, "region_missing", "invalid_request_error"
+
+
+class BodyTooLarge(GatewayError):
+    status, code, kind = 413, "body_too_large", "invalid_request_error"
 
 
 class TargetMissing(GatewayError):
@@ -119,6 +134,8 @@ def body(error: GatewayError, shape: Shape) -> bytes:
     """The error as the client's SDK expects to read it."""
     if shape == "anthropic":
         return orjson.dumps({"type": "error", "error": {"type": error.kind, "message": error.message}})
+    if shape == "aws":
+        return orjson.dumps({"message": error.message, "__type": error.code})
     return orjson.dumps(
         {"error": {"message": error.message, "type": error.kind, "param": None, "code": error.code}}
     )

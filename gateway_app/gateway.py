@@ -14,19 +14,21 @@ from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
-from gateway_app import errors, headers
+from gateway_app import errors, headers, regions, shaping
 from gateway_app.capture import Capture, Counts, Facts, Outcome
 from gateway_app.connection import Head, Headers
 from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMissing, KeyUnknown, NotReady, NotSupported
 from gateway_app.headers import Framing
-from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body
+from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body, rest_of_body
 from gateway_app.routes import Route, target_url
+from gateway_app.shaping import Asked, Shaping
 from gateway_app.shelf import Shelf
 from gateway_app.targets import Target, read_target, without_credentials
 from gateway_app.upstream import Pool
 from ingest_app.directives import Directives
 from ingest_app.spool import Writer
 from lib.clock import now, uuid7
+from llm import providers
 from llm.exchange import STATUS_CANCELLED, STATUS_INTERRUPTED, Problem
 
 FLUSH_LOOK_SECONDS = 0.5
@@ -144,11 +146,18 @@ class Passage:
         speaker = await self._speaker(presented)
         if self._visit.headers.get("upgrade", "").lower() == "websocket":
             raise NotSupported("WebSocket is not supported here. Use the provider's HTTP API, streamed or not.")
-        slug, url, is_client_named = target_url(
-            self._visit.route, self._visit.directives, self._gateway.policy.provider_urls
-        )
+        route = regions.settled(self._visit.route, self._visit.headers)
+        slug, url, is_client_named = target_url(route, self._visit.directives, self._gateway.policy.provider_urls)
         target = read_target(url, is_guarded=is_client_named, keeps_path=not is_client_named)
-        await self._forward(speaker, presented, slug or target.origin.authority, target)
+        asked = Asked(
+            self._visit.scope["method"], target.path_for(route.path),
+            self._visit.scope["query_string"].decode("latin-1"), self._visit.headers, route.region,
+        )  # fmt: skip
+        plan = shaping.plan(
+            asked, providers.by_slug(slug), target, is_client_target=is_client_named,
+            told=self._visit.directives.stream_usage, default=speaker is not None and speaker.asks_stream_usage,
+        )  # fmt: skip
+        await self._forward(speaker, presented, slug or target.origin.authority, target, asked=asked, plan=plan)
 
     async def _speaker(self, presented: Presented) -> Speaker | None:
         """Whom to log for; None only where keys are not required."""
@@ -166,23 +175,30 @@ class Passage:
             raise KeyMayNotWrite("This Helicone key may only read. Use one that may write.")
         return speaker
 
-    async def _forward(self, speaker: Speaker | None, presented: Presented, provider: str, target: Target) -> None:
-        scope, query = self._visit.scope, self._visit.scope["query_string"].decode("latin-1")
-        path = target.path_for(self._visit.route.path)
+    async def _forward(
+        self, speaker: Speaker | None, presented: Presented, provider: str, target: Target, *,
+        asked: Asked, plan: Shaping | None,
+    ) -> None:  # fmt: skip
         framing, is_empty = request_framing(self._visit.headers)
         first, is_complete = await first_of_body(self._visit.receive, is_empty)
+        if plan is not None and not is_complete:
+            first, is_complete = await rest_of_body(self._visit.receive, first, most=shaping.LONGEST_BODY), True
+        sent, credentials = first, presented.credentials
+        if plan is not None:
+            sent = plan.body(first)
+            credentials = plan.credentials(asked, target.origin.authority, sent, credentials)
         head = headers.request_head(
-            scope["method"], f"{path}?{query}" if query else path, host=target.origin.authority,
-            headers=scope["headers"], credentials=presented.credentials,
-            framing=Framing(length=len(first)) if is_complete and not is_empty else framing,
+            asked.method, f"{asked.path}?{asked.query}" if asked.query else asked.path, host=target.origin.authority,
+            headers=self._visit.scope["headers"], credentials=credentials,
+            framing=Framing(length=len(sent)) if is_complete and not is_empty else framing,
         )  # fmt: skip
         if speaker is not None:
-            recorded_query = without_credentials(query)
-            url = f"{target.origin.text}{path}" + (f"?{recorded_query}" if recorded_query else "")
+            recorded_query = without_credentials(asked.query)
+            url = f"{target.origin.text}{asked.path}" + (f"?{recorded_query}" if recorded_query else "")
             self._begin(speaker, provider=provider, url=url, first=first)
         if self._capture is not None and not is_complete:
             await self._capture.begun()
-        outgoing = Outgoing(scope["method"], head, first, is_complete, framing.is_chunked and not is_complete)
+        outgoing = Outgoing(asked.method, head, sent, is_complete, framing.is_chunked and not is_complete)
         await self._call(Call(self._gateway.pool, target.origin, outgoing, self._visit.receive, _Up(self._capture)))
 
     def _begin(self, speaker: Speaker, *, provider: str, url: str, first: bytes) -> None:
@@ -322,8 +338,10 @@ def request_framing(found: Mapping[str, str]) -> tuple[Framing, bool]:
 
 
 def _shape(visit: Visit) -> errors.Shape:
-    """Anthropic's for who speaks to Anthropic, OpenAI's for everybody else."""
+    """Anthropic's for who speaks to Anthropic, AWS's for its SDKs, OpenAI's for everybody else."""
     provider = visit.route.provider
+    if provider is not None and provider.aws_service:
+        return "aws"
     is_anthropic = "anthropic-version" in visit.headers or (provider is not None and provider.slug == "anthropic")
     return "anthropic" if is_anthropic else "openai"
 

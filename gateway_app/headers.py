@@ -16,7 +16,7 @@ HOP_BY_HOP = frozenset(
 OF_THIS_HOP = frozenset(
     {b"host", b"content-length", b"expect", b"accept-encoding", b"forwarded", b"via", b"x-real-ip", b"x-forwarded-for",
      b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"aws-access-key", b"aws-secret-key",
-     b"aws-session-token"}
+     b"aws-session-token", b"aws-region"}
 )  # fmt: skip
 """Set anew, or nobody's business further on. Accept-Encoding too: see `identity` below."""
 WEB_BELIEVES = (b"x-forwarded-", b"forwarded")

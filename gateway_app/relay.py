@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple, Protocol
 
 from gateway_app.connection import Connection, Head
-from gateway_app.errors import ClientGone, Stale
+from gateway_app.errors import BodyTooLarge, ClientGone, Stale
 from gateway_app.targets import Origin
 from gateway_app.upstream import Pool
 
@@ -146,6 +146,21 @@ async def first_of_body(receive: Receive, framing_is_empty: bool) -> tuple[bytes
     if message["type"] == "http.disconnect":
         raise ClientGone
     return message.get("body", b""), not message.get("more_body", False)
+
+
+async def rest_of_body(receive: Receive, first: bytes, *, most: int) -> bytes:
+    """The whole body, of which `first` had come. Raises ClientGone, BodyTooLarge."""
+    chunks, size, has_more = [first], len(first), True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        has_more = message.get("more_body", False)
+        if size > most:
+            raise BodyTooLarge(f"The body of a call that is signed or changed here may have {most} bytes at most.")
+    return b"".join(chunks)
 
 
 async def answer(call: Call, send: Send, tap: Tap = NO_TAP) -> None:

@@ -14,7 +14,8 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from accounts_app.keys import is_helicone_key, looks_like_key, unprefixed
-from gateway_app.errors import NotSupported, ProviderKeyMissing, ProviderUnknown, TargetMissing
+from gateway_app.errors import NotSupported, ProviderKeyMissing, ProviderUnknown, RegionMissing, TargetMissing
+from ingest_app import otlp
 from ingest_app.directives import Directives
 from ingest_app.envelopes import BY_PATH
 from llm import providers
@@ -37,6 +38,8 @@ class Route:
     path_key: str | None = None
     provider: Provider | None = None
     """Whom the path or the host names."""
+    region: str = ""
+    """Of a provider with an address a region."""
     is_client_target: bool = False
     """Of the forms that need a target named by the client."""
     is_ai_gateway: bool = False
@@ -47,8 +50,8 @@ class Route:
 
 HEALTH_PATHS = ("/healthz", "/healthcheck")
 
-LOG_PATHS = tuple(sorted(BY_PATH))
-"""Exact paths, as the posting formats declare them."""
+LOG_PATHS = tuple(sorted({*BY_PATH, *otlp.PATHS}))
+"""Exact paths, as the posting formats and OTLP declare them."""
 
 WEB_PREFIXES = (
     "/v1/agent", "/v1/alerts", "/v1/api-keys", "/v1/credits", "/v1/customer", "/v1/dashboard", "/v1/dataset",
@@ -65,7 +68,7 @@ WEB_PREFIXES = (
 
 BARE_PREFIXES = (
     "/v1", "/v1alpha", "/v1beta", "/v1beta1", "/v2", "/chat", "/completions", "/responses", "/embeddings", "/messages",
-    "/images", "/audio", "/moderations", "/files", "/batches", "/openai",
+    "/images", "/audio", "/moderations", "/files", "/batches", "/openai", "/model",
 )  # fmt: skip
 """API paths that name no provider: a base URL of ours was put where a provider's stood."""
 
@@ -75,7 +78,7 @@ ALSO_API_PATHS = frozenset({"openai", "anthropic"})
 """Slugs that real APIs have in their own paths (`https://api.groq.com/openai/v1`): not taken off where a client names
 its target."""
 
-ROOTS = frozenset({"v1", "v1alpha", "v1beta", "v1beta1", "v2", "openai"})
+ROOTS = frozenset({"v1", "v1alpha", "v1beta", "v1beta1", "v2", "openai", "model"})
 """First words of a whole API path; before any other the `/v1` is missing."""
 
 MODEL_APIS = frozenset({
@@ -110,7 +113,7 @@ def resolve(
     if _has_prefix(words, _WEB):
         return Route(Whose.WEB, path, path_key)
     route = (
-        _by_gateway_path(path, words)
+        _by_gateway_path(path, words, has_target=has_target)
         or _by_host(path, host, own_host)
         or (None if has_target and words and words[0] in ALSO_API_PATHS else _by_first_word(path, words))
         or _bare(path, words, headers, has_target=has_target)
@@ -153,12 +156,18 @@ def _rest(path: str, count: int) -> str:
     return "/" + pieces[count + 1] if len(pieces) > count + 1 else "/"
 
 
-def _by_gateway_path(path: str, words: list[str]) -> Route | None:
-    """`/v1/gateway/<slug>/…`"""
+def _by_gateway_path(path: str, words: list[str], *, has_target: bool) -> Route | None:
+    """`/v1/gateway/<slug>/…`; with a target named, also `/v1/gateway/<API path>`."""
     if words[:2] != ["v1", "gateway"]:
         return None
     slug = words[2] if len(words) > 2 else ""
-    return _by_slug(slug, _rest(path, 3)) or Route(Whose.GATEWAY, _rest(path, 3), unknown_slug=slug or "(nothing)")
+    if words[2:4] == ["openai", "deployments"]:
+        slug = ""
+    if (route := _by_slug(slug, _rest(path, 3))) is not None:
+        return route
+    if has_target:
+        return Route(Whose.GATEWAY, _rest(path, 2), is_client_target=True)
+    return Route(Whose.GATEWAY, _rest(path, 3), unknown_slug=slug or "(nothing)")
 
 
 def _by_first_word(path: str, words: list[str]) -> Route | None:
@@ -193,7 +202,7 @@ def _bare(path: str, words: list[str], headers: Mapping[str, str], *, has_target
         return Route(Whose.GATEWAY, path, is_client_target=True)
     if not _has_prefix(words, _BARE):
         return Route(Whose.WEB, path)
-    if "helicone-auth" not in headers and is_ai_gateway_key(headers):
+    if "helicone-auth" not in headers and is_ai_gateway_key(headers) and words[0] != "model":
         if words[0] == "v1" and "".join(words[1:2]) not in MODEL_APIS:
             return Route(Whose.WEB, path)
         return Route(Whose.GATEWAY, path, is_ai_gateway=True)
@@ -208,6 +217,10 @@ def _spoken(path: str, words: list[str], headers: Mapping[str, str]) -> Provider
         return providers.by_path_slug("anthropic")
     if words[0] == "openai":
         return providers.by_path_slug("azure")
+    if words[0] == "model":
+        return providers.by_path_slug("bedrock")
+    if words[:2] == ["v1", "projects"] or words[:2] == ["v1beta1", "projects"]:
+        return providers.by_path_slug("vertex")
     if words[0] in ("v1beta", "v1alpha") or ":generateContent" in path or ":streamGenerateContent" in path:
         return providers.by_path_slug("google")
     return providers.by_path_slug("oai")
@@ -240,14 +253,22 @@ def target_url(route: Route, directives: Directives, provider_urls: Mapping[str,
         raise NotSupported("Helicone-Fallbacks is not supported yet. Name one target with Helicone-Target-URL.")
     if route.is_ai_gateway:
         raise ProviderKeyMissing(AI_GATEWAY_NEEDS)
-    if route.provider is None or not (route.provider.base_url or route.provider.slug in provider_urls):
+    if route.provider is not None and (url := provider_urls.get(route.provider.slug)):
+        return route.provider.slug, url, False
+    if route.provider is not None and route.provider.region_url and not route.provider.url_in(route.region):
+        raise RegionMissing(REGION_MISSING)
+    if route.provider is None or not route.provider.url_in(route.region):
         raise TargetMissing(
             "Nobody said whom to call. Send the provider's address in the header Helicone-Target-URL, such as "
             "https://api.example.com, or use a path such as /v1/gateway/oai/v1/chat/completions."
         )
-    return route.provider.slug, provider_urls.get(route.provider.slug) or route.provider.base_url, False
+    return route.provider.slug, route.provider.url_in(route.region), False
 
 
+REGION_MISSING = (
+    "Nobody said which region to call. Send it in the header 'aws-region', such as us-east-1, or in the path: "
+    "/v1/gateway/bedrock/v1/us-east-1/model/<model>/converse."
+)
 AI_GATEWAY_NEEDS = (
     "A Helicone key stands where the provider's key belongs, and no provider key is stored here. Send your Helicone "
     "key in the header 'Helicone-Auth: Bearer sk-helicone-...' and the provider's own in 'Authorization: Bearer ...' "

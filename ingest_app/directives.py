@@ -40,6 +40,8 @@ class Directives:
     attribution: Attribution = field(default_factory=Attribution)
     omit_request: bool = False
     omit_response: bool = False
+    stream_usage: bool | None = None
+    """Ask the provider for a stream's token counts; None: as the organization has it."""
     target_url: str | None = None
     openai_api_base: str | None = None
     has_fallbacks: bool = False
@@ -115,6 +117,7 @@ ENTRIES = (
     Entry("Helicone-Output-Token-Cost", "output_nano_usd_per_token", _nano_usd_per_token),
     Entry("Helicone-Omit-Request", "omit_request", _is_true),
     Entry("Helicone-Omit-Response", "omit_response", _is_true),
+    Entry("Helicone-Stream-Usage", "stream_usage", _is_true),
     Entry("Helicone-Target-URL", "target_url", _url, MAX_URL + 1),
     Entry("Helicone-OpenAI-Api-Base", "openai_api_base", _url, MAX_URL + 1),
     Entry("Helicone-Fallbacks", "has_fallbacks", bool),

@@ -38,10 +38,14 @@ class Provider:
     """Values of `gen_ai.provider.name` and the older `gen_ai.system`."""
     base_url: str = ""
     """Origin calls go to; empty where every customer has an own host (Azure) or there is none (custom)."""
+    region_url: str = ""
+    """The same where every region has its own, with `{region}` in its place."""
+    aws_service: str = ""
+    """Name AWS signatures are made for; calls are signed here with credentials that come beside them."""
     api_path: str = "/v1"
     """Where its OpenAI-shaped (or own) API begins below the origin: for snippets, never added to a client's path."""
     hosts: tuple[str, ...] = ()
-    """Host names that are this provider; `*` stands for one or more characters."""
+    """Host names that are this provider; `*` stands for one or more characters, `:11434` for a port."""
     path_slugs: tuple[str, ...] = ()
     """First path segments meaning it (`/v1/gateway/<slug>/…`, `/<slug>/…`); its slug always does."""
     host_labels: tuple[str, ...] = ()
@@ -54,6 +58,16 @@ class Provider:
     """Headers that carry the client's key for this provider; never logged."""
     credential_query: str = ""
     """Query parameter that carries it, where there is one; never logged."""
+
+    stream_usage: str = "on_request"
+    """Whether its streams tell token counts only on request, `always`, or `never` (where asking would be an error)."""
+
+    def url_in(self, region: str) -> str:
+        """The origin calls go to; empty where nobody can know."""
+        if not region or not self.region_url:
+            return self.base_url
+        url = self.region_url.replace("{region}", region)
+        return f"{url}.cn" if region.startswith("cn-") and url.endswith(".amazonaws.com") else url
 
     @property
     def helicone(self) -> str:
@@ -100,9 +114,12 @@ def _typed(file: str, key: str, value: Any) -> Any:
 
 
 def _check_url(file: str, provider: Provider) -> None:
-    parts = urlsplit(provider.base_url)
-    if provider.base_url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path):
-        raise BadProvider(f"{file}: base_url must be an origin such as https://api.example.com, without a path")
+    for key, url in (("base_url", provider.base_url), ("region_url", provider.region_url)):
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path):
+            raise BadProvider(f"{file}: {key} must be an origin such as https://api.example.com, without a path")
+    if provider.stream_usage not in ("on_request", "always", "never"):
+        raise BadProvider(f"{file}: stream_usage must be on_request, always or never")
 
 
 def _check_unique(found: Iterable[Provider]) -> None:
@@ -144,10 +161,12 @@ def by_otel_name(name: str) -> Provider | None:
 
 @lru_cache(maxsize=4096)
 def by_host(host: str) -> Provider | None:
-    """The provider a target host belongs to: exact names first, then the longest pattern. A port is ignored."""
-    host = _without_port(host.lower().rstrip("."))
+    """The provider a target host belongs to: exact names first, then the longest pattern. A port matters only to a
+    pattern that names one, and to no other."""
+    whole = host.lower().rstrip(".")
+    name = _without_port(whole)
     for pattern, is_match, provider in _host_patterns():
-        if pattern == host or is_match(host):
+        if pattern == name or is_match(name) or (pattern.startswith("*:") and is_match(whole)):
             return provider
     return None
 
@@ -161,7 +180,7 @@ def _without_port(host: str) -> str:
 @cache
 def _host_patterns() -> tuple[tuple[str, Callable[[str], Any], Provider], ...]:
     entries = [(host, provider) for provider in all_providers() for host in provider.hosts]
-    entries.sort(key=lambda entry: ("*" in entry[0], -len(entry[0])))
+    entries.sort(key=lambda entry: (not entry[0].startswith("*:"), "*" in entry[0], -len(entry[0])))
     return tuple((host, _pattern(host).fullmatch, provider) for host, provider in entries)
 
 

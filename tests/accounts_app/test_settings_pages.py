@@ -5,7 +5,7 @@ import re
 import pytest
 
 from accounts_app import actions, keys
-from accounts_app.models import ApiKey, AuditEntry, Membership, Role
+from accounts_app.models import ApiKey, AuditEntry, Membership, Organization, Role
 from tests.factories import PASSWORD, Cast, api_key, browser, membership, person
 
 KEY = re.compile(r"sk-helicone(?:-[a-z2-7]{7}){4}")
@@ -198,6 +198,19 @@ def test_changing_the_password_takes_the_old_one_and_keeps_this_browser_in(cast:
     here.post("/settings/profile/password", {"current": PASSWORD, "password": "another-horse-77"})
     assert here.get("/settings").status_code == 200
     assert elsewhere.get("/settings").headers["Location"].startswith("/login")
+
+
+def test_only_an_admin_has_streams_asked_for_their_token_counts(cast: Cast):
+    asked = {"name": "Acme", "asks_stream_usage": "on"}
+    browser(cast.bob).post("/settings", asked)
+    assert not Organization.objects.get(pk=cast.acme.pk).asks_stream_usage
+    client = browser(cast.alice)
+    client.post("/settings", asked)
+    assert Organization.objects.get(pk=cast.acme.pk).asks_stream_usage
+    assert 'name="asks_stream_usage" checked' in client.get("/settings").text
+    assert "asked for" in browser(cast.bob).get("/settings").text
+    client.post("/settings", {"name": "Acme"})
+    assert not Organization.objects.get(pk=cast.acme.pk).asks_stream_usage
 
 
 def test_only_an_admin_renames_the_organization(cast: Cast):

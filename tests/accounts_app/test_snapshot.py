@@ -74,6 +74,9 @@ def test_a_new_key_speaks_at_once_and_a_revoked_one_no_more(tmp_path):
             speaker = await keeper.speaker(first)
             assert speaker is not None
             assert (speaker.organization_id, speaker.may_write) == (organization.id, True)
+            assert not speaker.asks_stream_usage
+            await beside(lambda: Organization.objects.update(asks_stream_usage=True))
+            await until(lambda: keeper.current.speaker(first).asks_stream_usage)
             second = await beside(lambda: new_key(organization))
             await until(lambda: keeper.current.speaker(second) is not None)
             await beside(lambda: ApiKey.objects.filter(key_hash=hash_key(first)).update(revoked_at=timezone.now()))
