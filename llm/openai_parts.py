@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from llm import loose
 from llm.conversation import Message, Part, ToolSpec
@@ -15,6 +15,9 @@ REASONING_KEYS: Final = ("reasoning_content", "reasoning", "thinking")
 
 
 # --- growing a message from deltas ------------------------------------------------------------------------------------
+
+
+_Kind = TypeVar("_Kind", list[Any], dict[str, Any])
 
 
 class Growing:
@@ -44,11 +47,18 @@ class Growing:
             for piece in loose.mappings(value):
                 self._take_call(piece)
         elif isinstance(value, list):
-            merge_indexed(self._fields.setdefault(key, []), value)
+            merge_indexed(self._known(key, list), value)
         elif key in ("function_call", "audio") and isinstance(value, dict):
-            grow_object(self._fields.setdefault(key, {}), value)
+            grow_object(self._known(key, dict), value)
         else:
             self._fields[key] = value
+
+    def _known(self, key: str, kind: type[_Kind]) -> _Kind:
+        """The field as far as it is known; what it was before it changed its kind is forgotten."""
+        known = self._fields.get(key)
+        if not isinstance(known, kind):
+            known = self._fields[key] = kind()
+        return known
 
     def _take_call(self, piece: Mapping[str, Any]) -> None:
         grow_object(self._calls.setdefault(self._slot(piece), {}), piece)

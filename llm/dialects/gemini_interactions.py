@@ -216,7 +216,7 @@ def _kind(call: Call) -> str:
 
 
 def _background(kind: str, body: Mapping[str, Any]) -> tuple[Problem, ...]:
-    if kind != "llm" or body.get("usage") or body.get("status") not in _RUNNING:
+    if kind != "llm" or body.get("usage") or loose.text(body.get("status")) not in _RUNNING:
         return ()
     return (Problem("usage_missing", "made in the background; what it used is told when it is looked up"),)
 

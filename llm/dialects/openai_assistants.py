@@ -73,7 +73,7 @@ def _value(part: Mapping[str, Any]) -> str:
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:
-    return body.get("status") in _ENDED
+    return loose.text(body.get("status")) in _ENDED
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

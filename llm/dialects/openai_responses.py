@@ -121,7 +121,7 @@ def _closed(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:
-    return body.get("status") in _ENDED
+    return loose.text(body.get("status")) in _ENDED
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def _is_search(item: Mapping[str, Any]) -> bool:
 
 def _background(kind: str, body: Mapping[str, Any]) -> tuple[Problem, ...]:
     """Why a reply that is still being made tells no usage."""
-    if kind != "llm" or body.get("usage") or body.get("status") not in ("queued", "in_progress"):
+    if kind != "llm" or body.get("usage") or loose.text(body.get("status")) not in ("queued", "in_progress"):
         return ()
     return (Problem("usage_missing", "made in the background; what it used is told when it is looked up"),)
 
