@@ -20,14 +20,20 @@ class Session(models.Model):
     input_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
     duration_ms = models.BigIntegerField(help_text="sum over its model calls, not the time between first and last")
+    duration_hist = models.BinaryField(default=b"", help_text="durations of its model calls, see histogram.py")
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
+    last_begun_at = models.DateTimeField(help_text="when its last request began")
     end_users = ArrayField(models.TextField())
     model_names = ArrayField(models.TextField())
 
     class Meta:
         db_table = "session"
+        # Each order of the list; session_longest, of an expression, is made by the second migration.
         indexes = (
-            models.Index(fields=["organization_id", "-last_at"], name="session_newest"),
-            models.Index(fields=["organization_id", "-cost_nano_usd"], name="session_costliest"),
+            models.Index(fields=["organization_id", "last_at", "session_id"], name="session_newest"),
+            models.Index(fields=["organization_id", "first_at", "session_id"], name="session_begun"),
+            models.Index(fields=["organization_id", "cost_nano_usd", "session_id"], name="session_costliest"),
+            models.Index(fields=["organization_id", "requests", "session_id"], name="session_largest"),
+            models.Index(fields=["organization_id", "errors", "session_id"], name="session_failing"),
         )

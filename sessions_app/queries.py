@@ -7,8 +7,9 @@ The list is answered by `session` (one row each, kept by the line), one session'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
 from llm.exchange import MODEL_KINDS
+from metrics_app import histogram
 from requests_app.filters import EVERYTHING, Node, escaped
 from requests_app.filters import compile as compile_filter
 from requests_app.queries import TooSlow
@@ -24,6 +26,8 @@ from sessions_app.tree import Step
 
 MOST_STEPS = 20_000
 """Steps one session page reads; of a longer session it shows the first and says so."""
+MOST_SUMMED = 50_000
+"""Sessions a list is summed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,9 @@ class SessionRow:
     last_at: datetime
     end_users: tuple[str, ...]
     model_names: tuple[str, ...]
+    duration_p50_ms: float | None = None
+    """Of its model calls, nearest rank within 1 %; None where none has told its duration."""
+    duration_p95_ms: float | None = None
 
     @property
     def wall_ms(self) -> int:
@@ -76,7 +83,7 @@ SORTS: Mapping[str, Sort] = {
     "requests": Sort("requests", "Most requests"),
     "errors": Sort("errors", "Most errors"),
 }
-"""Newest and costliest are read from an index; the others sort what the time range holds."""
+"""Each is read from an index of its own, whose last column is the session's id."""
 
 Seen = tuple[datetime | int, str]
 """Where a page ended: the last row's sort value and session id."""
@@ -117,11 +124,13 @@ class Totals:
     priced: int = 0
     cost_nano_usd: int = 0
     with_errors: int = 0
+    is_whole: bool = True
+    """False: only the MOST_SUMMED latest are counted."""
 
 
 _COLUMNS = (
     "session_id, name, requests, steps, errors, priced, cost_nano_usd, input_tokens, output_tokens, "
-    "first_at, last_at, end_users, model_names"
+    "first_at, last_at, end_users, model_names, duration_hist"
 )
 
 
@@ -140,19 +149,20 @@ def session_page(organization_id: int, question: Question) -> Page:
     )
     shown = rows[: question.limit]
     following = (shown[-1][-1], shown[-1][0]) if len(rows) > question.limit else None
-    return Page(tuple(_session(row) for row in shown), following)
+    return Page(_sessions(shown), following)
 
 
 def totals(organization_id: int, question: Question) -> Totals:
-    """What all the question's sessions add up to, whichever page is shown."""
+    """What all the question's sessions add up to, whichever page is shown; at most the MOST_SUMMED latest of them."""
     where, values = _where(organization_id, question)
     ((*sums,),) = ask(
         "SELECT count(*), coalesce(sum(requests), 0)::bigint, coalesce(sum(errors), 0)::bigint, "  # noqa: S608
-        "coalesce(sum(priced), 0)::bigint, coalesce(sum(cost_nano_usd), 0)::bigint, "
-        f"count(*) FILTER (WHERE errors > 0) FROM session WHERE {where}",
-        values,
+        "coalesce(sum(priced), 0)::bigint, coalesce(sum(cost_nano_usd), 0)::bigint, count(*) FILTER (WHERE errors > 0) "
+        "FROM (SELECT requests, errors, priced, cost_nano_usd FROM session "
+        f"WHERE {where} ORDER BY last_at DESC LIMIT %(most)s) AS latest",
+        {**values, "most": MOST_SUMMED},
     )
-    return Totals(*sums)
+    return replace(Totals(*sums), is_whole=sums[0] < MOST_SUMMED)
 
 
 def has_any(organization_id: int) -> bool:
@@ -176,7 +186,7 @@ def session(organization_id: int, session_id: str) -> SessionRow | None:
         f"SELECT {_COLUMNS} FROM session WHERE organization_id = %(org)s AND session_id = %(id)s",  # noqa: S608
         {"org": organization_id, "id": session_id},
     )
-    return _session(rows[0]) if rows else None
+    return _sessions(rows)[0] if rows else None
 
 
 _STEPS = """
@@ -246,10 +256,14 @@ def _of_requests(tree: Node) -> tuple[str, dict[str, Any]]:
     return exists, {f"filter_{place}": value for place, value in enumerate(clause.values)}
 
 
-def _session(row: Sequence[Any]) -> SessionRow:
-    """`row` begins with _COLUMNS; its two arrays come as lists."""
-    facts: Sequence[Any] = [tuple(value) if isinstance(value, list) else value for value in row[:13]]
-    return SessionRow(*facts)
+def _sessions(rows: Sequence[Sequence[Any]]) -> tuple[SessionRow, ...]:
+    """Each of `rows` begins with _COLUMNS; its two arrays come as lists."""
+    percentiles = histogram.grouped_quantiles([bytes(row[13]) for row in rows], (0.5, 0.95)).tolist()
+    found = []
+    for row, lengths in zip(rows, percentiles, strict=True):
+        facts: Sequence[Any] = [tuple(value) if isinstance(value, list) else value for value in row[:13]]
+        found.append(SessionRow(*facts, *(None if math.isnan(one) else one for one in lengths)))
+    return tuple(found)
 
 
 def ask(query: str, values: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from psycopg import Connection
+from psycopg.rows import tuple_row
 
 from llm.exchange import MODEL_KINDS
+from metrics_app import histogram
 from requests_app.rows import Change, RequestRow, is_error
 
 LARGEST_SET = 20
 """Users and models a session names; the rest are in its requests."""
+LONGEST_HISTOGRAM = 4096
+"""Bytes; a longer one is shortened before the transaction ends."""
 SEPARATOR = "\x1f"
 
 Key = tuple[int, str]
@@ -34,8 +38,11 @@ class _Sums:
     input_tokens: int = 0
     output_tokens: int = 0
     duration_ms: int = 0
+    durations: dict[int, int] = field(default_factory=dict)
+    """Signed counts by bucket of a histogram."""
     first_at: datetime | None = None
     last_at: datetime | None = None
+    last_begun_at: datetime | None = None
     named_at: datetime | None = None
     name: str | None = None
     end_users: set[str] = field(default_factory=set)
@@ -51,12 +58,16 @@ class _Sums:
             self.cost_nano_usd += sign * (row.cost_nano_usd or 0)
             self.input_tokens += sign * (row.input_tokens or 0)
             self.output_tokens += sign * (row.output_tokens or 0)
+            if row.duration_ms is not None:
+                bucket = histogram.bucket(row.duration_ms)
+                self.durations[bucket] = self.durations.get(bucket, 0) + sign
 
     def reach(self, row: RequestRow) -> None:
         """Grow the edges and sets to hold the row."""
         end = row.requested_at + timedelta(milliseconds=max(row.duration_ms or 0, 0))
         self.first_at = min(self.first_at or row.requested_at, row.requested_at)
         self.last_at = max(self.last_at or end, end)
+        self.last_begun_at = max(self.last_begun_at or row.requested_at, row.requested_at)
         if row.session_name and (self.named_at is None or row.requested_at >= self.named_at):
             self.name, self.named_at = row.session_name, row.requested_at
         if row.end_user_id:
@@ -96,32 +107,38 @@ def _key(row: RequestRow | None) -> Key | None:
 
 
 _UPSERT = """
+WITH moved AS (
 INSERT INTO session AS t (organization_id, session_id, requests, steps, errors, priced, cost_nano_usd, input_tokens,
-    output_tokens, duration_ms, first_at, last_at, name, named_at, end_users, model_names)
-SELECT o, s, r, st, e, p, c, i, ot, d, f, l, n, na,
+    output_tokens, duration_ms, first_at, last_at, last_begun_at, name, named_at, duration_hist, end_users, model_names)
+SELECT o, s, r, st, e, p, c, i, ot, d, f, l, lb, n, na, h,
     coalesce(string_to_array(u, chr(31)), '{}'), coalesce(string_to_array(m, chr(31)), '{}')
 FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::timestamptz[],
-    %s::text[], %s::text[]) WITH ORDINALITY AS q (o, s, r, st, e, p, c, i, ot, d, f, l, n, na, u, m, place)
+    %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
+    %s::timestamptz[], %s::bytea[], %s::text[], %s::text[])
+    WITH ORDINALITY AS q (o, s, r, st, e, p, c, i, ot, d, f, l, lb, n, na, h, u, m, place)
 ORDER BY place
 ON CONFLICT (organization_id, session_id) DO UPDATE SET
     requests = t.requests + excluded.requests, steps = t.steps + excluded.steps, errors = t.errors + excluded.errors,
     priced = t.priced + excluded.priced, cost_nano_usd = t.cost_nano_usd + excluded.cost_nano_usd,
     input_tokens = t.input_tokens + excluded.input_tokens, output_tokens = t.output_tokens + excluded.output_tokens,
-    duration_ms = t.duration_ms + excluded.duration_ms,
+    duration_ms = t.duration_ms + excluded.duration_ms, duration_hist = t.duration_hist || excluded.duration_hist,
     first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
+    last_begun_at = greatest(t.last_begun_at, excluded.last_begun_at),
     name = CASE WHEN excluded.named_at >= coalesce(t.named_at, '-infinity') THEN excluded.name ELSE t.name END,
     named_at = greatest(t.named_at, excluded.named_at),
     end_users = CASE WHEN t.end_users @> excluded.end_users THEN t.end_users ELSE
         (ARRAY(SELECT DISTINCT x FROM unnest(t.end_users || excluded.end_users) x))[:20] END,
     model_names = CASE WHEN t.model_names @> excluded.model_names THEN t.model_names ELSE
         (ARRAY(SELECT DISTINCT x FROM unnest(t.model_names || excluded.model_names) x))[:20] END
+RETURNING organization_id, session_id, duration_hist)
+SELECT duration_hist, organization_id, session_id FROM moved WHERE octet_length(duration_hist) > %s
 """
+_SHORTEN = "UPDATE session SET duration_hist = %s WHERE organization_id = %s AND session_id = %s"
 
 
 _PLAIN = (
     "requests", "steps", "errors", "priced", "cost_nano_usd", "input_tokens", "output_tokens", "duration_ms",
-    "first_at", "last_at", "name", "named_at",
+    "first_at", "last_at", "last_begun_at", "name", "named_at",
 )  # fmt: skip
 
 
@@ -129,9 +146,12 @@ def _upsert(connection: Connection[tuple[object, ...]], sums: dict[Key, _Sums]) 
     entries: Sequence[tuple[Key, _Sums]] = list(sums.items())
     columns: list[list[object]] = [[key[0] for key, _ in entries], [key[1] for key, _ in entries]]
     columns += [[getattr(s, name) for _, s in entries] for name in _PLAIN]
+    columns.append([histogram.pack(s.durations) for _, s in entries])
     columns.append([_joined(s.end_users) for _, s in entries])
     columns.append([_joined(s.model_names) for _, s in entries])
-    connection.execute(_UPSERT, columns)
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        for grown, *key in cursor.execute(_UPSERT, [*columns, LONGEST_HISTOGRAM]).fetchall():
+            cursor.execute(_SHORTEN, (histogram.shorten(bytes(grown)), *key))
 
 
 def _joined(values: set[str]) -> str | None:
@@ -139,9 +159,10 @@ def _joined(values: set[str]) -> str | None:
 
 
 _FIND_AGAIN = """
-UPDATE session t SET first_at = g.first_at, last_at = g.last_at, name = g.name, named_at = g.named_at,
+UPDATE session t SET first_at = g.first_at, last_at = g.last_at, last_begun_at = g.last_begun_at,
+    name = g.name, named_at = g.named_at,
     end_users = g.end_users[:20], model_names = g.model_names[:20]
-FROM (SELECT count(*) AS steps, min(requested_at) AS first_at,
+FROM (SELECT count(*) AS steps, min(requested_at) AS first_at, max(requested_at) AS last_begun_at,
         max(requested_at + make_interval(secs => greatest(coalesce(duration_ms, 0), 0) / 1000.0)) AS last_at,
         (array_agg(session_name ORDER BY requested_at DESC) FILTER (WHERE session_name IS NOT NULL))[1] AS name,
         max(requested_at) FILTER (WHERE session_name IS NOT NULL) AS named_at,
