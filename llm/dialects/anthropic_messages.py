@@ -25,7 +25,8 @@ _SETTINGS: Final = (
     "context_management", "service_tier", "speed", "stream", "container", "betas",
 )
 _CALLS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
-_COUNT_PATH: Final = "/count_tokens"
+_COUNT_PATHS: Final = ("/count_tokens", "/count-tokens:rawpredict")
+"""Anthropic's, and Vertex' model of that name."""
 
 
 def score(call: Call) -> int:
@@ -35,8 +36,10 @@ def score(call: Call) -> int:
         return 100
     if kind == "error" and isinstance(sample.get("error"), dict):
         return 75
-    if call.path.endswith(("/messages", _COUNT_PATH)) and "/threads/" not in call.path:
+    if call.path.endswith(("/messages", *_COUNT_PATHS)) and "/threads/" not in call.path:
         return 75
+    if "/publishers/anthropic/" in call.path:
+        return 70
     if "anthropic_version" in call.request:
         return 60
     return 25 if "messages" in call.request and "system" in call.request else 0
@@ -152,7 +155,7 @@ def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:
 
 def read(call: Call) -> Reading:
     request, body = call.request, loose.mapping(call.response)
-    if call.path.endswith(_COUNT_PATH):
+    if call.path.endswith(_COUNT_PATHS):
         return _count(request, body)
     sent = body.get("usage")
     blocks = loose.mappings(body.get("content"))
