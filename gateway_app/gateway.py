@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
-from gateway_app import errors, headers, regions, shaping
+from gateway_app import cors, errors, headers, regions, shaping
 from gateway_app.capture import Capture, Counts, Facts, Outcome
 from gateway_app.connection import Head, Headers
 from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMissing, KeyUnknown, NotReady, NotSupported
@@ -77,7 +77,16 @@ class Gateway:
         self._deferred: set[asyncio.Future[None]] = set()
 
     async def answer(self, visit: Visit) -> None:
+        if self.grants(visit) and cors.is_preflight(visit.scope["method"], visit.headers):
+            start = {"status": 204, "headers": cors.preflight_headers(visit.headers)}
+            await visit.send({"type": "http.response.start", **start})
+            await visit.send({"type": "http.response.body", "body": b""})
+            return
         await Passage(self, visit).run()
+
+    def grants(self, visit: Visit) -> bool:
+        """Whether a page of another origin calls, and may read the answer."""
+        return "origin" in visit.headers and self.policy.requires_key
 
     def watch(self, passage: Passage) -> None:
         self._live.add(passage)
@@ -231,6 +240,8 @@ class Passage:
         self._is_stream = self._answer_headers.get("content-type", "").startswith(STREAM_TYPES)
         passed = headers.answer_headers(head.headers, has_body=has_body)
         more = [*passed, *self._own_headers(is_success=True)]
+        if self._gateway.grants(self._visit):
+            more = cors.granted(more)
         if self._is_stream:
             more.append((b"x-accel-buffering", b"no"))
         self._has_answered = True
@@ -256,6 +267,8 @@ class Passage:
             more.append((b"retry-after", b"%d" % error.retry_after_seconds))
         if "upgrade" in self._visit.headers:
             more.append((b"connection", b"close"))
+        if self._gateway.grants(self._visit):
+            more = cors.granted(more)
         if self._capture is not None:
             await self._capture.begun()
             self._capture.response.take(data)

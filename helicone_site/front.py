@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,17 +13,46 @@ MAX_HEAD_BYTES = 512 * 1024
 """Above any read of the event loop (256 KB), so that a head is counted only where it takes several."""
 
 
+HEAD_SECONDS = 30.0
+"""A head begun and not ended, or a connection that says nothing at all, is given up after this long."""
+
+
 class Bounded(HttpToolsProtocol):
     """A head that does not end is refused; what stands behind a body is no header, whatever it calls itself."""
+
+    head_seconds = HEAD_SECONDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_in_head = False
         self._head_bytes = 0
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._be_patient()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if self._is_in_head:
+            self.send_400_response(f"The headers did not come within {self.head_seconds:g} seconds.")
+        else:
+            self.transport.close()
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def data_received(self, data: bytes) -> None:
         was_in_head = self._is_in_head
         super().data_received(data)
+        if self._is_in_head and self._patience is None:
+            self._patience = self.loop.call_later(self.head_seconds, self._give_up)
         if was_in_head and self._is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -41,4 +71,5 @@ class Bounded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
+        self._be_patient()
         super().on_headers_complete()

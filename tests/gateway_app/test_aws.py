@@ -101,6 +101,12 @@ def test_missing_credentials_are_said_in_the_sdks_words(tmp_path, headers, said)
     assert "aws-secret-key" in told["message"]
 
 
+def test_counts_in_headers_are_kept(tmp_path):
+    answer = json_answer(REPLY, more="X-Amzn-Bedrock-Input-Token-Count: 3\r\n")
+    _, _, (exchange,) = ask_bedrock(tmp_path, CREDENTIALS, f"/bedrock/v1/us-east-1{MODEL}", answer=answer)
+    assert exchange.response_headers["x-amzn-bedrock-input-token-count"] == "3"
+
+
 def test_a_stream_passes_untouched(tmp_path):
     head = (b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n")  # fmt: skip

@@ -166,3 +166,32 @@ def test_whoever_asks_with_auth_gets_an_id_on_every_answer(tmp_path):
                 assert headers["helicone-status"] in ("success", "failed")
 
     run(work())
+
+
+PAGE = {"origin": "https://app.example.com"}
+
+
+def test_a_browser_may_call_with_a_key_it_holds(tmp_path):
+    theirs = "Access-Control-Allow-Origin: https://other\r\nAccess-Control-Allow-Credentials: true\r\n"
+
+    async def work():
+        async with staged(tmp_path, answering(json_answer(more=theirs))) as stage:
+            wish = {**PAGE, "access-control-request-method": "POST", "access-control-request-headers": "helicone-auth"}
+            status, headers, body = await stage.ask("OPTIONS", body=b"", headers=wish)
+            assert (status, body, headers["access-control-allow-headers"]) == (204, b"", "helicone-auth")
+            for given, expected in (({**AUTH, **PAGE}, 200), (PAGE, 401)):
+                status, headers, _ = await stage.ask(headers=given)
+                assert (status, headers["access-control-allow-origin"]) == (expected, "*")
+                assert "access-control-allow-credentials" not in headers
+            assert "access-control-expose-headers" not in (await stage.ask())[1]
+            assert len(await stage.exchanges(2)) == 2
+
+    run(work())
+
+
+def test_where_no_key_is_required_no_page_is_let_in(tmp_path):
+    async def work():
+        async with staged(tmp_path, answering(json_answer()), requires_key=False) as stage:
+            assert "access-control-allow-origin" not in (await stage.ask(headers=PAGE))[1]
+
+    run(work())

@@ -7,6 +7,7 @@ import tracemalloc
 
 import pytest
 
+from helicone_site.front import Bounded
 from tests.gateway_app.stage import (
     AUTH,
     KEY,
@@ -152,5 +153,38 @@ def test_a_head_request_and_an_empty_answer_pass(tmp_path):
         async with staged(tmp_path / "head", answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")) as stage:
             status, headers, body = await stage.ask("HEAD", "/v1/files/x", b"")
         assert (status, headers["content-length"], body) == (200, "5", b"")
+
+    run(work())
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /v1/chat/completions HT", b"GET / HTTP/1.1\r\nhost: x\r\n"])
+def test_a_head_half_sent_is_given_up(tmp_path, monkeypatch, said):
+    monkeypatch.setattr(Bounded, "head_seconds", 0.05)
+
+    async def work():
+        async with staged(tmp_path, answering(json_answer())) as stage:
+            reader, writer = await asyncio.open_connection("127.0.0.1", stage.port)
+            writer.write(said)
+            answer = await asyncio.wait_for(reader.read(), 10)
+            assert (b"did not come within" in answer) is bool(said)
+            writer.close()
+
+    run(work())
+
+
+def test_after_an_answer_the_next_head_has_its_own_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(Bounded, "head_seconds", 0.3)
+    call = f"POST /v1/x HTTP/1.1\r\nhost: h\r\nhelicone-auth: Bearer {KEY}\r\ncontent-length: 0\r\n\r\n".encode()
+
+    async def work():
+        async with staged(tmp_path, answering(json_answer())) as stage:
+            reader, writer = await asyncio.open_connection("127.0.0.1", stage.port)
+            for _ in range(3):
+                await asyncio.sleep(0.2)
+                writer.write(call)
+                assert b"200" in await reader.readuntil(b'{"ok":true}')
+            writer.write(call[:20])
+            assert b"did not come within" in await asyncio.wait_for(reader.read(), 10)
+            writer.close()
 
     run(work())
