@@ -109,6 +109,10 @@ def test_on_a_small_screen_a_row_leads_to_a_page_and_nothing_is_cut_off(look, ca
     box = tab.locator(".filter-form").bounding_box()
     assert box and box["x"] >= 0 and box["x"] + box["width"] <= NARROW["width"]
     tab.click("#add-filter summary")
+    tab.click(".filter-help summary")
+    box = tab.locator(".filter-help .menu-list").bounding_box()
+    assert box and box["x"] >= 0 and box["x"] + box["width"] <= NARROW["width"]
+    tab.click(".filter-help summary")
     tab.click("text=model-1")
     tab.wait_for_url(f"**/requests/{rows[1].id}")
     fits(tab)
