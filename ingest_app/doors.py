@@ -15,7 +15,7 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 from urllib.parse import unquote
 
 import orjson
@@ -37,7 +37,9 @@ _NOTHING: Final[Mapping[str, str]] = {}
 _JSON: Final = {"content-type": "application/json"}
 _PROTOBUF: Final = {"content-type": otlp.PROTOBUF}
 MAX_READ_INLINE: Final = 256 * 1024
-"""Bytes of an export that are read between two other requests; about 10 ms."""
+"""Bytes of a body that are read between two other requests; about 10 ms."""
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 _CORS: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": "helicone-id"}
 """Browsers may log too: what speaks here is a key, never a cookie."""
 
@@ -158,7 +160,7 @@ async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
     return Posting(
         path=path,
         headers=request.headers,
-        body=_unpacked(request, doorway.max_bytes),
+        body=await _aside(len(request.body) * _grows(request), _unpacked, request, doorway),
         organization_id=speaker.organization_id,
         api_key_id=speaker.key_id,
         arrived_at=doorway.now(),
@@ -210,8 +212,13 @@ def _unavailable(sentence: str) -> Refusal:
 # --- what they say --------------------------------------------------------------------------------------------------
 
 
-def _unpacked(request: DoorRequest, max_bytes: int) -> bytes:
-    encoding = request.headers.get("content-encoding", "")
+def _grows(request: DoorRequest) -> int:
+    """How many times its size a body may be once it is unpacked, as a guess; a plain one is not copied at all."""
+    return 20 if request.headers.get("content-encoding") else 0
+
+
+def _unpacked(request: DoorRequest, doorway: Doorway) -> bytes:
+    encoding, max_bytes = request.headers.get("content-encoding", ""), doorway.max_bytes
     if len(request.body) > max_bytes:
         raise _too_large(max_bytes)
     try:
@@ -230,21 +237,30 @@ def _too_large(max_bytes: int) -> Refusal:
 
 
 async def _take(posting: Posting, doorway: Doorway) -> DoorReply:
+    exchanges, taken = await _aside(len(posting.body), _logged, posting, doorway)
+    for record in taken:
+        await doorway.spool.put_durably(record)
+    return DoorReply(200, {"content-type": "text/plain", **_CORS, **_ids(exchanges)}, b"ok")
+
+
+def _logged(posting: Posting, doorway: Doorway) -> tuple[list[Exchange], list[Record]]:
     exchanges = [
         _placed(without_omitted(logged.exchange, logged.directives), posting.arrived_at, doorway.max_age)
         for logged in _split(posting)
     ]
-    for exchange in exchanges:
-        await doorway.spool.put_durably(records.whole(exchange))
-    return DoorReply(200, {"content-type": "text/plain", **_CORS, **_ids(exchanges)}, b"ok")
+    return exchanges, [records.whole(exchange) for exchange in exchanges]
+
+
+async def _aside(size: int, work: Callable[[_Given, Doorway], _Made], given: _Given, doorway: Doorway) -> _Made:
+    """What `work` makes of a body of `size` bytes: in passing where it is short, else in a thread."""
+    if size > MAX_READ_INLINE:
+        return await asyncio.to_thread(work, given, doorway)
+    return work(given, doorway)
 
 
 async def _take_export(posting: Posting, doorway: Doorway) -> DoorReply:
-    """Every span of an export, durable together. One that is too large to be read in passing is read aside."""
-    if len(posting.body) > MAX_READ_INLINE:
-        export, taken = await asyncio.to_thread(_spans, posting, doorway)
-    else:
-        export, taken = _spans(posting, doorway)
+    """Every span of an export, durable together."""
+    export, taken = await _aside(len(posting.body), _spans, posting, doorway)
     await asyncio.gather(*(doorway.spool.put_durably(record) for record in taken))
     is_protobuf = otlp.is_protobuf(posting.headers)
     spoken = _PROTOBUF if is_protobuf else _JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 
@@ -226,3 +227,21 @@ def test_any_json_is_either_kept_or_refused_with_a_sentence(value):
 @given(st.binary())
 def test_any_bytes_are_refused_or_kept(body):
     assert post(body).status in {200, 400}
+
+
+@pytest.mark.parametrize("body_bytes", [1000, 400_000])
+def test_a_large_body_is_read_beside_other_requests(monkeypatch, body_bytes):
+    aside: list[str] = []
+    to_thread = asyncio.to_thread
+
+    async def watched(work, *given):
+        aside.append(work.__name__)
+        return await to_thread(work, *given)
+
+    monkeypatch.setattr(asyncio, "to_thread", watched)
+    shelf = Shelf()
+    large = log(request__json={"model": "m", "messages": [{"role": "user", "content": "x" * body_bytes}]})
+    assert post(large, shelf=shelf, max_bytes=10**6).status == 200
+    assert post(gzip.compress(orjson.dumps(large)), shelf=shelf, max_bytes=10**6, content_encoding="gzip").status == 200
+    assert len(shelf.records) == 2
+    assert bool(aside) is (body_bytes > 256 * 1024)
