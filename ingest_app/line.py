@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from ingest_app import amendments, forget, spans
+from ingest_app import amendments, answered_later, forget, spans
 from ingest_app.records import Amendment, Forget, ForgetWhere
 from llm.exchange import Exchange, ParsedExchange, PricedExchange
 from llm.parse import parse
@@ -70,6 +70,7 @@ def store_all(batch: Sequence[PricedExchange], bench: Bench) -> list[Change]:
     stored = store.store(bench.connection, filled.batch)
     bench.tally.drops["duplicate"] += stored.duplicates
     changes = spans.settle(bench.connection, filled, stored, bench.prices)
+    changes = answered_later.settle(bench.connection, changes, bench.prices)
     return amendments.apply_pending(bench.connection, changes)
 
 
@@ -115,6 +116,7 @@ def carry_out(order: ForgetWhere, bench: Bench, *, after: forget.Place) -> forge
 def promote(bench: Bench) -> int:
     """Steps that turned out to have called a model themselves; answers how many, in a transaction."""
     with bench.connection.transaction():
+        answered_later.forget_old(bench.connection)
         changes = spans.promote(bench.connection, bench.prices)
         if changes:
             _through(STORING[1:], changes, bench)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 
 class Repricing(models.Model):
@@ -104,3 +105,18 @@ class SpanWatch(models.Model):
             models.UniqueConstraint("organization_id", "trace_id", "span_id", name="span_watch_once"),
         )
         indexes = (models.Index(fields=["due_at"], name="span_watch_due"),)
+
+
+class UnfinishedCall(models.Model):
+    """A call whose reply told no usage yet, or an answer looked up whose call is not here: each waits for the other."""
+
+    pk = models.CompositePrimaryKey("organization_id", "provider_response_id", "is_answer")
+    organization_id = models.BigIntegerField()
+    provider_response_id = models.TextField(db_collation="C")
+    is_answer = models.BooleanField()
+    requested_at = models.DateTimeField()
+    id = models.UUIDField()
+    waits_since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "unfinished_call"
