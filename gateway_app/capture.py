@@ -12,9 +12,10 @@ from uuid import UUID
 
 from gateway_app.shelf import Shelf
 from gateway_app.tee import MEMORY_BYTES, Pieces, Tee
-from ingest_app import records
+from ingest_app import records, traceparent
 from ingest_app.directives import Directives
 from ingest_app.spool import Record, Writer
+from ingest_app.traceparent import Parent
 from llm import parse
 from llm.exchange import STATUS_INTERRUPTED, Exchange, Problem
 
@@ -56,6 +57,8 @@ class Facts(NamedTuple):
     """Without credentials."""
     request_headers: Mapping[str, str]
     country_code: str | None
+    parent: Parent | None = None
+    """The step of its client's trace it was made in."""
 
 
 class Capture:
@@ -190,8 +193,16 @@ class Capture:
             id=facts.id, organization_id=facts.organization_id, requested_at=facts.requested_at, door="gateway",
             provider=facts.provider, status=status, method=facts.method, url=facts.url, api_key_id=facts.api_key_id,
             request_headers=facts.request_headers, attribution=self._directives.attribution,
-            country_code=facts.country_code, **{"problems": self._directives.problems, **more},
+            country_code=facts.country_code, **_traced(facts), **{"problems": self._directives.problems, **more},
         )  # fmt: skip
+
+
+def _traced(facts: Facts) -> dict[str, Any]:
+    if facts.parent is None:
+        return {}
+    trace_id, parent_span_id = facts.parent
+    own = traceparent.span_id(facts.id)
+    return {"trace_id": trace_id, "span_id": own, "parent_span_id": parent_span_id}
 
 
 async def _done(future: Future[None]) -> None:

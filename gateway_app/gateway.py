@@ -25,6 +25,7 @@ from gateway_app.shaping import Asked, Shaping
 from gateway_app.shelf import Shelf
 from gateway_app.targets import Target, read_target, without_credentials
 from gateway_app.upstream import Pool
+from ingest_app import traceparent
 from ingest_app.directives import Directives
 from ingest_app.spool import Writer
 from lib.clock import now, uuid7
@@ -215,6 +216,7 @@ class Passage:
         facts = Facts(
             self._id, speaker.organization_id, speaker.key_id, self._requested_at, provider, visit.scope["method"], url,
             headers.recorded(visit.headers), _country(visit.headers),
+            traceparent.read(visit.headers.get(traceparent.HEADER)),
         )  # fmt: skip
         self._capture = Capture(
             self._gateway.spool, self._gateway.shelf, facts, directives=visit.directives,

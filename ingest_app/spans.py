@@ -230,7 +230,9 @@ def _overruled(
     connection: store.Db, organization_id: int, found: Sequence[StoredStep], prices: PriceBook
 ) -> Iterable[Change]:
     by_id = {step.span_id: step for step in found}
-    counts = traces.counts([Step(step.span_id, step.parent_span_id, told_kind(step)) for step in found])
+    counts = traces.counts([
+        Step(step.span_id, step.parent_span_id, told_kind(step), step.door, step.response_id) for step in found
+    ])
     for span_id, is_counted in sorted(counts.items()):
         step = by_id[span_id]
         if is_counted == (step.kind in MODEL_KINDS):

@@ -27,7 +27,8 @@ UPDATE trace SET session_id = %s, session_name = %s, end_user_id = %s, propertie
 WHERE organization_id = %s AND trace_id = %s
 """
 _STEPS = """
-SELECT organization_id, trace_id, span_id, parent_span_id, kind, problems, requested_at, id FROM (
+SELECT organization_id, trace_id, span_id, parent_span_id, kind, problems, requested_at, id, door, provider_response_id
+FROM (
     SELECT r.*, row_number() OVER (PARTITION BY organization_id, trace_id) AS place
     FROM llm_request r JOIN unnest(%s::bigint[], %s::text[]) AS w (o, i) ON organization_id = o AND trace_id = i
     WHERE span_id IS NOT NULL) AS found
@@ -52,6 +53,8 @@ class StoredStep:
     problems: Sequence[str]
     requested_at: datetime
     id: Any
+    door: str
+    response_id: str | None
 
 
 def touch(connection: Db, lasts: Mapping[TraceKey, datetime]) -> dict[TraceKey, Known]:

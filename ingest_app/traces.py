@@ -108,12 +108,18 @@ class Step:
     span_id: str
     parent_span_id: str | None
     kind: str
+    door: str = "otlp"
+    response_id: str | None = None
 
 
 def counts(steps: Sequence[Step]) -> dict[str, bool]:
-    """By span id, whether a model call counts: not one that has another below it, through passing steps alone."""
+    """By span id, whether a model call counts: not one that has another below it, through passing steps alone.
+
+    Nor one whose reply passed the gateway, or was logged, in the same trace: the step between may never be exported.
+    """
     by_id = {step.span_id: step for step in steps}
-    outer: set[str] = set()
+    passed = {step.response_id for step in steps if step.door != "otlp" and step.kind in MODEL_KINDS} - {None}
+    outer = {step.span_id for step in steps if step.door == "otlp" and step.response_id in passed}
     for step in steps:
         if step.kind in MODEL_KINDS:
             _mark_outer(step, by_id, outer)

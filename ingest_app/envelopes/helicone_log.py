@@ -19,9 +19,10 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from ingest_app import directives, told_times
+from ingest_app import directives, told_times, traceparent
 from ingest_app.directives import Directives
 from ingest_app.posting import Logged, NotAccepted, Posting
+from ingest_app.traceparent import Parent
 from lib import loose_json
 from lib.clock import uuid7
 from llm import providers
@@ -56,8 +57,9 @@ def split(posting: Posting) -> Sequence[Logged]:
     asked = directives.read(_declarations(posting.headers, request, response))
     requested_at, duration_ms, first_token_ms = _times(document.get("timing"), posting.arrived_at, problems)
     url, host = _where(request.get("url"))
+    own_id, parent = uuid7(requested_at), _parent(posting.headers, request)
     exchange = Exchange(
-        id=uuid7(requested_at),
+        id=own_id,
         organization_id=posting.organization_id,
         api_key_id=posting.api_key_id,
         requested_at=requested_at,
@@ -73,6 +75,9 @@ def split(posting: Posting) -> Sequence[Logged]:
         response_headers=_told_headers(_mapping(response.get("headers"))),
         attribution=_attribution(asked, response, problems),
         problems=(*problems, *asked.problems),
+        trace_id=parent.trace_id if parent else None,
+        span_id=traceparent.span_id(own_id) if parent else None,
+        parent_span_id=parent.span_id if parent else None,
     )
     return [Logged(exchange, asked)]
 
@@ -118,6 +123,12 @@ def _declarations(
     """HTTP headers over `meta` over the reply's headers: Go's logger puts what it was given only there."""
     told = {**_texts(_mapping(response.get("headers"))), **_texts(_mapping(request.get("meta")))}
     return {**told, **headers}
+
+
+def _parent(headers: Mapping[str, str], request: Mapping[str, Any]) -> Parent | None:
+    """The step the call was made in: as `meta` says, else that of the posting itself."""
+    told = _texts(_mapping(request.get("meta")))
+    return traceparent.read(told.get(traceparent.HEADER)) or traceparent.read(headers.get(traceparent.HEADER))
 
 
 def _texts(entries: Mapping[str, Any]) -> dict[str, str]:

@@ -397,3 +397,21 @@ def test_what_web_sets_on_its_pages_a_provider_cannot(tmp_path):
         assert seen[0].headers["cookie"] == "theirs=1"
 
     run(work())
+
+
+def test_a_call_hangs_in_its_caller_s_trace_and_the_provider_is_told_the_same(tmp_path):
+    seen: list[Asked] = []
+    told = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    async def work():
+        async with staged(tmp_path, recording(seen, json_answer(REPLY))) as stage:
+            await stage.ask(body=CHAT, headers={**AUTH, "traceparent": told, "tracestate": "a=1"})
+            await stage.ask(body=CHAT, headers={**AUTH, "traceparent": told.upper()})
+            called, stray = await stage.exchanges(2)
+        assert (called.trace_id, called.parent_span_id) == (told[3:35], told[36:52])
+        assert called.span_id not in (None, called.parent_span_id)
+        assert (stray.trace_id, stray.span_id, stray.parent_span_id) == (None, None, None)
+        assert (seen[0].headers["traceparent"], seen[0].headers["tracestate"]) == (told, "a=1")
+        assert seen[1].headers["traceparent"] == told.upper()
+
+    run(work())
