@@ -248,15 +248,26 @@ def _aws_stream(data: bytes, *, is_cut: bool) -> Payload:
     return Payload("eventstream", events=taken.events, problems=(*cut, *_unread(taken.unread)))
 
 
+def _plain_lines(data: bytes) -> tuple[Any, ...] | None:
+    """The values of JSON lines with nothing between them, read as one array; None where a line is something else."""
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    if len(lines) < 2 or not lines[-1].rstrip().endswith((b"}", b"]")):
+        return None
+    values = _at_once(lines)
+    return values if values and all(isinstance(value, dict | list) for value in values) else None
+
+
 def _lines(data: bytes) -> Payload:
     """JSON lines, with text allowed around them."""
+    if (plain := _plain_lines(data)) is not None:
+        return Payload("lines", events=_flat(plain))
     values: list[Any] = []
     others: list[bytes] = []
     for line in data.splitlines():
         value = _value(line)
         if isinstance(value, dict | list):
             values.append(value)
-        elif line.strip():
+        else:
             others.append(line)
     broken = sum(line.lstrip().startswith((b"{", b"[")) for line in others)
     noise = b"\n".join(line for line in others if not line.lstrip().startswith(b"{")).decode(errors="replace")

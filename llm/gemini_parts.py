@@ -49,6 +49,8 @@ def parts(content: Any) -> list[Mapping[str, Any]]:
         return [{"text": content}] if content else []
     found = loose.mapping(content).get("parts")
     found = found if isinstance(found, list) else [found]
+    if all(type(part) is dict for part in found):
+        return found
     return [{"text": part} if isinstance(part, str) else part for part in found if isinstance(part, str | dict)]
 
 

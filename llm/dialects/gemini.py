@@ -87,14 +87,21 @@ class _Candidate:
     def take(self, item: Mapping[str, Any]) -> None:
         for key, value in item.items():
             if key == "content":
-                self.role = loose.mapping(value).get("role") or self.role
-                for part in gemini_parts.parts(value):
-                    self._part(part)
+                self._content(value)
             elif key != "index" and value is not None:
                 self.fields[key] = _grown(self.fields[key], value) if key in self.fields else value
 
-    def _part(self, part: Mapping[str, Any]) -> None:
-        text = part.get("text")
+    def _content(self, content: Any) -> None:
+        if isinstance(content, dict) and (role := content.get("role")):
+            self.role = role
+        for part in gemini_parts.parts(content):
+            text = part.get("text")
+            if self.pieces and len(part) == 1 and isinstance(text, str) and "thought" not in self.parts[-1]:
+                self.pieces.append(text)
+            else:
+                self._part(part, text)
+
+    def _part(self, part: Mapping[str, Any], text: Any) -> None:
         if not isinstance(text, str) or not part.keys() <= _TEXT_KEYS:
             if not (self.parts and _continue_call(self.parts[-1], part)):
                 self._close()

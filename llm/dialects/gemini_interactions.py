@@ -37,6 +37,11 @@ def score(call: Call) -> int:
     return 80 if call.path.endswith("/interactions") or "/interactions/" in call.path else 0
 
 
+_PIECES: Final = {f"{piece}.{what}": name for piece, name in (("content", "outputs"), ("step", "steps"))
+                  for what in ("start", "delta", "stop")}
+"""Events that are pieces, and the list they belong to."""
+
+
 # --- folding ----------------------------------------------------------------------------------------------------------
 
 
@@ -49,10 +54,11 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
         if not isinstance(event, dict):
             continue
         kind = loose.text(event.get("event_type"))
-        if kind.startswith(("content.", "step.")):
-            name = "outputs" if kind.startswith("content.") else "steps"
-            _item(event.get("index"), items).take(event)
-        _facts(event, body)
+        if kind in _PIECES:
+            name = _PIECES[kind]
+            _item(event.get("index"), items).take(event, is_step=name == "steps")
+        if "delta" not in event:
+            _facts(event, body)
     if items and not body.get(name):
         body[name] = [items[index].whole() for index in sorted(items)]
     return body
@@ -90,12 +96,13 @@ class _Item:
         """Texts by the identity of the content they belong to."""
         self.arguments: list[str] = []
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        for key in ("step", "content"):
-            for name, value in loose.mapping(event.get(key)).items():
-                self._start(name, value)
+    def take(self, event: Mapping[str, Any], *, is_step: bool) -> None:
         if isinstance(delta := event.get("delta"), dict):
-            self._delta(delta, is_step="step" in loose.text(event.get("event_type")))
+            self._delta(delta, is_step=is_step)
+        for key in ("step", "content"):
+            if key in event:
+                for name, value in loose.mapping(event[key]).items():
+                    self._start(name, value)
 
     def _start(self, name: str, value: Any) -> None:
         if name in ("content", "summary") and isinstance(value, list):
@@ -106,7 +113,11 @@ class _Item:
 
     def _delta(self, delta: Mapping[str, Any], *, is_step: bool) -> None:
         kind = loose.text(delta.get("type"))
-        if kind == "thought_summary":
+        if kind == "text" or kind in _MEDIA:
+            if "type" not in self.fields:
+                self.fields["type"] = "model_output" if is_step else kind
+            self._add(self.contents, delta)
+        elif kind == "thought_summary":
             self.fields.setdefault("type", "thought")
             self._add(self.summary, loose.mapping(delta.get("content")))
         elif kind == "arguments_delta":
@@ -117,18 +128,17 @@ class _Item:
         elif kind == "thought_signature":
             self.fields.setdefault("type", "thought")
             self.fields["signature"] = delta.get("signature")
-        elif kind == "text" or kind in _MEDIA:
-            self.fields.setdefault("type", "model_output" if is_step else kind)
-            self._add(self.contents, delta)
         else:
             self._merge(delta)
 
     def _add(self, known: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
         """A piece of content: text goes on with the text before it."""
         text = piece.get("text")
-        if known and isinstance(text, str) and known[-1].get("type") == "text" and piece.get("type", "text") == "text":
+        is_text = piece.get("type", "text") == "text"
+        if isinstance(text, str) and is_text and known and known[-1].get("type") == "text":
             self.pieces[id(known[-1])].append(text)
-            known[-1].update({key: value for key, value in piece.items() if key != "text"})
+            if len(piece) > 2:
+                known[-1].update({key: value for key, value in piece.items() if key != "text"})
         elif piece:
             known.append(dict(piece))
             self.pieces[id(known[-1])] = [text] if isinstance(text, str) else []
