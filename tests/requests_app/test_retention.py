@@ -176,8 +176,8 @@ def a_session(organization_id: int, days_ago: int, session_id: str) -> None:
     at = NOW - timedelta(days=days_ago)
     Session.objects.create(
         organization_id=organization_id, session_id=session_id, requests=1, steps=1, errors=0, priced=1,
-        cost_nano_usd=5, input_tokens=1, output_tokens=1, duration_ms=1, first_at=at, last_at=at, end_users=[],
-        model_names=[],
+        cost_nano_usd=5, input_tokens=1, output_tokens=1, duration_ms=1, first_at=at, last_at=at, last_begun_at=at,
+        end_users=[], model_names=[],
     )  # fmt: skip
 
 
