@@ -55,23 +55,34 @@ def looks_like(data: bytes) -> bool:
 
 def take(data: bytes) -> Taken:
     """Never raises for what the bytes are."""
+    messages = list(_messages(data))
+    whole = [message for message in messages if message is not None]
     events: list[Any] = []
     pieces: list[bytes] = []
-    unread = 0
-    for message in _messages(data):
-        event = _event(message) if message else None
-        if message and message.headers.get(":event-type") == "PayloadPart":
+    unread = len(messages) - len(whole)
+    for message, value in zip(whole, _values([message.payload for message in whole]), strict=True):
+        if message.headers.get(":event-type") == "PayloadPart":
             pieces.append(message.payload)
-        elif event is not None:
+        elif (event := _event(message, value)) is not None:
             events.append(event)
         else:
             unread += 1
     return Taken(tuple(events), b"".join(pieces), unread)
 
 
+def _values(payloads: list[bytes]) -> list[Any]:
+    """The JSON value of each payload, None for one that is none; read as one array where they let themselves."""
+    try:
+        values = loose.loads(b"[" + b",".join(payloads) + b"]")
+    except orjson.JSONDecodeError:
+        values = []
+    return values if len(values) == len(payloads) else [_json(payload) for payload in payloads]
+
+
 def _messages(data: bytes) -> Iterator[Message | None]:
     """The messages in order; None for a stretch that is none."""
     position = 0
+    known: dict[bytes, dict[str, str]] = {}
     while position < len(data):
         lengths = _lengths(data, position)
         if lengths is None or not _is_whole(data, position, lengths[0]):
@@ -83,7 +94,11 @@ def _messages(data: bytes) -> Iterator[Message | None]:
             continue
         total, head = lengths
         body = position + _PRELUDE.size
-        yield Message(_headers(data[body : body + head]), data[body + head : position + total - 4])
+        block = data[body : body + head]
+        headers = known.get(block)
+        if headers is None:
+            headers = known[block] = _headers(block)
+        yield Message(headers, data[body + head : position + total - 4])
         position += total
 
 
@@ -136,14 +151,14 @@ def _headers(block: bytes) -> dict[str, str]:
     return found
 
 
-def _event(message: Message) -> Any:
-    """The JSON value a message stands for; None where it is none."""
+def _event(message: Message, value: Any) -> Any:
+    """What a message of this JSON value says; None where that is nothing."""
     headers = message.headers
-    value = _json(message.payload)
-    kind = headers.get(":exception-type") or headers.get(":error-code")
-    if kind or headers.get(":message-type") in ("exception", "error"):
-        said = loose.text(loose.mapping(value).get("message")) or headers.get(":error-message", "")
-        return {"type": "error", "error": {"type": kind or "error", "message": said or _text(message.payload)}}
+    if headers.get(":message-type") != "event":
+        kind = headers.get(":exception-type") or headers.get(":error-code")
+        if kind or headers.get(":message-type"):
+            said = loose.text(loose.mapping(value).get("message")) or headers.get(":error-message", "")
+            return {"type": "error", "error": {"type": kind or "error", "message": said or _text(message.payload)}}
     if isinstance(value, dict) and isinstance(inner := value.get("bytes"), str):
         return _vendors_own(inner)
     if value is None:

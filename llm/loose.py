@@ -74,6 +74,8 @@ def loads(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
+        if b"\\u" not in data:
+            raise
         whole, changed = _LONE_SURROGATES.subn(rb"\\ufffd", data)
         if not changed:
             raise

@@ -48,14 +48,15 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     for event in events:
         if not isinstance(event, dict):
             continue
+        if isinstance(piece := event.get("contentBlockDelta"), dict):
+            _block(piece, blocks).take(loose.mapping(piece.get("delta")))
+            continue
         for name, value in event.items():
             told = loose.mapping(value)
             if name == "messageStart":
                 role = loose.text(told.get("role")) or role
             elif name == "contentBlockStart":
                 _block(told, blocks).start(loose.mapping(told.get("start")))
-            elif name == "contentBlockDelta":
-                _block(told, blocks).take(loose.mapping(told.get("delta")))
             elif name in ("messageStop", "metadata"):
                 body.update({key: item for key, item in told.items() if key != "p"})
             elif name in ("error", "stopReason", "usage", "output"):
@@ -68,7 +69,10 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
 
 def _block(told: Mapping[str, Any], blocks: dict[int, _Block]) -> _Block:
     index = told.get("contentBlockIndex")
-    return blocks.setdefault(index if type(index) is int else 0, _Block())
+    number = index if type(index) is int else 0
+    if number not in blocks:
+        blocks[number] = _Block()
+    return blocks[number]
 
 
 class _Block:
