@@ -23,8 +23,8 @@ URL = "https://api.openai.com/v1/responses"
 
 
 def response(status: str, **more: Any) -> Body:
-    body = {"id": "resp_1", "object": "response", "model": "gpt-4o", "status": status, "output": [], "usage": None}
-    data = orjson.dumps({**body, **more})
+    body = {"id": "resp_1", "object": "response", "model": "gpt-4o", "status": status}
+    data = orjson.dumps({**body, "output": [], "usage": None, **more})
     return Body(data, "application/json", "", len(data))
 
 
