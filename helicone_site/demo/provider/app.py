@@ -8,20 +8,24 @@ import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import orjson
 
 from helicone_site.demo.provider import (
     anthropic_messages,
+    bedrock_converse,
+    bedrock_invoke,
+    doors,
+    framing,
+    gemini,
     imagine,
-    openai_chat,
     openai_common,
     openai_embeddings,
-    openai_responses,
 )
+from helicone_site.demo.provider.doors import Door
 from helicone_site.demo.provider.faults import Faults, faults
+from helicone_site.demo.provider.framing import Framing
 from helicone_site.demo.provider.reply import BadRequestError, Event, Json
 
 Scope = MutableMapping[str, Any]
@@ -30,11 +34,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 GZIP_FROM_BYTES = 1024
 SEEN_KEPT = 200
-TALKERS: dict[str, ModuleType] = {
-    "/chat/completions": openai_chat,
-    "/responses": openai_responses,
-    "/messages": anthropic_messages,
-}
 MODELS = (
     "gpt-4o-mini",
     "gpt-4.1",
@@ -60,6 +59,10 @@ class Call:
     path: str
     headers: dict[str, str]
     data: bytes
+    query: str = ""
+    door: Door | None = None
+    model: str = ""
+    """As the path names it."""
 
     @property
     def is_anthropic(self) -> bool:
@@ -73,7 +76,7 @@ class Answer:
     status: int
     body: Json | list[Json] | None = None
     events: Iterator[Event] | None = None
-    ends_with_done: bool = False
+    framing: Framing = framing.SSE
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -82,8 +85,10 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         await _reject(scope, receive, send)
         return
-    call = Call(scope["method"], scope["path"], _headers(scope), await _read(receive))
-    note = _note(scope, call)
+    door, model = doors.find(scope["path"]) or (None, "")
+    query = scope["query_string"].decode("latin-1")
+    call = Call(scope["method"], scope["path"], _headers(scope), await _read(receive), query, door, model)
+    note = _note(call)
     wanted = faults(call.headers, _model(call))
     talking = asyncio.ensure_future(_talk(call, wanted, send))
     leaving = asyncio.ensure_future(_left(receive))
@@ -123,11 +128,11 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def _note(scope: Scope, call: Call) -> Json:
+def _note(call: Call) -> Json:
     note = {
         "method": call.method,
         "path": call.path,
-        "query": scope["query_string"].decode("latin-1"),
+        "query": call.query,
         "headers": call.headers,
         "size": len(call.data),
         "ended": "",
@@ -138,6 +143,8 @@ def _note(scope: Scope, call: Call) -> Json:
 
 
 def _model(call: Call) -> str:
+    if call.model:
+        return call.model
     try:
         body = orjson.loads(call.data)
     except orjson.JSONDecodeError:
@@ -174,15 +181,21 @@ def _error(
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Answer:
     """An error in the shape the caller's provider would use."""
-    body = anthropic_messages.error(status, message) if call.is_anthropic else None
-    return Answer(status, body or openai_common.error(status, message, param=param), headers=headers)
+    talker = call.door.talker if call.door is not None else None
+    if talker in (bedrock_converse, bedrock_invoke):
+        headers = (*headers, ("x-amzn-errortype", bedrock_converse.error_kind(status)))
+    if call.is_anthropic:
+        return Answer(status, anthropic_messages.error(status, message), headers=headers)
+    if talker is not None and hasattr(talker, "own_error"):
+        return Answer(status, talker.own_error(status, message), headers=headers)
+    return Answer(status, openai_common.error(status, message, param=param), headers=headers)
 
 
 def _answer(call: Call) -> Answer:
     """The reply to a request nobody asked to fail."""
     if call.path == "/_fake/seen":
         return Answer(200, list(seen))
-    if not (call.headers.get("authorization") or call.headers.get("x-api-key")):
+    if not doors.is_allowed(call.door, call.headers, call.query):
         return _error(call, 401, "You didn't provide an API key.")
     try:
         return _routed(call)
@@ -193,9 +206,8 @@ def _answer(call: Call) -> Answer:
 def _routed(call: Call) -> Answer:
     if call.path.endswith("/models") and call.method == "GET":
         return Answer(200, _models(call))
-    for suffix, talker in TALKERS.items():
-        if call.path.endswith(suffix) and call.method == "POST":
-            return _spoken(call, talker)
+    if call.door is not None and call.method == "POST":
+        return _spoken(call, call.door)
     if call.path.endswith("/embeddings") and call.method == "POST":
         return Answer(200, openai_embeddings.reply_body(_json(call)))
     if call.path.endswith("/messages/count_tokens") and call.method == "POST":
@@ -213,12 +225,18 @@ def _json(call: Call) -> Json:
     return body
 
 
-def _spoken(call: Call, talker: ModuleType) -> Answer:
-    body = _json(call)
-    reply = imagine.reply(talker.question(body), call.data)
-    if body.get("stream"):
-        return Answer(200, events=talker.events(reply, body), ends_with_done=talker is openai_chat)
-    return Answer(200, talker.reply_body(reply, body))
+def _spoken(call: Call, door: Door) -> Answer:
+    body = _json(call) | ({"model": _own_name(call, door)} if call.model else {})
+    reply = imagine.reply(door.talker.question(body), call.data)
+    streams = body.get("stream", door.streams_unless_told) if door.streams is None else door.streams
+    if not streams:
+        return Answer(200, door.talker.reply_body(reply, body))
+    is_array = door.talker is gemini and "alt=sse" not in call.query
+    return Answer(200, events=door.talker.events(reply, body), framing=framing.ARRAY if is_array else door.framing)
+
+
+def _own_name(call: Call, door: Door) -> str:
+    return bedrock_invoke.own_name(call.model) if door.talker is bedrock_invoke else call.model
 
 
 def _models(call: Call) -> Json:
@@ -253,7 +271,7 @@ async def _send_events(answer: Answer, wanted: Faults, send: Send) -> None:
     await _start(
         send,
         answer.status,
-        [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")],
+        [("content-type", answer.framing.content_type), ("cache-control", "no-cache")],
     )
     async for data in _written(answer, wanted):
         await send({"type": "http.response.body", "body": data, "more_body": True})
@@ -261,14 +279,12 @@ async def _send_events(answer: Answer, wanted: Faults, send: Send) -> None:
 
 
 async def _written(answer: Answer, wanted: Faults) -> AsyncIterator[bytes]:
-    for number, (name, event) in enumerate(answer.events or ()):
+    for number, data in enumerate(answer.framing.write(answer.events or ())):
         if wanted.break_after == number:
             raise BrokenError(f"asked to break after {number} events")
         if wanted.chunk_delay:
             await asyncio.sleep(wanted.chunk_delay)
-        yield (f"event: {name}\n" if name else "").encode() + b"data: " + orjson.dumps(event) + b"\n\n"
-    if answer.ends_with_done:
-        yield b"data: [DONE]\n\n"
+        yield data
 
 
 async def _start(send: Send, status: int, headers: list[tuple[str, str]]) -> None:
