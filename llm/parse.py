@@ -29,7 +29,9 @@ _NO_MODEL: Final = re.compile(
 """Things kept at a provider, and settings: what is done to them runs no model."""
 _MOST_KEYS: Final = 10
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
-_PATH_MODEL: Final = re.compile(r"/(?:engines|deployments|models?|serving-endpoints)/([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE)
+_PATH_MODEL: Final = re.compile(
+    r"/(?:engines|deployments|models?|serving-endpoints)/([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE
+)
 
 
 def parse(exchange: Exchange) -> Reading:
