@@ -121,12 +121,12 @@ async def reply(send: Send, status: int, more: Headers, body: bytes) -> None:
 
 
 async def answer_log(edge: Edge, visit: Visit) -> None:
-    """Reads the body within LOG_MAX_BYTES and hands it to the doors."""
-    body = await read_bounded(visit, edge.doorway.max_bytes)
+    """Reads the body within what its door takes and hands it over."""
+    body = await read_bounded(visit, edge.doorway.most(visit.route.path)[0])
+    request = DoorRequest(visit.scope["method"], visit.route.path, visit.headers, body or b"", visit.route.path_key)
     if body is None:
-        answered = doors.too_large(edge.doorway.max_bytes)
+        answered = doors.too_large(request, edge.doorway)
     else:
-        request = DoorRequest(visit.scope["method"], visit.route.path, visit.headers, body, visit.route.path_key)
         answered = await doors.handle(request, edge.doorway)
     more = [(name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-length"]
     await reply(visit.send, answered.status, more, answered.body)
@@ -219,7 +219,7 @@ async def beat(edge: Edge) -> None:
         under_way, kept = edge.pool.counts()
         detail = {
             "snapshot_version": snapshot.version if snapshot else None, "exchanges": counts.begun, "lost": counts.lost,
-            "under_way": under_way, "connections_kept": kept,
+            "under_way": under_way, "connections_kept": kept, "drops": dict(edge.doorway.drops),
         }  # fmt: skip
         with contextlib.suppress(OSError):
             heartbeat.write(HEALTH_DIR, "edge", is_ready=snapshot is not None, detail=detail)
@@ -245,7 +245,10 @@ async def running() -> AsyncIterator[Edge]:
     try:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
             gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy)
-            doorway = Doorway(keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS))
+            doorway = Doorway(
+                keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS),
+                max_export_bytes=settings.OTLP_MAX_BYTES,
+            )  # fmt: skip
             web = Origin("unix", str(places.WEB_SOCKET), 0)
             edge = Edge(gateway, doorway, pool, web, urlsplit(settings.PUBLIC_URL).hostname or "")
             async with beside(keeper.run(), gateway.run(), beat(edge)):

@@ -82,6 +82,8 @@ CAPTURE_MAX_BYTES = env.integer("CAPTURE_MAX_BYTES", 64 * 2**20, minimum=2**16)
 """Of a longer body the head and the last 64 KB are kept."""
 LOG_MAX_BYTES = env.integer("LOG_MAX_BYTES", 64 * 2**20, minimum=2**16)
 """Largest body a log door takes; above: 413."""
+OTLP_MAX_BYTES = env.integer("OTLP_MAX_BYTES", 20 * 2**20, minimum=2**16)
+"""The same for an export of spans, which is taken apart in memory."""
 PARTITION_DAYS = env.integer("PARTITION_DAYS", 7, minimum=1)
 MAX_AGE_DAYS = env.integer("MAX_AGE_DAYS", 400, minimum=1)
 """A capture dated further back is clamped and flagged."""

@@ -62,11 +62,21 @@ def system(request: OrganizationRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "is_operator": is_operator, "beats": [(beat, _age(beat)) for beat in beats.values()],
         "is_well": bool(beats) and all(beat.is_well for beat in beats.values()),
-        "line": line_state(beats.get("line")), **_mine(request.membership.organization_id),
+        "line": line_state(beats.get("line")), "drops": drops(beats), **_mine(request.membership.organization_id),
     }  # fmt: skip
     if is_operator:
         context |= _all()
     return render(request, "system.html", context)
+
+
+def drops(beats: Mapping[str, Beat]) -> dict[str, int]:
+    """What was not kept, by reason, of the doors and the line together, since each process started."""
+    found: dict[str, int] = {}
+    for name in ("edge", "line"):
+        said = _mapping(beats[name].detail.get("drops")) if name in beats else {}
+        for reason, count in said.items():
+            found[reason] = found.get(reason, 0) + count
+    return found
 
 
 def _age(beat: Beat) -> float:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import unquote
 
 import orjson
@@ -24,7 +25,7 @@ from accounts_app.keys import Speaker, looks_like_key, present, unprefixed
 from ingest_app import otlp, records
 from ingest_app.envelopes import BY_PATH
 from ingest_app.omission import without_omitted
-from ingest_app.posting import Logged, NotAccepted, Posting
+from ingest_app.posting import Answer, NotAccepted, Posting
 from ingest_app.spool import Record, SpoolUnavailable
 from lib import clock
 from lib.inflate import Broken, TooLarge, UnknownCoding, inflate
@@ -38,6 +39,14 @@ _JSON: Final = {"content-type": "application/json"}
 _PROTOBUF: Final = {"content-type": otlp.PROTOBUF}
 MAX_READ_INLINE: Final = 256 * 1024
 """Bytes of a body that are read between two other requests; about 10 ms."""
+READ_ASIDE: Final = 2
+"""Large exports read at once, each some 300 MB at worst."""
+MAX_WAITING: Final = 16
+"""Large exports read or waiting for it; one more is to come again."""
+GROWTH: Final = 5
+"""How many times the largest export its spans may take in the spool: each of them repeats its resource."""
+RECORD_OVERHEAD: Final = 1024
+OUTGROWN: Final = "spans and their resources are too large together: send smaller batches"
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 _CORS: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": "helicone-id"}
@@ -77,25 +86,42 @@ class Spool(Protocol):
     async def put_durably(self, record: Record) -> None:
         """Returns when the record is durable. Raises SpoolUnavailable."""
 
+    async def put_all_durably(self, records: Sequence[Record]) -> None:
+        """The same for all of them, or none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Doorway:
-    """What the doors work with. `max_bytes` bounds a body, as sent and unpacked (LOG_MAX_BYTES)."""
+    """What the doors work with. Bodies are bounded as sent and unpacked: LOG_MAX_BYTES, OTLP_MAX_BYTES."""
 
     keys: Keys
     spool: Spool
     max_bytes: int
     max_age: timedelta
     now: Callable[[], datetime] = clock.now
+    max_export_bytes: int = 20 * 2**20
+    drops: Counter[str] = field(default_factory=Counter)
+    """What the doors did not keep, by reason, since the process started."""
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_ASIDE))
+    waiting: list[int] = field(default_factory=list)
+    """Large exports being read or waiting for it, by their bytes."""
+
+    def most(self, path: str) -> tuple[int, str]:
+        """Bytes of a body at a path, and the setting that says so."""
+        if _named(path) in otlp.PATHS:
+            return self.max_export_bytes, "OTLP_MAX_BYTES"
+        return self.max_bytes, "LOG_MAX_BYTES"
 
 
 class Refusal(Exception):
     """An answer other than `ok`."""
 
-    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] = _NOTHING) -> None:
+    def __init__(
+        self, status: int, sentence: str, headers: Mapping[str, str] = _NOTHING, *, body: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(sentence)
-        body = orjson.dumps({"error": sentence})
-        self.reply = DoorReply(status, {**_JSON, **_CORS, **headers}, body)
+        said = orjson.dumps(body or {"error": sentence})
+        self.reply = DoorReply(status, {**_JSON, **_CORS, **headers}, said)
 
 
 def is_door(path: str) -> bool:
@@ -103,9 +129,9 @@ def is_door(path: str) -> bool:
     return (name := _named(path)) in BY_PATH or name in otlp.PATHS
 
 
-def too_large(max_bytes: int) -> DoorReply:
+def too_large(request: DoorRequest, doorway: Doorway) -> DoorReply:
     """The answer to a body whose length alone says that it is too long to be read."""
-    return _too_large(max_bytes).reply
+    return _spoken(_too_large(*doorway.most(request.path)), request)
 
 
 async def handle(request: DoorRequest, doorway: Doorway) -> DoorReply:
@@ -113,12 +139,11 @@ async def handle(request: DoorRequest, doorway: Doorway) -> DoorReply:
     if request.method == "OPTIONS":
         return _preflight(request)
     try:
-        posting = await _posting(request, doorway)
-        return await (_take_export if posting.path in otlp.PATHS else _take)(posting, doorway)
+        return await (_take_export if _named(request.path) in otlp.PATHS else _take)(request, doorway)
     except Refusal as refusal:
         return _spoken(refusal, request)
     except NotAccepted as reason:
-        return _spoken(Refusal(400, str(reason)), request)
+        return _spoken(Refusal(400, str(reason), body=reason.body), request)
     except SpoolUnavailable:
         full = "The log cannot be kept just now: the spool is full. Send it again later."
         return _spoken(_unavailable(full), request)
@@ -142,7 +167,7 @@ def _preflight(request: DoorRequest) -> DoorReply:
         204,
         {
             **_CORS,
-            "access-control-allow-methods": "POST, OPTIONS",
+            "access-control-allow-methods": "GET, POST, PUT, OPTIONS",
             "access-control-allow-headers": "".join(char for char in allowed if char.isprintable()),
             "access-control-max-age": "86400",
         },
@@ -151,11 +176,13 @@ def _preflight(request: DoorRequest) -> DoorReply:
 
 
 async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
-    if request.method != "POST":
-        raise Refusal(405, f"Logs are posted: use POST, not {request.method[:20]}.", {"allow": "POST, OPTIONS"})
     path = _named(request.path)
     if path not in BY_PATH and path not in otlp.PATHS:
         raise Refusal(404, "Logs are not posted here. Post them to /custom/v1/log.")
+    methods = BY_PATH[path].PATHS[path] if path in BY_PATH else ("POST",)
+    if request.method not in methods:
+        allowed = ", ".join((*methods, "OPTIONS"))
+        raise Refusal(405, f"Here it is {' or '.join(methods)}, not {request.method[:20]}.", {"allow": allowed})
     speaker = await _speaker(_key(request), doorway.keys)
     return Posting(
         path=path,
@@ -218,13 +245,14 @@ def _grows(request: DoorRequest) -> int:
 
 
 def _unpacked(request: DoorRequest, doorway: Doorway) -> bytes:
-    encoding, max_bytes = request.headers.get("content-encoding", ""), doorway.max_bytes
-    if len(request.body) > max_bytes:
-        raise _too_large(max_bytes)
+    encoding = request.headers.get("content-encoding", "")
+    most, setting = doorway.most(request.path)
+    if len(request.body) > most:
+        raise _too_large(most, setting)
     try:
-        return inflate(request.body, encoding, limit=max_bytes) if encoding else request.body
+        return inflate(request.body, encoding, limit=most) if encoding else request.body
     except TooLarge:
-        raise _too_large(max_bytes) from None
+        raise _too_large(most, setting) from None
     except Broken:
         raise Refusal(400, f"The body is not what its content-encoding says ({encoding[:40]}).") from None
     except UnknownCoding:
@@ -232,23 +260,25 @@ def _unpacked(request: DoorRequest, doorway: Doorway) -> bytes:
         raise Refusal(415, sentence, {"accept-encoding": "gzip, deflate"}) from None
 
 
-def _too_large(max_bytes: int) -> Refusal:
-    return Refusal(413, f"The body is larger than the {max_bytes} bytes taken here (setting LOG_MAX_BYTES).")
+def _too_large(most: int, setting: str) -> Refusal:
+    return Refusal(413, f"The body is larger than the {most} bytes taken here (setting {setting}).")
 
 
-async def _take(posting: Posting, doorway: Doorway) -> DoorReply:
-    exchanges, taken = await _aside(len(posting.body), _logged, posting, doorway)
-    for record in taken:
-        await doorway.spool.put_durably(record)
-    return DoorReply(200, {"content-type": "text/plain", **_CORS, **_ids(exchanges)}, b"ok")
+async def _take(request: DoorRequest, doorway: Doorway) -> DoorReply:
+    posting = await _posting(request, doorway)
+    ids, answer, taken = await _aside(len(posting.body), _logged, posting, doorway)
+    await asyncio.gather(*(doorway.spool.put_durably(record) for record in taken))
+    return DoorReply(answer.status, {"content-type": answer.content_type, **_CORS, **ids}, answer.body)
 
 
-def _logged(posting: Posting, doorway: Doorway) -> tuple[list[Exchange], list[Record]]:
+def _logged(posting: Posting, doorway: Doorway) -> tuple[Mapping[str, str], Answer, list[Record]]:
+    taken = BY_PATH[posting.path].take(posting)
     exchanges = [
         _placed(without_omitted(logged.exchange, logged.directives), posting.arrived_at, doorway.max_age)
-        for logged in _split(posting)
+        for logged in taken.logged
     ]
-    return exchanges, [records.whole(exchange) for exchange in exchanges]
+    spooled = [*map(records.whole, exchanges), *map(records.amendment, taken.amendments)]
+    return _ids(exchanges), taken.answer, spooled
 
 
 async def _aside(size: int, work: Callable[[_Given, Doorway], _Made], given: _Given, doorway: Doorway) -> _Made:
@@ -258,23 +288,50 @@ async def _aside(size: int, work: Callable[[_Given, Doorway], _Made], given: _Gi
     return work(given, doorway)
 
 
-async def _take_export(posting: Posting, doorway: Doorway) -> DoorReply:
-    """Every span of an export, durable together."""
-    export, taken = await _aside(len(posting.body), _spans, posting, doorway)
-    await asyncio.gather(*(doorway.spool.put_durably(record) for record in taken))
+# --- exports of OpenTelemetry -----------------------------------------------------------------------------------------
+
+
+async def _take_export(request: DoorRequest, doorway: Doorway) -> DoorReply:
+    """Every span of an export, durable together; of the large ones only so many at once."""
+    if len(request.body) * max(1, _grows(request)) <= MAX_READ_INLINE:
+        return await _taken(request, doorway)
+    if len(doorway.waiting) >= MAX_WAITING:
+        raise _unavailable("Too many large exports are being read just now. Send it again in a moment.")
+    doorway.waiting.append(len(request.body))
+    try:
+        async with doorway.turns:
+            return await _taken(request, doorway)
+    finally:
+        doorway.waiting.pop()
+
+
+async def _taken(request: DoorRequest, doorway: Doorway) -> DoorReply:
+    posting = await _posting(request, doorway)
+    if posting.path in otlp.METRIC_PATHS:
+        account, found = otlp.Account(dropped=Counter({otlp.METRICS_NOT_KEPT: 1})), list[Record]()
+    else:
+        account, found = await _aside(len(posting.body), _spans, posting, doorway)
+    await doorway.spool.put_all_durably(found)
+    doorway.drops.update(account.dropped)
     is_protobuf = otlp.is_protobuf(posting.headers)
     spoken = _PROTOBUF if is_protobuf else _JSON
-    return DoorReply(200, {**_CORS, **spoken}, otlp.answer(export, is_protobuf=is_protobuf))
+    return DoorReply(200, {**_CORS, **spoken}, otlp.answer(account, posting.path, is_protobuf=is_protobuf))
 
 
-def _spans(posting: Posting, doorway: Doorway) -> tuple[otlp.Export, list[Record]]:
-    export = otlp.read(posting)
-    placed = (_placed(otlp.exchange(span, posting), posting.arrived_at, doorway.max_age) for span in export.spans)
-    return export, [records.whole(exchange) for exchange in placed]
-
-
-def _split(posting: Posting) -> Sequence[Logged]:
-    return BY_PATH[posting.path].split(posting)
+def _spans(posting: Posting, doorway: Doorway) -> tuple[otlp.Account, list[Record]]:
+    """Each span as its record at once, so that never more than one is held as objects."""
+    account = otlp.Account()
+    taken: list[Record] = []
+    room = doorway.max_export_bytes * GROWTH
+    for document in otlp.documents(posting, account):
+        exchange = _placed(otlp.exchange(document, posting), posting.arrived_at, doorway.max_age)
+        record = records.whole(exchange)
+        room -= record.size + RECORD_OVERHEAD
+        if room < 0:
+            account.refuse(OUTGROWN)
+        else:
+            taken.append(record)
+    return account, taken
 
 
 def _placed(exchange: Exchange, now: datetime, max_age: timedelta) -> Exchange:

@@ -1,4 +1,4 @@
-"""OTLP traces: an export taken apart into spans, each an exchange whose request is the span's document.
+"""OTLP: an export taken apart into spans, each an exchange whose request is the span's document.
 
 What of an export cannot be read is refused span by span (`partialSuccess`), never the good ones beside it.
 https://opentelemetry.io/docs/specs/otlp/#otlphttp
@@ -7,52 +7,66 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
-from ingest_app import otlp_protobuf
-from ingest_app.otlp_document import CONTENT_TYPE, Document, any_value, document, json_attributes, slim
+from ingest_app import otlp_json, otlp_logs, otlp_protobuf
+from ingest_app.otlp_document import CONTENT_TYPE, Document, document, json_attributes
 from ingest_app.posting import NotAccepted, Posting
-from lib import loose_json
 from lib.clock import from_microseconds, uuid7
 from llm.exchange import Attribution, Body, Exchange, Problem
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
-PATHS: Final = ("/v1/traces", "/v1/trace/log", "/v1/trace/log-python", "/api/public/otel/v1/traces")
+TRACE_PATHS: Final = ("/v1/traces", "/v1/trace/log", "/v1/trace/log-python", "/api/public/otel/v1/traces")
+LOG_PATHS: Final = ("/v1/logs", "/api/public/otel/v1/logs")
+METRIC_PATHS: Final = ("/v1/metrics", "/api/public/otel/v1/metrics")
+PATHS: Final = (*TRACE_PATHS, *LOG_PATHS, *METRIC_PATHS)
 LONGEST_MS: Final = 2**31 - 1
-Values = Mapping[str, Any]
+SAYS_NOTHING: Final = "a span needs a name, an id or a time, and has none"
+SPAN_REFUSED: Final = "span_refused"
+METRICS_NOT_KEPT: Final = "metrics_not_kept"
+"""Drop reasons, beside `otlp_logs.NOT_KEPT`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
-    """What was in one post."""
+@dataclass(slots=True)
+class Account:
+    """What of an export is not kept."""
 
-    spans: tuple[Document, ...]
-    rejected: int
-    """Spans of which nothing could be read."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Spans by why; their client is told."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Everything by drop reason, what nobody asked us to keep among it."""
 
-    @property
-    def reason(self) -> str:
-        return "A span needs a name, an id or a time; these have none." if self.rejected else ""
+    def refuse(self, reason: str) -> None:
+        self.refused[reason] += 1
+        self.dropped[SPAN_REFUSED] += 1
 
 
 def is_protobuf(headers: Mapping[str, str]) -> bool:
     return "protobuf" in headers.get("content-type", "")
 
 
-def read(posting: Posting) -> Export:
-    """The spans of an export in either encoding. Raises NotAccepted."""
-    spans, rejected = [], 0
-    for one in _json(posting.body) if _is_json(posting) else _protobuf(posting.body):
-        if one.keys() & {"trace_id", "span_id", "name", "start_ns", "attributes"}:
-            spans.append(one)
-        else:
-            rejected += 1
-    return Export(tuple(spans), rejected)
+def documents(posting: Posting, account: Account) -> Iterator[Document]:
+    """The spans of an export in either encoding, one after the other. Raises NotAccepted before the first."""
+    is_log = posting.path in LOG_PATHS
+    try:
+        for one in _json(posting.body, is_log=is_log) if _is_json(posting) else _protobuf(posting.body, is_log=is_log):
+            if isinstance(one, str):
+                account.refuse(one)
+            elif one is None:
+                account.dropped[otlp_logs.NOT_KEPT] += 1
+            elif one.keys() & {"trace_id", "span_id", "name", "start_ns", "attributes"}:
+                yield one
+            else:
+                account.refuse(SAYS_NOTHING)
+    except (otlp_json.Unreadable, otlp_protobuf.Unreadable) as error:
+        name = "ExportLogsServiceRequest" if is_log else "ExportTraceServiceRequest"
+        raise NotAccepted(f"The body is no OTLP export: {error}. Post {name} as protobuf or JSON.") from None
 
 
 def _is_json(posting: Posting) -> bool:
@@ -60,70 +74,24 @@ def _is_json(posting: Posting) -> bool:
     return posting.body.lstrip()[:1] == b"{" and (posting.body[:1] == b"{" or not is_protobuf(posting.headers))
 
 
-def _protobuf(body: bytes) -> Iterator[Document]:
-    try:
-        for resource, scope, span in otlp_protobuf.spans(body):
-            yield document(span, resource=resource, scope=scope, attributes=_as_read)
-    except otlp_protobuf.Unreadable as error:
-        raise NotAccepted(
-            f"The body is no OTLP export: {error}. Post ExportTraceServiceRequest as protobuf or JSON."
-        ) from None
+def _json(body: bytes, *, is_log: bool) -> Iterator[Document | None]:
+    found, read = (otlp_json.log_records, otlp_logs.document) if is_log else (otlp_json.spans, document)
+    for resource, scope, one in found(body):
+        yield read(one, resource=resource, scope=scope, attributes=json_attributes)
+
+
+def _protobuf(body: bytes, *, is_log: bool) -> Iterator[Document | str | None]:
+    """A text stands for what could not be read, and says why."""
+    found, read = (otlp_protobuf.log_records, otlp_logs.document) if is_log else (otlp_protobuf.spans, document)
+    for said in found(body):
+        if isinstance(said, str):
+            yield said
+        else:
+            yield read(said[2], resource=said[0], scope=said[1], attributes=_as_read)
 
 
 def _as_read(value: Any) -> tuple[dict[str, Any], int]:
     return value or ({}, 0)
-
-
-# --- JSON -------------------------------------------------------------------------------------------------------------
-
-
-def _json(body: bytes) -> Iterator[Document]:
-    try:
-        export, _ = loose_json.loads(body)
-    except ValueError as error:
-        raise NotAccepted(f"The body is not valid JSON: {error}. Post ExportTraceServiceRequest.") from None
-    lists = export.get("resourceSpans", export.get("resource_spans"))
-    if not isinstance(lists, list):
-        raise NotAccepted("The body has no resourceSpans. Post ExportTraceServiceRequest.")
-    for resource_spans in map(_mapping, lists):
-        resource = json_attributes(_mapping(resource_spans.get("resource")).get("attributes"))[0]
-        for scope_spans in map(_mapping, _scopes(resource_spans)):
-            scope = _scope(scope_spans.get("scope", scope_spans.get("instrumentationLibrary")))
-            for span in _list(scope_spans.get("spans")):
-                yield document(_camel(_mapping(span)), resource=resource, scope=scope, attributes=json_attributes)
-
-
-def _scopes(resource_spans: Values) -> list[Any]:
-    names = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans")
-    return next((value for name in names if isinstance(value := resource_spans.get(name), list)), [])
-
-
-def _scope(value: Any) -> Document:
-    scope = _mapping(value)
-    return slim({
-        "name": any_value(scope.get("name")), "version": any_value(scope.get("version")),
-        "attributes": json_attributes(scope.get("attributes"))[0],
-    })
-
-
-def _camel(span: Values) -> Values:
-    """The span by OTLP/JSON's names; some libraries write protobuf's own."""
-    if not any("_" in key for key in span):
-        return span
-    return {_camelled(key): value for key, value in span.items()}
-
-
-def _camelled(key: str) -> str:
-    first, *others = key.split("_")
-    return first + "".join(word.title() for word in others)
-
-
-def _mapping(value: Any) -> Values:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 # --- from documents to exchanges --------------------------------------------------------------------------------------
@@ -133,6 +101,8 @@ def exchange(found: Document, posting: Posting) -> Exchange:
     """The span as a row will hold it. Its time is as told; the door clamps it."""
     problems: list[Problem] = []
     requested_at = _moment(found.get("start_ns") or found.get("end_ns"))
+    if requested_at is None:
+        requested_at = _moment(next((event.get("time_ns") for event in found.get("events", ())), None))
     if requested_at is None:
         problems.append(Problem("time_missing", "the span tells no start; it stands where it arrived"))
     at = requested_at or posting.arrived_at
@@ -196,15 +166,17 @@ def _status(found: Document) -> int:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-def answer(export: Export, *, is_protobuf: bool) -> bytes:
-    """ExportTraceServiceResponse in the client's encoding; empty where everything was taken."""
+def answer(account: Account, path: str, *, is_protobuf: bool) -> bytes:
+    """The service's response in the client's encoding; empty where everything was taken."""
+    refused = account.refused.total()
+    message = "; ".join(f"{count} refused: {reason}" for reason, count in account.refused.most_common(5))
     if not is_protobuf:
-        partial = {"rejectedSpans": str(export.rejected), "errorMessage": export.reason} if export.rejected else {}
-        return orjson.dumps({"partialSuccess": partial})
-    if not export.rejected:
+        name = "rejectedLogRecords" if path in LOG_PATHS else "rejectedSpans"
+        return orjson.dumps({"partialSuccess": {name: str(refused), "errorMessage": message} if refused else {}})
+    if not refused:
         return b""
-    message = export.reason.encode()
-    partial_bytes = b"\x08" + _varint(export.rejected) + b"\x12" + _varint(len(message)) + message
+    said = message.encode()
+    partial_bytes = b"\x08" + _varint(refused) + b"\x12" + _varint(len(said)) + said
     return b"\x0a" + _varint(len(partial_bytes)) + partial_bytes
 
 

@@ -15,14 +15,19 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, Final
+
+import orjson
 
 VERSION: Final = 1
 CONTENT_TYPE: Final = "application/vnd.otlp.span+json"
 MAX_DEPTH: Final = 32
 MAX_ATTRIBUTES, MAX_EVENTS, MAX_LINKS = 4096, 1024, 1024
 """Eight times what the SDKs themselves keep; the rest is counted under `dropped`."""
+MAX_SHARED_BYTES: Final = 32 * 1024
+"""Of a resource or scope, which every one of its spans repeats."""
 TOO_DEEP: Final = "[nested too deeply]"
 
 Document = dict[str, Any]
@@ -58,7 +63,25 @@ def document(
     }  # fmt: skip
     for what in ("Attributes", "Events", "Links"):
         _count(dropped, what.lower(), whole(span.get(f"dropped{what}Count")) or 0)
+    _count(dropped, "unread", whole(span.get("unread")) or 0)
     return slim({**found, "dropped": dropped})
+
+
+def shared(values: Values) -> dict[str, Any]:
+    """A resource or scope as far as it is short enough to stand in each of its spans: in order, whole values only."""
+    found: dict[str, Any] = {}
+    room = MAX_SHARED_BYTES
+    for key, value in values.items():
+        room -= len(key) + (len(value) if isinstance(value, str) else len(_dumped(value)))
+        if room < 0:
+            found["(more)"] = f"{len(values) - len(found)} left out: longer than {MAX_SHARED_BYTES} bytes"
+            break
+        found[key] = value
+    return found
+
+
+def _dumped(value: Any) -> bytes:
+    return orjson.dumps(value, default=str)
 
 
 def slim(value: Values) -> Document:
@@ -144,20 +167,16 @@ def _of_base64(value: str, size: int) -> str:
 
 def json_attributes(value: Any) -> tuple[dict[str, Any], int]:
     """(values by key, how many were left out) of a list of key-values, or of an object some exporters send."""
+    left_out = max(0, len(value) - MAX_ATTRIBUTES) if isinstance(value, Mapping | list) else 0
     if isinstance(value, Mapping):
-        pairs: Iterable[tuple[Any, Any]] = value.items()
-        return _bounded([(key, plain(item)) for key, item in pairs if isinstance(key, str)])
+        return {key: plain(item) for key, item in islice(value.items(), MAX_ATTRIBUTES)}, left_out
     if not isinstance(value, list):
         return {}, 0
-    return _bounded([
-        (item["key"], any_value(item.get("value")))
-        for item in value
+    return {
+        item["key"]: any_value(item.get("value"))
+        for item in islice(value, MAX_ATTRIBUTES)
         if isinstance(item, Mapping) and isinstance(item.get("key"), str)
-    ])
-
-
-def _bounded(pairs: list[tuple[str, Any]]) -> tuple[dict[str, Any], int]:
-    return dict(pairs[:MAX_ATTRIBUTES]), max(0, len(pairs) - MAX_ATTRIBUTES)
+    }, left_out
 
 
 def any_value(value: Any, depth: int = 0) -> Any:
@@ -176,6 +195,8 @@ def plain(value: Any, depth: int = 0) -> Any:
     """A JSON value no deeper than is kept."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else str(value)
     if not isinstance(value, Mapping | list):
         return value
     if depth >= MAX_DEPTH:

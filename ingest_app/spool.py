@@ -116,8 +116,14 @@ def prepare(folder: Path) -> None:
 
 
 class _Put(NamedTuple):
-    record: Record
+    """Records kept together or not at all."""
+
+    records: Sequence[Record]
     done: Future[None] | asyncio.Future[None]
+
+    @property
+    def size(self) -> int:
+        return sum(record.size for record in self.records)
 
 
 class Writer:
@@ -144,17 +150,25 @@ class Writer:
     def put(self, record: Record) -> Future[None]:
         """A future that resolves when the record is durable, or fails with SpoolUnavailable."""
         done: Future[None] = Future()
-        self._queue.put(_Put(record, done))
+        self._queue.put(_Put((record,), done))
         return done
 
     def put_soon(self, record: Record) -> asyncio.Future[None]:
         """`put` for a coroutine of the running loop, which is woken once a commit, not once a record."""
         done = asyncio.get_running_loop().create_future()
-        self._queue.put(_Put(record, done))
+        self._queue.put(_Put((record,), done))
         return done
 
     async def put_durably(self, record: Record) -> None:
         await self.put_soon(record)
+
+    async def put_all_durably(self, records: Sequence[Record]) -> None:
+        """All of them in one commit, or none."""
+        if not records:
+            return
+        done = asyncio.get_running_loop().create_future()
+        self._queue.put(_Put(records, done))
+        await done
 
     def close(self) -> None:
         """Writes out what was put, then lets go of the lock. A second time does nothing."""
@@ -179,8 +193,8 @@ class Writer:
         first = self._queue.get()
         if first is None:
             return [], True
-        batch, size = [first], first.record.size
-        while len(batch) < BATCH_RECORDS and size < BATCH_BYTES:
+        batch, count, size = [first], len(first.records), first.size
+        while count < BATCH_RECORDS and size < BATCH_BYTES:
             try:
                 put = self._queue.get_nowait()
             except queue.Empty:
@@ -188,16 +202,17 @@ class Writer:
             if put is None:
                 return batch, True
             batch.append(put)
-            size += put.record.size
+            count += len(put.records)
+            size += put.size
         return batch, False
 
     def _commit(self, batch: list[_Put]) -> None:
         accepted: list[_Put] = []
         error: Exception | None = None
         try:
-            accepted = batch if self._room() else [put for put in batch if put.record.kind is Kind.END]
+            accepted = batch if self._room() else [put for put in batch if put.records[0].kind is Kind.END]
             if accepted:
-                self._insert([put.record for put in accepted])
+                self._insert([record for put in accepted for record in put.records])
         except (sqlite3.Error, OSError) as raised:
             error = raised
         kept = set() if error else {id(put) for put in accepted}

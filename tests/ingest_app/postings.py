@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,6 +47,10 @@ class Shelf:
         if self.is_full:
             raise SpoolUnavailable("the spool is full")
         self.records.append(record)
+
+    async def put_all_durably(self, records: Sequence[Record]) -> None:
+        for record in records:
+            await self.put_durably(record)
 
     def exchanges(self) -> list[Exchange]:
         entries = [Entry(r.kind, (1,), r.facts, r.request or b"", r.response or b"") for r in self.records]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,8 +29,8 @@ def posting(body: bytes, content_type: str = otlp.PROTOBUF) -> Posting:
     return Posting("/v1/traces", {"content-type": content_type}, body, 1, 2, datetime(2026, 11, 21, tzinfo=UTC))
 
 
-def read(body: bytes) -> list[dict[str, Any]]:
-    return list(otlp.read(posting(body)).spans)
+def read(body: bytes, account: otlp.Account | None = None) -> list[dict[str, Any]]:
+    return list(otlp.documents(posting(body), account or otlp.Account()))
 
 
 def as_json(*spans: dict[str, Any], **resource: Any) -> bytes:
@@ -67,11 +68,10 @@ def test_the_wire_format_walked_by_hand_says_what_the_library_says(found, name, 
     one = span(name, kind=kind, attributes=found, status={"code": code})
     one.events.add(name="e", time_unix_nano=START, attributes=found)
     data = as_protobuf(one).SerializeToString()
-    walked = [
-        otlp_document.document(s, resource=r, scope=c, attributes=otlp._as_read)
-        for r, c, s in otlp_protobuf._walked(data)
-    ]
-    assert walked == read(data)
+    expected = read(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(otlp_protobuf, "MAX_FOR_LIBRARY", -1)
+        assert read(data) == expected
 
 
 def test_text_that_is_no_utf8_costs_neither_its_span_nor_the_one_beside_it():
@@ -137,11 +137,103 @@ def test_a_span_without_ids_or_time_is_kept_with_its_problem_named():
 
 
 def test_what_cannot_be_read_is_told_as_partial_success_in_the_clients_encoding():
-    export = otlp.read(posting(as_json({"traceId": TRACE, "spanId": SPAN}, {}, "no span")))  # type: ignore[arg-type]
-    assert (len(export.spans), export.rejected) == (1, 2)
-    answer = ExportTraceServiceResponse.FromString(otlp.answer(export, is_protobuf=True))
+    account = otlp.Account()
+    found = read(as_json({"traceId": TRACE, "spanId": SPAN}, {}, "no span"), account)  # type: ignore[arg-type]
+    assert (len(found), account.refused.total(), account.dropped) == (1, 2, {"span_refused": 2})
+    answer = ExportTraceServiceResponse.FromString(otlp.answer(account, "/v1/traces", is_protobuf=True))
     assert (answer.partial_success.rejected_spans, bool(answer.partial_success.error_message)) == (2, True)
-    assert json.loads(otlp.answer(export, is_protobuf=False))["partialSuccess"]["rejectedSpans"] == "2"
-    whole = otlp.Export((), 0)
-    assert otlp.answer(whole, is_protobuf=True) == b""
-    assert otlp.answer(whole, is_protobuf=False) == b'{"partialSuccess":{}}'
+    assert json.loads(otlp.answer(account, "/v1/traces", is_protobuf=False))["partialSuccess"]["rejectedSpans"] == "2"
+    assert otlp.answer(otlp.Account(), "/v1/traces", is_protobuf=True) == b""
+    assert otlp.answer(otlp.Account(), "/v1/traces", is_protobuf=False) == b'{"partialSuccess":{}}'
+
+
+# --- hostile ----------------------------------------------------------------------------------------------------------
+
+
+def length(size: int) -> bytes:
+    out = bytearray()
+    while size > 0x7F:
+        out.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes((*out, size))
+
+
+def field(number: int, data: bytes) -> bytes:
+    return length(number << 3 | 2) + length(len(data)) + data
+
+
+def export_of(*spans: bytes, resource: bytes = b"") -> bytes:
+    scope_spans = b"".join(field(2, one) for one in spans)
+    return field(1, (field(1, resource) if resource else b"") + field(2, scope_spans))
+
+
+GOOD = span("good").SerializeToString()
+NESTED = b"\x0a\x00"
+for _ in range(400):
+    NESTED = field(5, field(1, NESTED))
+
+HOSTILE = {
+    "a million events": GOOD + b"\x5a\x00" * 1_000_000,
+    "half a million empty attributes": GOOD + b"\x4a\x00" * 500_000,
+    "a list of a million": GOOD + field(9, field(1, b"k") + field(2, field(5, b"\x0a\x00" * 1_000_000))),
+    "nesting": GOOD + field(9, field(1, b"k") + field(2, NESTED)),
+    "an attribute of a megabyte": GOOD + field(9, field(1, b"k" * 10**6) + field(2, field(1, b"v" * 10**6))),
+    "ids of another length": field(1, b"x" * 99) + field(2, b"") + field(5, b"bad"),
+    "no utf-8": field(5, b"\xff\xfe") + field(9, field(1, b"\xc3") + field(2, field(1, b"\xed\xa0\x80"))),
+    "a frame that ends nowhere": GOOD + b"\x4a\xff\xff\xff\x7f",
+    "nothing": b"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_span_costs_no_good_one_beside_it(what):
+    account = otlp.Account()
+    found = read(export_of(GOOD, HOSTILE[what], GOOD), account)
+    names = [one["name"] for one in found]
+    assert names[0] == names[-1] == "good"
+    assert len(names) + account.refused.total() == 3
+    assert all(len(json.dumps(one)) < 7_000_000 and len(one.get("events", ())) <= 1024 for one in found)
+    if what == "a million events":
+        assert found[1]["dropped"] == {"events": 1_000_000 - 1024}
+
+
+def test_an_export_of_nothing_but_empty_messages_is_looked_at_for_so_long_and_no_longer():
+    account = otlp.Account()
+    evil = GOOD + b"\x5a\x00" * 3_000_000
+    [first, second, *_] = read(export_of(GOOD, evil), account)
+    assert (first["name"], second["name"], second["dropped"]["unread"]) == ("good", "good", 1)
+    assert list(read(export_of(*[b""] * 10), account)) == []
+    read(field(1, b"") * 3_000_000, account)
+    assert account.refused[otlp_protobuf.TOO_MANY] == 1
+
+
+def test_a_long_resource_is_not_repeated_whole_in_every_span():
+    long = b"".join(field(1, field(1, b"k%d" % n) + field(2, field(1, b"v" * 10_000))) for n in range(50))
+    found = read(export_of(*[GOOD] * 20, resource=long))
+    assert len(found) == 20
+    assert all(len(json.dumps(one)) < 40_000 and "(more)" in one["resource"] for one in found)
+
+
+def test_json_with_numbers_no_row_can_hold_and_halves_of_characters_is_read():
+    body = as_json({"spanId": SPAN, "name": "x", "attributes": [{"key": "n", "value": {"intValue": 1}}]})
+    [found] = read(body.replace(b'"intValue": 1', b'"kvlistValue": NaN, "x": 99999999999999999999999'))
+    otlp.exchange(found, posting(b""))
+    [found] = read(body.replace(b'"intValue": 1', b'"stringValue": "\\ud83d", "y": NaN'))
+    assert json.loads(otlp.exchange(found, posting(b"")).request.data)["attributes"] == {"n": "\ufffd"}
+
+
+def test_more_json_values_than_fit_in_memory_are_not_accepted():
+    with pytest.raises(NotAccepted, match="smaller batches"):
+        read(b'{"resourceSpans":[' + b"{}," * 2_000_000 + b"{}]}")
+
+
+@given(st.binary(max_size=60), st.integers(0, 400))
+def test_an_export_spoiled_anywhere_is_read_or_not_accepted(noise, place):
+    whole = export_of(GOOD, GOOD, resource=field(1, field(1, b"k") + field(2, field(1, b"v"))))
+    spoiled = whole[: place % len(whole)] + noise + whole[place % len(whole) + len(noise) // 2 :]
+    for path in ("/v1/traces", "/v1/logs"):
+        try:
+            for one in otlp.documents(replace(posting(spoiled), path=path), otlp.Account()):
+                otlp.exchange(one, posting(b""))
+        except NotAccepted as error:
+            assert str(error)
