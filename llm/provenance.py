@@ -27,13 +27,19 @@ class Source:
     terms: tuple[Term, ...]
 
 
-_READ: Final = frozenset({*usage.CACHE_READ_KEYS, "cachedContentTokenCount", "cacheReadInputTokenCount"})
+_READ: Final = frozenset({
+    *usage.CACHE_READ_KEYS, "cachedContentTokenCount", "cacheReadInputTokenCount", "total_cached_tokens",
+})  # fmt: skip
 _WRITE: Final = frozenset({*usage.CACHE_WRITE_KEYS, "cache_write_tokens", "cacheWriteInputTokenCount"})
-_THOUGHT: Final = frozenset({"reasoning_tokens", "thinking_tokens", "thoughtsTokenCount"})
-_SENT: Final = frozenset({*usage.INPUT_KEYS, "promptTokenCount", "input_token_count"})
+_THOUGHT: Final = frozenset({
+    "reasoning_tokens", "thinking_tokens", "thoughtsTokenCount", "total_thought_tokens", "total_reasoning_tokens",
+})  # fmt: skip
+_SENT: Final = frozenset({*usage.INPUT_KEYS, "promptTokenCount", "input_token_count", "total_input_tokens"})
 _CAME: Final = frozenset({
     *usage.OUTPUT_KEYS, "candidatesTokenCount", "responseTokenCount", "generated_token_count", "generated_tokens",
+    "total_output_tokens",
 })  # fmt: skip
+_TOOLS: Final = frozenset({"toolUsePromptTokenCount", "total_tool_use_tokens"})
 _NONE: Final[frozenset[str]] = frozenset()
 _INWARD, _OUTWARD = ("prompt", "input"), ("completion", "output", "candidates", "response")
 
@@ -50,7 +56,7 @@ class _Rule:
 
 
 _RULES: Final[Mapping[str, _Rule]] = {
-    "input_tokens": _Rule("Input tokens", _SENT, _READ | _WRITE | {"toolUsePromptTokenCount"}),
+    "input_tokens": _Rule("Input tokens", _SENT, _READ | _WRITE | _TOOLS),
     "cache_read_tokens": _Rule("of them read from cache", _READ),
     "cache_write_tokens": _Rule("of them written to cache", _WRITE, frozenset({
         "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "write_5m_tokens", "write_1h_tokens"})),
@@ -111,4 +117,5 @@ def _is_own(rule: _Rule, name: str, modality: str, *, path: str) -> bool:
         return False
     if not rule.within and "billed" in path:
         return False
-    return name in rule.names or bool(rule.modality and modality == rule.modality and name == "tokenCount")
+    is_of_modality = bool(rule.modality) and modality.upper() == rule.modality
+    return name in rule.names or (is_of_modality and name in ("tokenCount", "tokens"))

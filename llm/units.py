@@ -59,13 +59,13 @@ def _sent(*paths: str) -> Count:
 
 
 def _google(keys: tuple[str, ...], *modalities: str) -> Count:
-    """The sum of Google's `[{"modality": "AUDIO", "tokenCount": 5}]` lists."""
+    """The sum of Google's `[{"modality": "AUDIO", "tokenCount": 5}]` lists; interactions say `audio` and `tokens`."""
 
     def count(usage: Usage) -> int | None:
         told = [
-            loose.count(item.get("tokenCount")) or 0
+            loose.count(item.get("tokenCount", item.get("tokens"))) or 0
             for key in keys for item in loose.mappings((usage.sent or {}).get(key))
-            if item.get("modality") in modalities
+            if loose.text(item.get("modality")).upper() in modalities
         ]
         return sum(told) if told else None
 
@@ -96,7 +96,7 @@ _DETAILS: Final = (
 
 def _cached(modality: str, *googles: str) -> Count:
     paths = [f"{details}.cached_tokens_details.{modality}_tokens" for details in _DETAILS]
-    return _first(_sent(*paths), _google(("cacheTokensDetails",), *googles))
+    return _first(_sent(*paths), _google(("cacheTokensDetails", "cached_tokens_by_modality"), *googles))
 
 
 _TOTAL: Final = _sent("totalTokenCount", "total_tokens")
@@ -112,8 +112,11 @@ _OUTPUT: Final = _first(field("billed_output_tokens"), field("output_tokens"), _
 _READ: Final = field("cache_read_tokens")
 _CACHED_AUDIO, _CACHED_VIDEO = _cached("audio", "AUDIO"), _cached("video", "VIDEO")
 _CACHED_IMAGE: Final = _cached("image", "IMAGE", "DOCUMENT")
-_IN_VIDEO: Final = _google(("promptTokensDetails", "toolUsePromptTokensDetails"), "VIDEO")
-_OUT_VIDEO: Final = _google(("candidatesTokensDetails",), "VIDEO")
+_IN_VIDEO: Final = _google(
+    ("promptTokensDetails", "toolUsePromptTokensDetails", "input_tokens_by_modality", "tool_use_tokens_by_modality"),
+    "VIDEO",
+)
+_OUT_VIDEO: Final = _google(("candidatesTokensDetails", "output_tokens_by_modality"), "VIDEO")
 _CITED: Final = _sent("citation_tokens")
 
 # --- the units --------------------------------------------------------------------------------------------------------

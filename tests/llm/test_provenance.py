@@ -40,6 +40,15 @@ def test_googles_modalities_are_told_apart():
     assert found["Output tokens"] == ["candidatesTokenCount", "thoughtsTokenCount"]
 
 
+def test_interactions_name_their_own_numbers():
+    sent = {"total_input_tokens": 30, "total_tool_use_tokens": 7, "total_output_tokens": 5, "total_thought_tokens": 4,
+            "input_tokens_by_modality": [{"modality": "audio", "tokens": 10}, {"modality": "text", "tokens": 20}]}
+    found = told(Usage(input_tokens=37, output_tokens=9, reasoning_tokens=4, input_audio_tokens=10, sent=sent))
+    assert found["Input tokens"] == ["total_input_tokens", "total_tool_use_tokens"]
+    assert found["Output tokens"] == ["total_output_tokens", "total_thought_tokens"]
+    assert found["of them audio"] == ["input_tokens_by_modality[audio].tokens"]
+
+
 def test_what_was_worked_out_another_way_names_nothing():
     assert told(Usage(input_tokens=7, sent={"total_tokens": 9})) == {"Input tokens": []}
     assert told(Usage(input_tokens=7)) == {"Input tokens": []}
