@@ -122,6 +122,8 @@ class SpanFacts:
     prompt_id: str | None = None
     prompt_version: str | None = None
     time_to_first_token_ms: int | None = None
+    http_status: int | None = None
+    """What the provider answered, where the span of a failed call tells it."""
     reported: Usage | None = None
     """Totals over its children, as an agent or chain reports them: shown, never counted."""
 

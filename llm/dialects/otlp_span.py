@@ -8,7 +8,7 @@ from typing import Any
 from llm.call import Call
 from llm.conversation import Conversation
 from llm.exchange import Reading
-from llm.spans import reading
+from llm.spans import reading, showing
 
 
 def score(call: Call) -> int:
@@ -29,4 +29,4 @@ def read(call: Call) -> Reading:
 
 
 def converse(request: Mapping[str, Any], response: Any) -> Conversation:
-    return reading.conversation(request)
+    return showing.conversation(request)

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, cast
 from llm.exchange import Usage
 from llm.spans.span import Span
 
-_SHARED: Final = frozenset({"span", "messages", "reading", "tokens"})
+_SHARED: Final = frozenset({"facts", "failures", "messages", "reading", "showing", "span", "tokens", "wire"})
 
 
 class SpanDialect(Protocol):
@@ -33,6 +33,9 @@ class SpanDialect(Protocol):
 
     def usage(self, span: Span) -> Usage | None:
         """Token counts where they stand otherwise than under the names of `llm.semconv`."""
+
+    def bodies(self, span: Span) -> tuple[Any, Any] | None:
+        """The provider's own (request, reply) as JSON values, where the SDK packs them whole (`llm/spans/wire.py`)."""
 
 
 @cache

@@ -47,3 +47,7 @@ def usage(span: Span) -> Usage | None:
         input_tokens=(fresh or 0) + (read or 0) + (written or 0), output_tokens=span.count(("output_tokens",)),
         cache_read_tokens=read, cache_write_tokens=written, sent=tokens.sent(span),
     ))  # fmt: skip
+
+
+def bodies(span: Span) -> tuple[Any, Any] | None:
+    return None

@@ -46,3 +46,7 @@ def usage(span: Span) -> Usage | None:
         cache_write_tokens=told.get("cache_write_input_tokens"),
         reasoning_tokens=told.get("reasoning_output_tokens", told.get("reasoning_tokens")), sent=told,
     ))  # fmt: skip
+
+
+def bodies(span: Span) -> tuple[Any, Any] | None:
+    return None

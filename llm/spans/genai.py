@@ -68,3 +68,7 @@ def _choice(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 def usage(span: Span) -> Usage | None:
     return None
+
+
+def bodies(span: Span) -> tuple[Any, Any] | None:
+    return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from llm import semconv
-from llm import usage as counts
+from llm import loose, semconv
 from llm.exchange import Usage
 from llm.spans import tokens
 from llm.spans.span import Span
@@ -15,6 +15,8 @@ _OF_A_MODEL: Final = (
     "langfuse.observation.model.name", "langfuse.observation.model", "langfuse.observation.usage_details",
     "langfuse.observation.cost_details",
 )  # fmt: skip
+_ITEMS: Final = frozenset({"message", "reasoning", "function_call"})
+"""Kinds of a Responses item, beside all that end in `_call`."""
 
 
 def kind(span: Span) -> str | None:
@@ -30,7 +32,23 @@ def asked(span: Span) -> Any:
 
 
 def answered(span: Span) -> Any:
-    return span.value("langfuse.observation.output", "langfuse.trace.output")
+    return _response(span) or span.value("langfuse.observation.output", "langfuse.trace.output")
+
+
+def _response(span: Span) -> dict[str, Any] | None:
+    """A reply of OpenAI's Responses, of which Langfuse keeps the output alone: its items, or the only one."""
+    told = span.value("langfuse.observation.output")
+    items = told if isinstance(told, list) else [told]
+    if not items or not all(isinstance(item, dict) and _is_item(item) for item in items):
+        return None
+    told_status = span.first(("langfuse.observation.metadata.status",))
+    status = told_status if span.first(("langfuse.observation.metadata.object",)) == "response" else None
+    return {"object": "response", "status": status, "output": items}
+
+
+def _is_item(item: Mapping[str, Any]) -> bool:
+    kind = loose.text(item.get("type"))
+    return kind in _ITEMS or (kind.endswith("_call") and ("call_id" in item or "status" in item))
 
 
 def usage(span: Span) -> Usage | None:
@@ -38,4 +56,10 @@ def usage(span: Span) -> Usage | None:
     told = span.value("langfuse.observation.usage_details", "langfuse.observation.usage")
     if not isinstance(told, dict) or not told:
         return None
-    return tokens.disjoint(told) if told.keys() & {"input", "output"} else counts.openai(told)
+    return tokens.disjoint(told) if told.keys() & {"input", "output"} else tokens.provided(told)
+
+
+def bodies(span: Span) -> tuple[Any, Any] | None:
+    asked_for = span.value("langfuse.observation.input")
+    reply = _response(span) or span.value("langfuse.observation.output")
+    return (asked_for, reply) if isinstance(reply, dict) else None

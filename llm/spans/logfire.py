@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from llm import loose
-from llm import usage as counts
 from llm.exchange import Usage
+from llm.spans import tokens
 from llm.spans.span import Span
 
-ORDER = 25
+ORDER = 15
 
 
 def kind(span: Span) -> str | None:
     """Older ones name no operation: an agent's run has its model as `model_name`, a call its `request_data`."""
+    if "logfire.msg_template" in span.attributes and _is_handed_on(span):
+        return "chain"
     if span.first(("gen_ai.operation.name", "openinference.span.kind")) is not None:
         return None
     if span.first(("all_messages_events", "pydantic_ai.all_messages", "final_result")) is not None:
@@ -23,10 +25,19 @@ def kind(span: Span) -> str | None:
     return "llm" if loose.mapping(span.value("request_data")).get("model") else None
 
 
+def _is_handed_on(span: Span) -> bool:
+    """Of a stream, the span that ends as soon as it begins; the call is told by a log of its own, when it has ended."""
+    is_stream = loose.mapping(span.value("request_data")).get("stream") is True or span.value("gen_ai.request.stream")
+    is_told = span.first(("response_data", "gen_ai.output.messages", "gen_ai.usage.input_tokens", "response_id"))
+    return bool(is_stream) and is_told is None and not span.is_failed
+
+
 def asked(span: Span) -> Any:
     said = span.value("pydantic_ai.all_messages", "all_messages_events", "tool_arguments")
     if said is not None:
         return said
+    if span.first(("gen_ai.input.messages",)) is not None:
+        return None
     data = loose.mapping(span.value("request_data"))
     events = span.value("events")
     if isinstance(events, list):
@@ -38,6 +49,8 @@ def answered(span: Span) -> Any:
     said = span.value("final_result", "tool_response")
     if said is not None:
         return said
+    if span.first(("gen_ai.output.messages",)) is not None:
+        return None
     if isinstance(events := span.value("events"), list):
         choices = [event for event in events if loose.mapping(event).get("event.name") == "gen_ai.choice"]
         if choices:
@@ -47,8 +60,15 @@ def answered(span: Span) -> Any:
 
 
 def usage(span: Span) -> Usage | None:
-    """What the provider itself sent, where Logfire keeps it; its own counts otherwise stand under GenAI's names."""
-    if span.first(("gen_ai.usage.input_tokens",)) is not None:
+    """What the provider itself sent, where Logfire keeps it; else its counts stand under GenAI's names."""
+    told = span.value("gen_ai.usage.raw") or loose.mapping(span.value("response_data")).get("usage")
+    if not told and span.first(("sdk_span_type", "response_id", "model_config")) is not None:
+        told = span.value("usage")
+    if not isinstance(told, dict) or not told:
         return None
-    told = loose.mapping(loose.mapping(span.value("response_data")).get("usage"))
-    return counts.openai(told) if told else None
+    found = tokens.provided(told)
+    return None if (found.input_tokens, found.output_tokens) == (None, None) else found
+
+
+def bodies(span: Span) -> tuple[Any, Any] | None:
+    return None

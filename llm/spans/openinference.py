@@ -9,7 +9,7 @@ from typing import Any
 
 from llm import semconv
 from llm.exchange import Usage
-from llm.spans.span import Span, unpacked
+from llm.spans.span import Span
 
 ORDER = 30
 
@@ -36,8 +36,8 @@ def answered(span: Span) -> Any:
 
 
 def _value(span: Span, side: str) -> Any:
-    value = span.attributes.get(f"{side}.value")
-    return unpacked(value) if span.attributes.get(f"{side}.mime_type") != "text/plain" else value
+    name = f"{side}.value"
+    return span.attributes.get(name) if span.attributes.get(f"{side}.mime_type") == "text/plain" else span.value(name)
 
 
 def _texts(found: Any, name: str) -> list[Any] | None:
@@ -50,3 +50,8 @@ def _texts(found: Any, name: str) -> list[Any] | None:
 
 def usage(span: Span) -> Usage | None:
     return None
+
+
+def bodies(span: Span) -> tuple[Any, Any] | None:
+    reply = _value(span, "output")
+    return (_value(span, "input"), reply) if isinstance(reply, dict) else None

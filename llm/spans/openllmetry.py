@@ -39,3 +39,7 @@ def _entity(span: Span, side: str) -> Any:
 
 def usage(span: Span) -> Usage | None:
     return None
+
+
+def bodies(span: Span) -> tuple[Any, Any] | None:
+    return None

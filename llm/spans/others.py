@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from llm import loose
 from llm.exchange import Usage
+from llm.spans import tokens
 from llm.spans.span import Span
 
 ORDER = 90
-_KIND_KEYS: Final = ("mlflow.spanType", "langwatch.span.type", "lmnr.span.type", "langsmith.span.kind", "span.type")
+_KIND_KEYS: Final = (
+    "mlflow.spanType", "langwatch.span.type", "lmnr.span.type", "langsmith.span.kind", "genkit:metadata:subtype",
+    "span.type",
+)  # fmt: skip
 _KINDS: Final = {
-    "llm": "llm", "chat_model": "llm", "generation": "llm", "embedding": "embedding", "embeddings": "embedding",
-    "agent": "agent", "tool": "tool", "retriever": "retriever", "rag": "retriever", "chain": "chain",
-    "workflow": "workflow", "reranker": "rerank", "guardrail": "guardrail", "evaluation": "evaluator",
-    "evaluator": "evaluator", "task": "chain",
+    "llm": "llm", "chat_model": "llm", "generation": "llm", "model": "llm", "embedding": "embedding",
+    "embeddings": "embedding", "embedder": "embedding", "agent": "agent", "tool": "tool", "retriever": "retriever",
+    "rag": "retriever", "chain": "chain", "workflow": "workflow", "flow": "workflow", "reranker": "rerank",
+    "guardrail": "guardrail", "evaluation": "evaluator", "evaluator": "evaluator", "task": "chain", "prompt": "chain",
+    "executor": "chain", "parser": "chain", "module": "chain", "default": "span", "util": "chain",
 }  # fmt: skip
+_LIVEKIT: Final = {"llm_request": "llm", "llm_node": "chain", "agent_turn": "agent", "function_tool": "tool"}
 _ASKED: Final = (
     "mlflow.spanInputs", "langwatch.input", "lmnr.span.input", "genkit:input", "gcp.vertex.agent.llm_request",
-    "gcp.vertex.agent.tool_call_args", "lk.user_transcript", "lk.chat_ctx", "lk.input_text", "db.query.text",
-    "db.statement",
-    "input.value", "input",
+    "gcp.vertex.agent.tool_call_args", "lk.user_transcript", "lk.chat_ctx", "lk.input_text", "lk.function_tool.args",
+    "db.query.text", "db.statement", "input.value", "input",
 )  # fmt: skip
 _ANSWERED: Final = (
     "mlflow.spanOutputs", "langwatch.output", "lmnr.span.output", "genkit:output", "gcp.vertex.agent.llm_response",
     "gcp.vertex.agent.tool_response", "lk.response.text", "lk.function_tool.output", "output.value", "output",
 )  # fmt: skip
-_EMPTY: Final = ("{}", "null")
+_CALLS: Final = ("lk.response.function_calls",)
+_WHOLE: Final = (
+    ("mlflow.spanInputs", "mlflow.spanOutputs"), ("gcp.vertex.agent.llm_request", "gcp.vertex.agent.llm_response"),
+    ("lmnr.span.input", "lmnr.span.output"), ("input", "output"),
+)  # fmt: skip
+_EMPTY: Final = ("{}", "null", '""')
 """What Google's ADK writes where there is nothing."""
 
 
@@ -33,7 +44,18 @@ def kind(span: Span) -> str | None:
     said = span.text(_KIND_KEYS)
     if said:
         return _KINDS.get(said.lower())
+    if span.has("gcp.vertex.agent."):
+        return _adk(span)
+    if span.has("lk."):
+        return _LIVEKIT.get(span.name)
     return "retriever" if span.first(("db.system", "db.system.name")) else None
+
+
+def _adk(span: Span) -> str | None:
+    if span.attributes.get("gcp.vertex.agent.llm_request", "{}") not in _EMPTY:
+        return "llm"
+    is_tool = span.attributes.get("gcp.vertex.agent.tool_call_args", "{}") not in _EMPTY
+    return "tool" if is_tool or span.name.startswith("execute_tool") else None
 
 
 def asked(span: Span) -> Any:
@@ -41,13 +63,72 @@ def asked(span: Span) -> Any:
 
 
 def answered(span: Span) -> Any:
-    return _said(span, _ANSWERED)
+    said = _said(span, _ANSWERED)
+    calls = span.value(*_CALLS)
+    if isinstance(calls, list) and calls:
+        return [{"role": "assistant", "content": said, "tool_calls": calls}]
+    return said
 
 
 def _said(span: Span, names: tuple[str, ...]) -> Any:
-    present = [name for name in names if span.attributes.get(name) not in _EMPTY]
-    return span.value(*present)
+    found = span.packed(*(name for name in names if span.attributes.get(name) not in _EMPTY))
+    if isinstance(found, dict):
+        return _unwrapped(found)
+    return found
+
+
+def _unwrapped(value: dict[str, Any]) -> Any:
+    """LangWatch's {"type", "value"}, Genkit's reply {"message", "finishReason", …}, LiveKit's {"items"}."""
+    if value.keys() == {"type", "value"}:
+        return value["value"]
+    if isinstance(items := value.get("items"), list):
+        return [item for item in items if not isinstance(item, dict) or item.get("type") != "agent_handoff"]
+    return value["message"] if isinstance(value.get("message"), dict) and "finishReason" in value else value
 
 
 def usage(span: Span) -> Usage | None:
+    """MLflow's token usage, LangWatch's metrics, Genkit's and LangSmith's usage objects."""
+    told = span.value("mlflow.chat.tokenUsage", "langsmith.usage_metadata", "langwatch.metrics")
+    if not isinstance(told, dict):
+        told = loose.mapping(loose.mapping(span.value("genkit:output")).get("usage"))
+    found = tokens.provided(_plain(told)) if told else None
+    return None if found is None or (found.input_tokens, found.output_tokens) == (None, None) else found
+
+
+_GENKIT: Final = {"cachedContentTokens": "cached_tokens", "thoughtsTokens": "reasoning_tokens"}
+
+
+def _plain(told: dict[str, Any] | Any) -> dict[str, Any]:
+    """Genkit's own names for parts; a `value` around each count (LangWatch)."""
+    bare = {key: value.get("value", value) if isinstance(value, dict) else value for key, value in told.items()}
+    details = loose.mapping(told.get("input_token_details")), loose.mapping(told.get("output_token_details"))
+    parts = {
+        "cache_read_tokens": details[0].get("cache_read"), "cache_creation_tokens": details[0].get("cache_creation"),
+        "reasoning": details[1].get("reasoning"),
+    }  # fmt: skip
+    named = {_GENKIT.get(key, key): value for key, value in bare.items() if not isinstance(value, dict)}
+    if any(count is not None for count in parts.values()):
+        named |= {
+            "input_tokens_details": {"cached_tokens": parts["cache_read_tokens"],
+                                     "cache_creation_tokens": parts["cache_creation_tokens"]},
+            "output_tokens_details": {"reasoning_tokens": parts["reasoning"]},
+        }  # fmt: skip
+    return {**{key: value for key, value in told.items() if isinstance(value, dict) and "value" not in value}, **named}
+
+
+def bodies(span: Span) -> tuple[Any, Any] | None:
+    for sent, came in _WHOLE:
+        reply = span.packed(came)
+        if isinstance(reply, dict):
+            request = span.packed(sent)
+            if came == "gcp.vertex.agent.llm_response":
+                reply = _candidate(reply)
+            return request, reply
     return None
+
+
+def _candidate(reply: dict[str, Any]) -> dict[str, Any]:
+    """ADK's reply has its only candidate at the root."""
+    told = {"content": reply.get("content"), "finish_reason": reply.get("finish_reason")}
+    rest = {key: value for key, value in reply.items() if key not in told}
+    return {**rest, "candidates": [told]}

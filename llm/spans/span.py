@@ -78,15 +78,30 @@ class Span:
         return None
 
     def text(self, names: Iterable[str]) -> str | None:
-        return as_text(self.first(names))
+        """The first of them as text; some SDKs write all values as JSON, texts in quotes."""
+        return as_text(unquoted(self.first(names)))
 
     def count(self, names: Iterable[str]) -> int | None:
         """The first of them that is a count; 0 is one."""
         return next((n for name in names if (n := number(self.attributes.get(name))) is not None), None)
 
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return {}
+
     def value(self, *names: str) -> Any:
-        """The first of them, read as JSON where it is JSON text."""
-        return unpacked(self.first(names))
+        """The first of them that says something, read as JSON where it is JSON text; always the same object."""
+        for name in names:
+            if (sent := self.attributes.get(name)) not in (None, "", [], {}):
+                if name not in self._values:
+                    self._values[name] = unpacked(sent)
+                return self._values[name]
+        return None
+
+    def packed(self, *names: str) -> Any:
+        """As `value`, where the SDK writes all values as JSON: texts in quotes, and objects in texts."""
+        found = self.value(*names)
+        return unpacked(unquoted(found)) if isinstance(found, str) else found
 
     def family(self, prefix: str) -> Any:
         """`prefix.0.a.b`, `prefix.1.…` as lists and objects; None where there are none."""
@@ -103,6 +118,17 @@ def unpacked(value: Any) -> Any:
             return loose.loads(value.encode("utf-8", "replace"))
         except orjson.JSONDecodeError:
             return value
+    return value
+
+
+def unquoted(value: Any) -> Any:
+    """A text without the quotes JSON put around it."""
+    if isinstance(value, str) and value[:1] == '"' == value[-1:] and len(value) > 1:
+        try:
+            found = loose.loads(value.encode("utf-8", "replace"))
+        except orjson.JSONDecodeError:
+            return value
+        return found if isinstance(found, str) else value
     return value
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from llm import loose
 from llm.exchange import Usage
+from llm.spans import tokens
 from llm.spans.span import Span, unpacked
 
 ORDER = 40
@@ -45,4 +49,38 @@ def answered(span: Span) -> Any:
 
 
 def usage(span: Span) -> Usage | None:
+    """Before version 6 input was told without cache where the provider tells it so; the metadata has its own words."""
+    metadata = loose.mapping(span.value("ai.response.providerMetadata"))
+    for told in metadata.values():
+        words = loose.mapping(loose.mapping(told).get("usage"))
+        if words and (found := tokens.provided(words)).input_tokens is not None:
+            return found
+    if not _is_exclusive(span) or (found_by_name := tokens.read(span)) is None:
+        return None
+    return _with_cache(found_by_name, span, metadata)
+
+
+def _is_exclusive(span: Span) -> bool:
+    provider = span.text(("ai.model.provider", "gen_ai.system", "gen_ai.provider.name")) or ""
+    is_such = "anthropic" in provider or "bedrock" in provider
+    return is_such and span.has("ai.usage.") and span.count(("ai.usage.inputTokenDetails.noCacheTokens",)) is None
+
+
+def _with_cache(found: Usage, span: Span, metadata: Mapping[str, Any]) -> Usage:
+    anthropic = loose.mapping(metadata.get("anthropic"))
+    bedrock = loose.mapping(loose.mapping(metadata.get("bedrock")).get("usage"))
+    read = _first(found.cache_read_tokens, anthropic.get("cacheReadInputTokens"), bedrock.get("cacheReadInputTokens"))
+    written = _first(
+        found.cache_write_tokens, anthropic.get("cacheCreationInputTokens"), bedrock.get("cacheWriteInputTokens")
+    )
+    own = span.count(("ai.usage.inputTokens", "ai.usage.promptTokens"))
+    total = None if own is None else own + (read or 0) + (written or 0)
+    return replace(found, input_tokens=total, cache_read_tokens=read, cache_write_tokens=written)
+
+
+def _first(*told: Any) -> int | None:
+    return next((count for value in told if (count := loose.count(value)) is not None), None)
+
+
+def bodies(span: Span) -> tuple[Any, Any] | None:
     return None
