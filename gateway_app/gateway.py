@@ -76,6 +76,7 @@ class Gateway:
         self.counts = Counts()
         self._live: set[Passage] = set()
         self._deferred: set[asyncio.Future[None]] = set()
+        providers.all_providers()  # a file that cannot be used stops the start, and not the first call
 
     async def answer(self, visit: Visit) -> None:
         if self.grants(visit) and cors.is_preflight(visit.scope["method"], visit.headers):
