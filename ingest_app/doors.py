@@ -117,8 +117,9 @@ class Refusal(Exception):
     """An answer other than `ok`."""
 
     def __init__(
-        self, status: int, sentence: str, headers: Mapping[str, str] = _NOTHING, *, body: Mapping[str, Any] | None = None
-    ) -> None:
+        self, status: int, sentence: str, headers: Mapping[str, str] = _NOTHING, *,
+        body: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(sentence)
         said = orjson.dumps(body or {"error": sentence})
         self.reply = DoorReply(status, {**_JSON, **_CORS, **headers}, said)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Final, Protocol
+
+import orjson
 
 from ingest_app.directives import Directives
+from ingest_app.records import Amendment
 from llm.exchange import Exchange
 
 
 class NotAccepted(ValueError):
-    """A posting nothing can be made of. Its text is a sentence for whoever sent it."""
+    """A posting nothing can be made of. Its text is a sentence for whoever sent it, in JSON of the client's own shape
+    where `body` is given."""
+
+    def __init__(self, sentence: str, body: Mapping[str, Any] | None = None) -> None:
+        super().__init__(sentence)
+        self.body = body
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,7 @@ class Posting:
     organization_id: int
     api_key_id: int
     arrived_at: datetime
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +46,36 @@ class Logged:
     directives: Directives
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client is told once everything it told is durable."""
+
+    status: int = 200
+    content_type: str = "text/plain"
+    body: bytes = b"ok"
+
+
+OK: Final = Answer()
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    return Answer(status, "application/json", orjson.dumps(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was in a posting. Times are as told: the door clamps those of exchanges."""
+
+    logged: Sequence[Logged] = ()
+    amendments: Sequence[Amendment] = ()
+    answer: Answer = field(default=OK)
+
+
 class Envelope(Protocol):
     """What a module in `ingest_app/envelopes/` has."""
 
-    PATHS: Collection[str]
-    """Where it is posted to; no two envelopes share one."""
+    PATHS: Mapping[str, Collection[str]]
+    """The HTTP methods of each path it is posted to; no two envelopes share one."""
 
-    def split(self, posting: Posting) -> Sequence[Logged]:
-        """The exchanges inside. Times are as told: the door clamps them. Raises NotAccepted."""
+    def take(self, posting: Posting) -> Taken:
+        """What is inside. Raises NotAccepted."""

@@ -12,16 +12,16 @@ something of a reply must be there.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from ingest_app import directives, told_times, traceparent
+from ingest_app import directives, helicone_typed, told_times, traceparent
 from ingest_app.directives import Directives
-from ingest_app.posting import Logged, NotAccepted, Posting
+from ingest_app.posting import OK, Answer, Logged, NotAccepted, Posting, Taken
 from ingest_app.traceparent import Parent
 from lib import loose_json
 from lib.clock import uuid7
@@ -33,13 +33,15 @@ HELICONE_NAMES: Final = {"oai": "OPENAI", "anthropic": "ANTHROPIC", "googleapis"
 PREFIXES: Final = ("", "/v1/gateway", "/v1/trace")
 """Self-hosters point clients at the gateway's base as often as at the log's."""
 
+TRACES: Final = ("/v1/trace/custom/v1/log", "/v1/trace/custom/log", "/v1/trace/custom/log/typed")
+"""Custom traces: the same body, but answered with none, and OpenAI's where neither URL nor body names a provider."""
+TYPED: Final = TRACES[-1]
 _ROUTES: Final[Mapping[str, str]] = {
     **{f"{prefix}/{route}/v1/log": name for prefix in PREFIXES for route, name in HELICONE_NAMES.items()},
     "/v1/log": "CUSTOM",
-    "/v1/trace/custom/log": "CUSTOM",
-    "/v1/trace/custom/log/typed": "CUSTOM",
+    **dict.fromkeys(TRACES, "OPENAI"),
 }
-PATHS: Final = _ROUTES.keys()
+PATHS: Final = dict.fromkeys(_ROUTES, ("POST",))
 
 MAX_COST_USD = 1_000_000
 MAX_HEADERS = 100
@@ -49,10 +51,17 @@ _ABOUT_THE_CALL: Final = ("helicone-", "helicone_", "user-agent")
 """Beginnings of the posting's own headers that say something of the call it tells."""
 
 
-def split(posting: Posting) -> Sequence[Logged]:
+def take(posting: Posting) -> Taken:
     """The one exchange inside. Raises NotAccepted."""
     problems: list[Problem] = []
     document = _document(posting.body, problems)
+    if posting.path == TYPED and (errors := helicone_typed.errors(document)):
+        raise NotAccepted(helicone_typed.sentence(errors), {"isValid": False, "errors": errors})
+    logged = _logged(document, posting, problems)
+    return Taken((logged,), answer=Answer(body=b"") if posting.path in TRACES else OK)
+
+
+def _logged(document: Mapping[str, Any], posting: Posting, problems: list[Problem]) -> Logged:
     request, response = _side(document, "providerRequest"), _side(document, "providerResponse")
     asked = directives.read(_declarations(posting.headers, request, response))
     requested_at, duration_ms, first_token_ms = _times(document.get("timing"), posting.arrived_at, problems)
@@ -64,7 +73,7 @@ def split(posting: Posting) -> Sequence[Logged]:
         api_key_id=posting.api_key_id,
         requested_at=requested_at,
         door="log",
-        provider=_provider(document, request, host=host, named_by_route=_ROUTES[posting.path]),
+        provider=_provider(document, request, host=host, named_by_route=_named_by_route(posting.path, request)),
         status=_status(response, problems),
         url=url,
         duration_ms=duration_ms,
@@ -79,7 +88,7 @@ def split(posting: Posting) -> Sequence[Logged]:
         span_id=traceparent.span_id(own_id) if parent else None,
         parent_span_id=parent.span_id if parent else None,
     )
-    return [Logged(exchange, asked)]
+    return Logged(exchange, asked)
 
 
 # --- the document ---------------------------------------------------------------------------------------------------
@@ -193,6 +202,12 @@ def _without_secrets(url: str) -> tuple[str, str]:
     query = [(k, v) for k, v in told if k.lower() not in directives.CREDENTIAL_PARAMETERS]
     netloc = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=netloc, query=urlencode(query), fragment="").geturl(), host
+
+
+def _named_by_route(path: str, request: Mapping[str, Any]) -> str:
+    """A custom trace is OpenAI's unless it says otherwise, but for a step that calls no model."""
+    is_step = path in TRACES and _mapping(request.get("json")).get("_type") in helicone_typed.STEPS
+    return "CUSTOM" if is_step else _ROUTES[path]
 
 
 def _provider(document: Mapping[str, Any], request: Mapping[str, Any], *, host: str, named_by_route: str) -> str:

@@ -149,7 +149,7 @@ def test_no_body_is_no_body():
     ("/custom/v1/log/", "custom-model-nopath", {"provider": "CUSTOM"}, "custom"),
     ("/v1/log", "https://llm.internal:8000/v1/chat/completions", {}, "llm.internal"),
     ("/oai/v1/log", "https://llm.internal/v1", {}, "openai"),
-    ("/v1/trace/custom/v1/log", "http://[", {"provider": 7}, "custom"),
+    ("/v1/trace/oai/v1/log", "http://[", {"provider": 7}, "openai"),
 ])  # fmt: skip
 def test_the_provider_is_told_by_host_then_body_then_route(path, url, extra, provider):
     assert logged(log(request__url=url, **extra), path=path).provider == provider
