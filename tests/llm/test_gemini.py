@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm import dialects, render
+from gateway_app.targets import without_credentials as gateway_query
+from ingest_app.envelopes import helicone_log
+from ingest_app.posting import Posting
+from llm import dialects, providers, render
 from llm.conversation import Message, Part, ToolSpec
 from llm.dialects import gemini, gemini_interactions
 from llm.exchange import Body
 from llm.frames import unwrap
 from llm.parse import parse
 from tests.llm.test_fold import TEXT, pieces
-from tests.wire.exchanges import body, exchange, sse
+from tests.wire.exchanges import NOON, body, exchange, sse
 
 NAMES = [name for name, _ in dialects.every() if name.startswith("gemini")]
 ADDRESS = "https://generativelanguage.googleapis.com/v1beta/models/gemini-3-pro"
@@ -294,3 +297,23 @@ def test_grounded_prompts_are_counted_as_they_are_charged(model, searches):
     reading = parse(exchange(provider="google", url=f"{ADDRESS}:generateContent", request=body({}),
                              response=body(reply)))
     assert reading.usage.web_searches == searches
+
+
+@pytest.mark.parametrize(("host", "slug"), [
+    ("generativelanguage.googleapis.com", "google"), ("cloudcode-pa.googleapis.com", "google"),
+    ("aiplatform.googleapis.com", "google-vertex"), ("europe-west4-aiplatform.googleapis.com", "google-vertex"),
+    ("aiplatform.eu.rep.googleapis.com", "google-vertex"),
+])
+def test_googles_hosts_are_told_apart(host, slug):
+    provider = providers.by_host(host)
+    assert provider is not None
+    assert (provider.slug, provider.dialect, provider.credential_query) == (slug, "gemini", "key")
+
+
+def test_a_key_in_an_address_is_not_kept():
+    document = {"providerRequest": {"url": f"{ADDRESS}:generateContent?key=AIzaSecret&alt=sse", "json": {}, "meta": {}},
+                "providerResponse": {"json": {}, "status": 200, "headers": {}},
+                "timing": {"startTime": {"seconds": 1}, "endTime": {"seconds": 2}}}
+    (logged,) = helicone_log.take(Posting("/custom/v1/log", {}, json.dumps(document).encode(), 1, 1, NOON)).logged
+    assert logged.exchange.url == f"{ADDRESS}:generateContent?alt=sse"
+    assert gateway_query("key=AIzaSecret&alt=sse") == "alt=sse"

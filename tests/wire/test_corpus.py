@@ -73,7 +73,7 @@ def by_log(record: Mapping[str, Any]) -> Exchange | None:
         "timing": {"startTime": {"seconds": int(NOON.timestamp()), "milliseconds": 0},
                    "endTime": {"seconds": int(NOON.timestamp()) + 1, "milliseconds": 0}},
     }
-    (logged,) = helicone_log.split(Posting("/custom/v1/log", {}, json.dumps(document).encode(), 1, 1, NOON))
+    (logged,) = helicone_log.take(Posting("/custom/v1/log", {}, json.dumps(document).encode(), 1, 1, NOON)).logged
     return logged.exchange
 
 
