@@ -27,6 +27,10 @@ settings.WHITENOISE_AUTOREFRESH = True
 """Nothing is collected in tests, and a client made per test must not look through every static file."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--clients", metavar="FOLDER", help="where the clients of tests/clients are installed")
+
+
 @pytest.fixture
 def cast(db: None) -> factories.Cast:
     return factories.cast()

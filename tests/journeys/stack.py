@@ -30,6 +30,10 @@ START_SECONDS = 180.0
 STOP_SECONDS = 60.0
 
 
+PROVIDERS = ("OPENAI", "ANTHROPIC", "GOOGLE", "COHERE", "GROQ", "BEDROCK", "OLLAMA")
+"""Those whose place the fake provider takes."""
+
+
 def until(found, *, what: str, seconds: float = PATIENCE_SECONDS):
     """What `found()` gives as soon as it gives something. Fails, naming it, after `seconds`."""
     deadline = time.monotonic() + seconds
@@ -129,8 +133,8 @@ class Stack:
             "DATA_DIR": str(folder / "data"),
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
-            "PROVIDER_URL_OPENAI": provider.url,
-            "PROVIDER_URL_ANTHROPIC": provider.url,
+            **{f"PROVIDER_URL_{slug}": provider.url for slug in PROVIDERS},
+            "PROVIDER_URL_MISTRAL": f"{provider.url}/mistral",
             **environment,
         }
         command = [sys.executable, str(ROOT / "manage.py"), "up"]
