@@ -225,7 +225,7 @@ def _properties(row: RequestRow) -> dict[str, str]:
 
 def _provider_name(slug: str) -> str:
     found = by_slug(slug)
-    return found.helicone_name if found else "CUSTOM"
+    return found.helicone if found else "CUSTOM"
 
 
 def _helicone_request(row: RequestRow, request_id: str) -> dict[str, Any]:

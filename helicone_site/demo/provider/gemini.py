@@ -60,7 +60,7 @@ def _input_tokens(body: Json, contents: list[Json]) -> int:
 def _tools(body: Json) -> Iterator[Tool]:
     for tool in body.get("tools") or ():
         for declared in tool.get("functionDeclarations") or ():
-            schema = declared.get("parametersJsonSchema") or _lower(declared.get("parameters") or {})
+            schema = _lower(declared.get("parametersJsonSchema") or declared.get("parameters") or {})
             yield Tool(declared.get("name", "tool"), schema)
 
 
