@@ -139,11 +139,23 @@ def _broken(data: bytes, *, is_cut: bool) -> Payload:
 
 
 _DECODER = json.JSONDecoder()
+_NEXT_ITEM = re.compile(rb"\}\s*,\s*\{")
+_LOOKED_AT, _TRIED = 65536, 6
 _BETWEEN = re.compile(r"[\s,\[\]]*")
 
 
 def _array_so_far(data: bytes) -> list[dict[str, Any]]:
     """The whole objects at the start of an array that breaks off."""
+    start = max(0, len(data) - _LOOKED_AT)
+    ends = [start + found.start() + 1 for found in _NEXT_ITEM.finditer(data[start:])]
+    for end in (len(data.rstrip(b" \t\r\n,")), *ends[: -_TRIED - 1 : -1]):
+        value = _value(data[:end] + b"]")
+        if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+            return value
+    return _array_step_by_step(data)
+
+
+def _array_step_by_step(data: bytes) -> list[dict[str, Any]]:
     text, found, position = data.decode(errors="replace"), [], 0
     while (position := _end(_BETWEEN, text, position)) < len(text):
         try:

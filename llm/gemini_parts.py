@@ -49,7 +49,7 @@ def parts(content: Any) -> list[Mapping[str, Any]]:
         return [{"text": content}] if content else []
     found = loose.mapping(content).get("parts")
     found = found if isinstance(found, list) else [found]
-    if all(type(part) is dict for part in found):
+    if len(found) == 1 and type(found[0]) is dict:
         return found
     return [{"text": part} if isinstance(part, str) else part for part in found if isinstance(part, str | dict)]
 
