@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar, cast
 
 from rest_framework.exceptions import ParseError
+from rest_framework.permissions import BasePermission
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -58,7 +59,7 @@ class Endpoint(APIView):
     """A question in JSON. What it answers with is `data`."""
 
     authentication_classes = (ApiKeyAuthentication,)
-    permission_classes = (MayRead,)
+    permission_classes: Sequence[type[BasePermission]] = (MayRead,)
     parser_classes = (AnyJSON,)
     renderer_classes = (JSONRenderer,)
     keys: ClassVar[Sequence[Key]] = RANGE_KEYS
@@ -253,7 +254,7 @@ class Providers(Table):
     def item(self, row: Row) -> dict[str, Any]:
         slug = said(row.values[0])
         known = by_slug(slug)
-        return {"provider": known.helicone_name if known else slug or "CUSTOM", "total_requests": row["requests"]}
+        return {"provider": known.helicone if known else slug or "CUSTOM", "total_requests": row["requests"]}
 
 
 # --- ours ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Helicone's user and property endpoints: what is counted by name."""
+"""Helicone's user endpoints."""
 
 from __future__ import annotations
 
@@ -10,34 +10,27 @@ from typing import Any, cast
 
 from lib.bins import histogram, kept_range
 from metrics_app import queries_names
-from metrics_app.api import TOKENS, Endpoint, iso, ranged, said, usd
+from metrics_app.api import TOKENS, Endpoint, iso, said, usd
 from metrics_app.api_bodies import (
     FILTER,
-    INCREMENT,
     LIMIT,
     OFFSET,
     PERCENTILES,
     SECONDS,
-    TIMES,
-    ZONE,
     Invalid,
     Key,
     Refused,
-    grain,
-    is_anything,
     is_boolean,
     is_mapping,
     is_number,
-    is_text,
     is_texts,
     page,
     seconds,
     tree,
     zone,
 )  # fmt: skip
-from metrics_app.catalog import OTHER, PROPERTY, TIME
+from metrics_app.catalog import OTHER
 from metrics_app.question import MOST_GROUPS, Answer, Question, Row, kinds_of
-from metrics_app.rollup import PROPERTIES, counted_name
 from requests_app.filters import EVERYTHING, Node, join, leaf
 
 MOST_USERS, USERS_AT_ONCE = 1_000, 100
@@ -254,77 +247,3 @@ def _drawn(values: list[float], body: Mapping[str, Any]) -> list[dict[str, Any]]
     return [
         {"range_start": str(one.start), "range_end": str(one.end), "value": one.count} for one in histogram(kept)
     ]  # fmt: skip
-
-
-# --- properties ---------------------------------------------------------------------------------------------------
-
-
-class Properties(Endpoint):
-    """POST /v1/property/query: the keys there are, the commonest first."""
-
-    keys = ()
-
-    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        return [{"property": key} for key in queries_names.names(organization_id, PROPERTIES, limit=MOST_KEYS)]
-
-
-class PropertyValues(Endpoint):
-    """POST /v1/property/{propertyKey}/search."""
-
-    keys = (Key("searchTerm", is_text, "invalid string value", is_required=True),)
-
-    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        dim = f"p:{counted_name(path['property_key'].lower())}"
-        return queries_names.names(organization_id, dim, term=body["searchTerm"], limit=MOST_VALUES)
-
-
-class PropertyOverTime(Endpoint):
-    """POST /v1/property/properties/over-time: requests and cost of the values of one property."""
-
-    keys = (
-        TIMES, Key("userFilter", is_anything, is_required=True), INCREMENT, ZONE,
-        Key("propertyKey", is_text, "invalid string value", is_required=True),
-    )  # fmt: skip
-
-    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        if not body["propertyKey"]:
-            raise Invalid({"requestBody.propertyKey": {"message": "a property has a name", "value": ""}})
-        asked = ranged(organization_id, {**body, "filter": body["userFilter"]}, "requests", "cost")
-        question = replace(asked, dimensions=(TIME, PROPERTY + body["propertyKey"].lower()), grain=grain(body),
-                           zone=zone(body["timeZoneDifference"]), limit=USERS_AT_ONCE)  # fmt: skip
-        return [
-            {"property": said(row.values[0]), "total_cost": usd(row), "request_count": row["requests"],
-             "created_at_trunc": iso(cast(datetime, row.at))}
-            for row in self.ask(question).rows if row.values[0] is not None
-        ]  # fmt: skip
-
-
-class _Top(Endpoint):
-    """The ten largest values of a property, and what all others come to."""
-
-    keys = (TIMES,)
-    metric, name = "cost", "cost"
-
-    def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        asked = ranged(organization_id, {**body, "filter": "all"}, self.metric, "requests")
-        # One more: "absent" may be among them.
-        question = replace(
-            asked, dimensions=(PROPERTY + path["property_key"].lower(),), order=f"-{self.metric}", limit=TOP + 1,
-            has_rest=True,
-        )  # fmt: skip
-        rows = [row for row in self.ask(question).rows if row.values[0] is not None]
-        named = [row for row in rows if row.values[0] is not OTHER]
-        others = [self.value(row) or 0 for row in (*named[TOP:], *(row for row in rows if row.values[0] is OTHER))]
-        top = [{"value": said(row.values[0]), self.name: self.value(row)} for row in named[:TOP]]
-        return [*top, {"value": "Other", self.name: sum(others)}] if others else top
-
-    def value(self, row: Row) -> Any:
-        return usd(row) if self.metric == "cost" else row[self.metric]
-
-
-class TopCosts(_Top):
-    pass
-
-
-class TopRequests(_Top):
-    metric, name = "requests", "count"

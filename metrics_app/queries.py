@@ -19,13 +19,13 @@ from typing import Any
 
 from lib.clock import now
 from llm.exchange import MODEL_KINDS
-from metrics_app import answers, calendar, sql
+from metrics_app import answers, calendar, ranges, sql
 from metrics_app.answers import Found
 from metrics_app.catalog import NAMES, TIER_HISTOGRAMS, TIME, Metric
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
 from metrics_app.rollup import counted_name
 from metrics_app.rollup_statements import DAY, HOUR, MINUTE, Tier
-from metrics_app.sql import Layout, Piece
+from metrics_app.sql import GROUND, Layout, Piece
 from requests_app.filters import EQUAL, EVERYTHING, And, Clause, Leaf, Node, Or, leaves
 from requests_app.queries import Question as RequestsQuestion
 from requests_app.queries import TooSlow, reader
@@ -33,12 +33,9 @@ from requests_app.queries import TooSlow, reader
 MOST_GROUND_ROWS = 400_000
 MOST_EDGE_ROWS = 50_000
 GROUND_TIMEOUT_MS = 4_000
-SLACK = timedelta(hours=12)
-"""A tier is not asked about the last of what it keeps: trimming may be at it."""
 USAGE_KEYS = frozenset({"model", "provider", "status", "failed", "cached", "kind"})
 SELECTIVE_KEYS = frozenset({"user", "session", "trace", "id", "property"})
 """An equality with one of these is found by an index."""
-GROUND = "llm_request"
 WHOLE_DAY = ("day", "week", "month", "year")
 SHORT = timedelta(days=2)
 """Over a longer range what is counted by day is drawn by day; over one up to this the hours are worth reading."""
@@ -169,37 +166,7 @@ def _wanted(asked: _Asked) -> tuple[str, tuple[str, ...]] | None:
 
 
 def _pieces(asked: _Asked, tiers: Sequence[Tier]) -> list[Piece]:
-    """The range cut into whole buckets of the coarsest tier, and finer ones at its edges; the ground is the finest."""
-    found = _cut(asked.since, asked.until, list(tiers), at=asked.now)
-    return [piece for piece in found if not piece.since or not piece.until or piece.since < piece.until]
-
-
-def _cut(since: datetime | None, until: datetime | None, tiers: list[Tier], *, at: datetime) -> list[Piece]:
-    if not tiers:
-        return [Piece(GROUND, since, until)]
-    tier, *finer = tiers
-    low = since and calendar.ceiling(since, tier.width)
-    high = until and calendar.floor(until, tier.width)
-    kept_from = None if tier.kept is None else calendar.ceiling(at - tier.kept + SLACK, timedelta(days=1))
-    if kept_from and (low is None or low < kept_from):
-        return _beyond(since, until, tiers, kept_from=kept_from, at=at)
-    if low and high and low >= high:
-        return _cut(since, until, finer, at=at)
-    left = _cut(since, low, finer, at=at) if since and low and since < low else []
-    right = _cut(high, until, finer, at=at) if until and high and high < until else []
-    return [*left, Piece(tier.table, low, high), *right]
-
-
-def _beyond(
-    since: datetime | None, until: datetime | None, tiers: list[Tier], *, kept_from: datetime, at: datetime
-) -> list[Piece]:
-    """A range that begins before what the first of the tiers keeps."""
-    if tiers[0] is MINUTE:
-        return _cut(since, until, [], at=at)
-    day = since and calendar.floor(since, DAY.width)
-    if until and until <= kept_from:
-        return [Piece(DAY.table, day, calendar.ceiling(until, DAY.width))]
-    return [Piece(DAY.table, day, kept_from), *_cut(kept_from, until, tiers, at=at)]
+    return ranges.pieces(asked.since, asked.until, tiers, at=asked.now)
 
 
 def _tiers(asked: _Asked) -> tuple[Tier, ...]:
@@ -355,6 +322,20 @@ def _is_hard(metric: Metric) -> bool:
     return bool(metric.names or metric.edge) or bool(metric.histogram and metric.histogram not in TIER_HISTOGRAMS)
 
 
+def readable(question: Question) -> tuple[Piece, tuple[str, ...], Layout]:
+    """What of the ground may be read to answer it, what has to be said about that, and the layout. Raises as `answer`
+    does."""
+    asked = _read(question, now())
+    since = None if _is_selective(asked.tree) else _bounded(asked)
+    if since is None or (asked.since and since <= asked.since):
+        return Piece(GROUND, asked.since, asked.until), (), asked.layout
+    return Piece(GROUND, since, asked.until), (_newest_note(since),), asked.layout
+
+
+def _newest_note(since: datetime) -> str:
+    return f"Only requests since {since:%Y-%m-%d %H:%M} UTC are counted: there are too many to read all."
+
+
 def _from_ground(asked: _Asked) -> Answer:
     """From the rows themselves; the newest of them where there are too many."""
     if not _is_selective(asked.tree):
@@ -371,8 +352,7 @@ def _from_newest(asked: _Asked) -> Answer:
         return _told(asked, _ask(asked, [_all_ground(asked)], timeout_ms=GROUND_TIMEOUT_MS), (GROUND,))
     newest = replace(asked, since=since)
     found = _ask(newest, [_all_ground(newest)], timeout_ms=GROUND_TIMEOUT_MS)
-    note = f"Only requests since {since:%Y-%m-%d %H:%M} UTC are counted: there are too many to read all."
-    return _told(newest, found, (GROUND,), notes=(note,), is_partial=True)
+    return _told(newest, found, (GROUND,), notes=(_newest_note(since),), is_partial=True)
 
 
 def _all_ground(asked: _Asked) -> Clause:

@@ -22,6 +22,7 @@ from metrics_app.question import Grain
 from requests_app.filters import EVERYTHING, Clause, Node, compile
 
 ABSENT, OTHER, ALL = "\x01absent", "\x01other", "\x01all"
+GROUND = "llm_request"
 UTC_ORIGIN = "'2000-01-01+00'"
 _TIER_COLUMNS = ", ".join(
     ("organization_id", "kind", "provider", "status", "cached", *rollup.MEASURES, "duration_hist", "ttft_hist")
@@ -144,6 +145,11 @@ def _condition(layout: Layout, time: str, piece: Piece) -> Clause:
     return Clause(f"{sql} AND {clause.sql}", (*values, *clause.values))
 
 
+def condition(layout: Layout, piece: Piece) -> Clause:
+    """Which rows `r` of the ground are meant."""
+    return _condition(layout, "r.requested_at", piece)
+
+
 def _tier(layout: Layout, piece: Piece, time: str) -> Clause:
     """A usage table, or its delta, under the ground's names: absent is NULL there."""
     keys, values = _keys(layout, "r.bucket", is_ground=False)
@@ -229,19 +235,33 @@ def _folded(layout: Layout, raw: Clause, *, has_absent: bool) -> Clause:
         *(_SEEN if edges else []),
     ]  # fmt: skip
     keys = ", ".join([*time, "d"])
-    inner = f"SELECT {', '.join(grouped)} FROM ({raw.sql}) AS raw GROUP BY {keys} HAVING sum(m_requests) <> 0"
+    inner = f"SELECT {', '.join(grouped)} FROM raw GROUP BY {keys} HAVING sum(m_requests) <> 0"
     out = [*time, *([f"d AS {layout.dims[0]}"] if layout.dims else []), *sums]
     named = [f"nullif(d, '{OTHER}') AS n_{one}" for one in layout.names]
     shown = f"SELECT {', '.join([*out, *named, *edges])} FROM summed WHERE d <> '{ALL}'"
     if has_absent:
-        signed = [f"sum(CASE WHEN d = '{ALL}' THEN {one} ELSE -{one} END)::bigint" for one in sums]
-        lost = [
-            *time, *([f"'{ABSENT}'"] if layout.dims else []), *signed, *(["NULL::text"] * len(layout.names)),
-            *(["NULL::timestamptz", "NULL::timestamptz", "0", "NULL::date"] if edges else []),
-        ]  # fmt: skip
-        group = f" GROUP BY {', '.join(time)}" if time else ""
-        shown += f" UNION ALL SELECT {', '.join(lost)} FROM summed{group}"
-    return Clause(f"SELECT * FROM (WITH summed AS ({inner}) {shown}) AS facets", raw.values)
+        shown += f" UNION ALL {_absent(layout, sums, bucketed)}"
+    return Clause(f"SELECT * FROM (WITH raw AS ({raw.sql}), summed AS ({inner}) {shown}) AS facets", raw.values)
+
+
+_LEFT_OVER = f"sum(CASE WHEN d = '{ALL}' THEN {{one}} ELSE -{{one}} END)::bigint"
+
+
+def _absent(layout: Layout, sums: Sequence[str], bucketed: Sequence[str]) -> str:
+    """What of all has no value of the dimension; with edges worked out day by day, to know the days it has any."""
+    time = ["t"] if bucketed else []
+    source = "FROM summed"
+    if layout.has_edges:
+        days = [*bucketed, f"'{ALL}' AS d", "at", *(f"{_LEFT_OVER.format(one=one)} AS {one}" for one in sums)]
+        left_over = _LEFT_OVER.format(one="m_requests")
+        by_day = f"SELECT {', '.join(days)} FROM raw GROUP BY {', '.join([*time, 'at'])} HAVING {left_over} <> 0"
+        source = f"FROM ({by_day}) AS lost"
+    columns = [
+        *time, *([f"'{ABSENT}'"] if layout.dims else []), *(_LEFT_OVER.format(one=one) for one in sums),
+        *(["NULL::text"] * len(layout.names)),
+        *(["min(at)", "max(at)", "count(DISTINCT at)::int", "NULL::date"] if layout.has_edges else []),
+    ]  # fmt: skip
+    return f"SELECT {', '.join(columns)} {source}{f' GROUP BY {time[0]}' if time else ''}"
 
 
 VALUES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from metrics_app import api, api_names
+from metrics_app import api, api_names, api_properties
 from metrics_app.api import NO_BATCH, NOT_200, THREAT, Scalar, Series
 
 urlpatterns: list[URLPattern] = [
@@ -35,9 +35,13 @@ urlpatterns: list[URLPattern] = [
     path("v1/user/query", api_names.Users.as_view()),
     path("v1/user/metrics/query", api_names.UserMetrics.as_view()),
     path("v1/user/metrics-overview/query", api_names.UserOverview.as_view()),
-    path("v1/property/query", api_names.Properties.as_view()),
-    path("v1/property/properties/over-time", api_names.PropertyOverTime.as_view()),
-    path("v1/property/<str:property_key>/search", api_names.PropertyValues.as_view()),
-    path("v1/property/<str:property_key>/top-costs/query", api_names.TopCosts.as_view()),
-    path("v1/property/<str:property_key>/top-requests/query", api_names.TopRequests.as_view()),
+    path("v1/property/query", api_properties.Properties.as_view()),
+    path("v1/property/properties/over-time", api_properties.PropertyOverTime.as_view()),
+    path("v1/property/hide", api_properties.HideProperty.as_view()),
+    path("v1/property/restore", api_properties.RestoreProperty.as_view()),
+    path("v1/property/hidden/query", api_properties.HiddenProperties.as_view()),
+    path("v1/dashboard/scores/query", api_properties.ScoresOverTime.as_view()),
+    path("v1/property/<str:property_key>/search", api_properties.PropertyValues.as_view()),
+    path("v1/property/<str:property_key>/top-costs/query", api_properties.TopCosts.as_view()),
+    path("v1/property/<str:property_key>/top-requests/query", api_properties.TopRequests.as_view()),
 ]  # fmt: skip

@@ -238,6 +238,79 @@ def test_a_key_sees_its_own_organisation_only(cast, client, post, rows):
     assert "zoe" not in {user["user_id"] for user in post("/v1/user/query", {})}
 
 
+def test_users_by_when_they_were_seen_have_times_to_the_millisecond(cast, post, rows):
+    later = DAY + timedelta(days=2, hours=3, milliseconds=250)
+    count([
+        make_row(cast.acme.pk, later, end_user_id="ann"),
+        make_row(cast.acme.pk, later + timedelta(hours=1), end_user_id="bob"),
+        make_row(cast.acme.pk, later + timedelta(hours=2), end_user_id="ann", kind="tool"),
+    ])  # fmt: skip
+    fold_all(cast.acme.pk)
+    body = {"filter": "all", "offset": 0, "limit": 2}
+    found = post("/v1/user/metrics/query", body)["users"]
+    assert [(user["user_id"], user["active_for"], user["last_active"]) for user in found] == [
+        ("bob", 2, "2026-11-12T04:00:00.250Z"), ("ann", 2, "2026-11-12T03:00:00.250Z"),
+    ]  # fmt: skip
+    assert found[1]["first_active"] == "2026-11-10T09:05:00.000Z"
+    [nobody] = post("/v1/user/metrics/query", {**body, "offset": 2})["users"]
+    assert (nobody["last_active"], nobody["active_for"]) == ("2026-11-10T11:00:00.000Z", 1)
+    since = {"users_view": {"user_last_active": {"gt": "2026-11-12T03:30:00Z"}}}
+    assert [user["user_id"] for user in post("/v1/user/metrics/query", {**body, "filter": since})["users"]] == ["bob"]
+
+
+@pytest.mark.parametrize(("sort", "first"), [
+    ({"user_id": "asc"}, ""), ({"id": "desc"}, "bob"), ({"total_prompt_tokens": "desc"}, "ann"),
+    ({"active_for": "asc"}, None), ({"average_requests_per_day_active": "desc"}, None),
+    ({"rate_limited_count": "desc"}, None),
+])  # fmt: skip
+def test_users_in_every_order_there_is(post, rows, sort, first):
+    found = post("/v1/user/metrics/query", {"filter": "all", "offset": 0, "limit": 10, "sort": sort})["users"]
+    assert len(found) == 3
+    assert first in (None, found[0]["user_id"])
+
+
+def test_a_hidden_property_is_out_of_the_list_until_it_is_restored(cast, post, rows):
+    count([make_row(cast.acme.pk, DAY, properties={"team": "a"})])
+    for _ in range(2):
+        assert post("/v1/property/hide", {"key": "Env"}) == {"ok": True}
+    assert post("/v1/property/query", {}) == [{"property": "team"}]
+    assert post("/v1/property/hidden/query", None) == [{"property": "env"}]
+    assert post("/v1/property/env/search", {"searchTerm": ""}) == ["dev", "prod"]
+    umbrella = bearer(api_key(cast.umbrella))
+    assert post("/v1/property/hidden/query", {}, headers=umbrella) == []
+    post("/v1/property/restore", {"key": "env"}, headers=umbrella)
+    assert post("/v1/property/hidden/query", {}) == [{"property": "env"}]
+    assert post("/v1/property/restore", {"key": "env"}) == {"ok": True}
+    assert {one["property"] for one in post("/v1/property/query", {})} == {"env", "team"}
+    assert "requestBody.key" in post("/v1/property/hide", {"key": ""}, status=422)["details"]
+
+
+def test_a_key_that_may_only_read_hides_nothing(cast, post, rows):
+    reader = bearer(api_key(cast.acme, permissions="r"))
+    assert post("/v1/property/hide", {"key": "env"}, headers=reader, status=401)["error"]
+    assert post("/v1/property/hidden/query", {}, headers=reader) == []
+
+
+def test_scores_over_time_are_averages_by_name(cast, post, rows, monkeypatch):
+    at = DAY + timedelta(hours=9)
+    count([
+        make_row(cast.acme.pk, at, scores={"good": 1.0, "fast": 0}),
+        make_row(cast.acme.pk, at + timedelta(minutes=1), scores={"good": 4}, end_user_id="cy"),
+        make_row(cast.acme.pk, at + timedelta(hours=1), scores={"good": 7}),
+        make_row(cast.umbrella.pk, at, scores={"good": 100}),
+    ])  # fmt: skip
+    body = {"timeFilter": TIMES, "userFilter": "all", "dbIncrement": "hour", "timeZoneDifference": 0}
+    nine, ten = "2026-11-10T09:00:00.000Z", "2026-11-10T10:00:00.000Z"
+    assert post("/v1/dashboard/scores/query", body) == [
+        {"score_key": "fast", "score_sum": 0, "created_at_trunc": nine},
+        {"score_key": "good", "score_sum": 2.5, "created_at_trunc": nine},
+        {"score_key": "good", "score_sum": 7, "created_at_trunc": ten},
+    ]
+    mine = {"request_response_rmt": {"user_id": {"equals": "cy"}}}
+    assert [one["score_sum"] for one in post("/v1/dashboard/scores/query", {**body, "userFilter": mine})] == [4]
+    post("/v1/dashboard/scores/query", {"timeFilter": TIMES, "userFilter": "all"}, status=422)
+
+
 def test_without_a_key_there_is_no_answer(client, db):
     answer = client.post("/v1/metrics/totalRequests", RANGE, content_type="application/json")
     assert answer.status_code == 401
