@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from lib.zstd import Codec
-from llm.exchange import Body, Charge, Estimate, Exchange, PricedExchange, Problem, Reading, Usage
+from llm.exchange import MODEL_KINDS, Body, Charge, Estimate, Exchange, PricedExchange, Problem, Reading, Usage
 from llm.frames import decoded
 from requests_app.rows import BodyRow, RequestRow
 from requests_app.store_dictionaries import PLAIN, Packing
@@ -55,7 +55,7 @@ def row_of(priced: PricedExchange) -> RequestRow:
         id=exchange.id,
         kind=text(reading.kind) or "llm",
         door=exchange.door,
-        provider=text(exchange.provider) or "unknown",
+        provider=text(exchange.provider) or ("unknown" if reading.kind in MODEL_KINDS else ""),
         model=text(exchange.attribution.model_override or reading.response_model or reading.request_model),
         request_model=text(reading.request_model),
         response_model=text(reading.response_model),

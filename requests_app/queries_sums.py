@@ -162,7 +162,7 @@ def _commonest(organization_id: int, sql: str, names: list[str], term: str) -> l
         cursor.execute(
             f"SELECT value FROM (SELECT {sql} AS value FROM (SELECT * FROM llm_request r "
             "WHERE r.organization_id = %s AND r.requested_at >= %s ORDER BY r.requested_at DESC LIMIT %s) AS r) "
-            "AS seen WHERE value ILIKE %s GROUP BY value ORDER BY count(*) DESC, value LIMIT %s",
+            "AS seen WHERE value ILIKE %s AND value <> '' GROUP BY value ORDER BY count(*) DESC, value LIMIT %s",
             [
                 *names,
                 organization_id,

@@ -14,7 +14,7 @@ Pure and iterative: ten thousand nodes, paths five hundred deep, spans that are 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import add
@@ -23,6 +23,8 @@ from uuid import UUID
 
 PATH_BUDGET = 200_000
 """Most nodes all paths together may ask for; where they would be more, the deep end of a path is one node."""
+NOT_HERE = "step not here yet"
+"""Label of the node that stands for a parent several steps name and nobody has sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,13 @@ class Step:
     response_preview: str = ""
     span_id: str | None = None
     parent_span_id: str | None = None
+    trace_id: str | None = None
+    door: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """A span whose end nobody has told yet."""
+        return self.door == "otlp" and self.duration_ms is None and self.kind != "event"
 
     @property
     def ended_at(self) -> datetime:
@@ -106,6 +115,8 @@ class Node:
     total: Sums
     started_at: datetime
     ended_at: datetime
+    is_lost: bool = False
+    """Its parent has not come; a lost node without a step stands for such a parent."""
 
     @property
     def wall_ms(self) -> int:
@@ -140,36 +151,68 @@ class _Place:
     label: str
     path: str
     step: Step | None = None
+    is_lost: bool = False
 
 
 def from_paths(steps: Sequence[Step]) -> Tree:
     """The tree of the steps' paths. Raises ValueError when there are no steps."""
     ordered = sorted(steps, key=lambda step: (step.started_at, step.id))
-    segments = {step.path: split_path(step.path) for step in ordered}
-    depth = max(PATH_BUDGET // max(len(segments), 1), 4)
     places = [_Place(-1, "", "/")]
-    at: dict[tuple[int, str], int] = {}
-    homes = [_home(places, at, _shorten(segments[step.path], depth)) for step in ordered]
-    crowd: dict[int, list[Step]] = defaultdict(list)
-    for home, step in zip(homes, ordered, strict=True):
-        crowd[home].append(step)
-    for home, living in crowd.items():
-        _settle(places, home, living)
+    _hang(places, ordered)
     return _grow(places)
 
 
 def from_spans(steps: Sequence[Step]) -> Tree:
-    """The tree of the steps' parent span ids; a step whose parent is not here hangs under the root."""
+    """The tree of the steps' parent span ids. Raises ValueError when there are no steps.
+
+    A step whose parent is not here stands at the top; several with the same one stand under a node in its place.
+    Calls of no span at all hang under their paths.
+    """
     ordered = sorted(steps, key=lambda step: (step.started_at, step.id))
-    if not ordered:
-        raise ValueError("a tree needs at least one step")
-    by_span = {step.span_id: index for index, step in enumerate(ordered, 1) if step.span_id}
-    parents = [-1, *(by_span.get(step.parent_span_id or "", 0) for step in ordered)]
-    _cut_cycles(parents)
-    places = [_Place(-1, "", "/")]
-    for parent, step in zip(parents[1:], ordered, strict=True):
-        places.append(_Place(parent, label_of(step), step.path or "/", step))
+    parents = {(step.trace_id, step.parent_span_id) for step in ordered if step.parent_span_id}
+    here = {(step.trace_id, step.span_id) for step in ordered if step.span_id}
+    spans: list[Step] = []
+    others: list[Step] = []
+    for step in ordered:
+        is_hung = (step.trace_id, step.parent_span_id) in here or (step.trace_id, step.span_id) in parents
+        (spans if is_hung or step.door == "otlp" or not split_path(step.path) else others).append(step)
+    places = [_Place(-1, "", "/"), *_nested(spans)]
+    _stand_in(places)
+    _hang(places, others)
     return _grow(places)
+
+
+def has_spans(steps: Iterable[Step]) -> bool:
+    """Whether the steps tell a tree by their parents."""
+    kept = list(steps)
+    here = {(step.trace_id, step.span_id) for step in kept if step.span_id}
+    return any(step.door == "otlp" or (step.trace_id, step.parent_span_id) in here for step in kept)
+
+
+def _nested(spans: Sequence[Step]) -> Iterator[_Place]:
+    """Places 1, 2, … of the spans under their parents, those whose parent is not here as lost ones at the top."""
+    at: dict[tuple[str | None, str | None], int] = {
+        (step.trace_id, step.span_id): index for index, step in enumerate(spans, 1) if step.span_id
+    }
+    parents = [-1, *(at.get((step.trace_id, step.parent_span_id), 0) for step in spans)]
+    is_lost = [bool(step.parent_span_id) and not parent for step, parent in zip(spans, parents[1:], strict=True)]
+    _cut_cycles(parents)
+    for step, parent, lost in zip(spans, parents[1:], is_lost, strict=True):
+        yield _Place(parent, label_of(step), step.path or "/", step, is_lost=lost)
+
+
+def _stand_in(places: list[_Place]) -> None:
+    """One place for each parent that several wait for."""
+    waiting: dict[tuple[str | None, str | None], list[_Place]] = defaultdict(list)
+    for place in places:
+        if place.is_lost and place.step:
+            waiting[place.step.trace_id, place.step.parent_span_id].append(place)
+    for siblings in waiting.values():
+        if len(siblings) < 2:
+            continue
+        places.append(_Place(0, NOT_HERE, "/", is_lost=True))
+        for sibling in siblings:
+            sibling.parent, sibling.is_lost = len(places) - 1, False
 
 
 def split_path(path: str | None) -> tuple[str, ...]:
@@ -216,6 +259,18 @@ def measure(step: Step) -> Sums:
         untold_tokens=int(answered and not is_told),
         model_ms=max(step.duration_ms or 0, 0),
     )
+
+
+def _hang(places: list[_Place], ordered: Sequence[Step]) -> None:
+    """Every step at the place its path names."""
+    segments = {step.path: split_path(step.path) for step in ordered}
+    depth = max(PATH_BUDGET // max(len(segments), 1), 4)
+    at: dict[tuple[int, str], int] = {}
+    crowd: dict[int, list[Step]] = defaultdict(list)
+    for step in ordered:
+        crowd[_home(places, at, _shorten(segments[step.path], depth))].append(step)
+    for home, living in crowd.items():
+        _settle(places, home, living)
 
 
 def _shorten(segments: tuple[str, ...], depth: int) -> tuple[str, ...]:
@@ -336,7 +391,7 @@ def _node(
 ) -> Node:
     return Node(
         *where, size=size, label=place.label, path=place.path, step=place.step,
-        own=sums[0], total=sums[1], started_at=span[0], ended_at=span[1],
+        own=sums[0], total=sums[1], started_at=span[0], ended_at=span[1], is_lost=place.is_lost,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessions_app.tree import (
+    NOT_HERE,
     NOTHING,
     Step,
     Sums,
@@ -17,6 +18,7 @@ from sessions_app.tree import (
     children_of,
     from_paths,
     from_spans,
+    has_spans,
     measure,
     place_label,
     shares,
@@ -36,6 +38,7 @@ odd_paths = (
     st.none() | st.text(alphabet="/ab 字\u202e.\0", max_size=12) | st.sampled_from(["/a/b", "/a", "//a/", "a/b/"])
 )
 span_ids = st.none() | st.sampled_from("pqrstuv")
+doors = st.sampled_from(["otlp", "gateway"])
 
 
 @st.composite
@@ -52,6 +55,7 @@ def many_steps(draw) -> list[Step]:
                 st.booleans(),
                 span_ids,
                 span_ids,
+                doors,
             ),
             min_size=1,
             max_size=40,
@@ -59,8 +63,8 @@ def many_steps(draw) -> list[Step]:
     )
     return [
         step(number, path, at=at, ms=tokens, cost_nano_usd=cost, input_tokens=tokens, output_tokens=ms,
-             is_error=failed, calls_model=model, span_id=span, parent_span_id=parent)
-        for number, (path, at, tokens, cost, ms, failed, model, span, parent) in enumerate(rows)
+             is_error=failed, calls_model=model, span_id=span, parent_span_id=parent, door=door)
+        for number, (path, at, tokens, cost, ms, failed, model, span, parent, door) in enumerate(rows)
     ]  # fmt: skip
 
 
@@ -199,6 +203,49 @@ def test_a_span_hangs_under_its_parent_even_when_the_parent_came_later():
         step(3, span_id="lost", parent_span_id="never came", name="lost", at=1),
     ])  # fmt: skip
     assert outline(tree) == ["lost", "top", "  child"]
+
+
+def test_several_steps_of_one_parent_that_is_not_here_stand_under_a_node_in_its_place():
+    facts = {"parent_span_id": "away", "trace_id": "t", "door": "otlp"}
+    tree = from_spans([
+        step(1, span_id="a", name="a", **facts), step(2, span_id="b", name="b", at=1, **facts),
+        step(3, span_id="c", name="c", at=2, **(facts | {"trace_id": "another"})),
+    ])  # fmt: skip
+    assert outline(tree) == [NOT_HERE, "  a", "  b", "c"]
+    assert [node.is_lost for node in tree.nodes[1:]] == [True, False, False, True]
+
+
+def test_one_span_id_in_two_traces_is_two_steps():
+    tree = from_spans([
+        step(1, span_id="x", trace_id="one", name="one"),
+        step(2, span_id="x", trace_id="two", name="two", at=1),
+        step(3, span_id="y", parent_span_id="x", trace_id="one", name="below", at=2),
+    ])  # fmt: skip
+    assert outline(tree) == ["one", "  below", "two"]
+
+
+def test_a_call_of_no_span_hangs_at_its_path_beside_the_spans_and_one_whose_parent_is_here_under_it():
+    tree = from_spans([
+        step(1, span_id="agent", name="agent", door="otlp"),
+        step(2, "/run/ask", at=1, span_id="g1", parent_span_id="agent", name="proxied"),
+        step(3, "/run/ask", at=2, name="alone"),
+        step(4, "/run/other", at=3, span_id="g2", parent_span_id="not exported", name="its caller tells nobody"),
+    ])  # fmt: skip
+    assert outline(tree) == ["agent", "  proxied", "run", "  ask", "  other"]
+    assert not any(node.is_lost for node in tree.nodes)
+
+
+def test_parents_make_a_tree_where_one_is_here_or_spans_were_sent():
+    lone = step(1, "/a", span_id="g", parent_span_id="elsewhere")
+    assert not has_spans([lone, step(2, "/b")])
+    assert has_spans([lone, step(2, span_id="elsewhere")])
+    assert has_spans([step(1, door="otlp", span_id="a")])
+
+
+def test_a_span_without_an_end_is_open_and_an_event_or_an_unmeasured_call_is_not():
+    assert step(1, ms=None, door="otlp").is_open
+    assert not step(1, ms=None, door="otlp", kind="event").is_open
+    assert not step(1, ms=None, door="log").is_open
 
 
 def test_the_same_action_in_every_round_is_one_share():
