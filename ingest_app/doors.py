@@ -39,8 +39,8 @@ _JSON: Final = {"content-type": "application/json"}
 _PROTOBUF: Final = {"content-type": otlp.PROTOBUF}
 MAX_READ_INLINE: Final = 256 * 1024
 """Bytes of a body that are read between two other requests; about 10 ms."""
-READ_ASIDE: Final = 2
-"""Large exports read at once, each some 300 MB at worst."""
+READ_ASIDE, GIANT_BYTES = 2, 4 * 2**20
+"""Large exports read at once, and how large one is that waits for all others of its kind: it may take 300 MB."""
 MAX_WAITING: Final = 16
 """Large exports read or waiting for it; one more is to come again."""
 GROWTH: Final = 5
@@ -103,6 +103,7 @@ class Doorway:
     drops: Counter[str] = field(default_factory=Counter)
     """What the doors did not keep, by reason, since the process started."""
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_ASIDE))
+    turn_of_giants: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: list[int] = field(default_factory=list)
     """Large exports being read or waiting for it, by their bytes."""
 
@@ -294,16 +295,21 @@ async def _aside(size: int, work: Callable[[_Given, Doorway], _Made], given: _Gi
 
 async def _take_export(request: DoorRequest, doorway: Doorway) -> DoorReply:
     """Every span of an export, durable together; of the large ones only so many at once."""
-    if len(request.body) * max(1, _grows(request)) <= MAX_READ_INLINE:
+    if not _may_be(request, MAX_READ_INLINE):
         return await _taken(request, doorway)
     if len(doorway.waiting) >= MAX_WAITING:
         raise _unavailable("Too many large exports are being read just now. Send it again in a moment.")
     doorway.waiting.append(len(request.body))
     try:
-        async with doorway.turns:
+        async with doorway.turn_of_giants if _may_be(request, GIANT_BYTES) else doorway.turns:
             return await _taken(request, doorway)
     finally:
         doorway.waiting.pop()
+
+
+def _may_be(request: DoorRequest, size: int) -> bool:
+    """Whether a body may be longer than `size` once it is unpacked."""
+    return len(request.body) * max(1, _grows(request)) > size
 
 
 async def _taken(request: DoorRequest, doorway: Doorway) -> DoorReply:

@@ -7,6 +7,7 @@ https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 from ingest_app.otlp_document import Document, any_value, json_attributes, shared, slim
@@ -65,6 +66,7 @@ def _either(value: Values, *names: str) -> Any:
     return None
 
 
+@cache
 def _snaked(name: str) -> str:
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 

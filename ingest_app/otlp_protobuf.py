@@ -85,22 +85,26 @@ def _read(span: Any) -> Values:
         "attributes": _attributes(span.attributes),
         "events": [
             {"name": e.name, "timeUnixNano": e.time_unix_nano or None, "attributes": _attributes(e.attributes)}
-            for e in span.events
+            for e in _some(span.events, MAX_EVENTS)
         ],
         "links": [
-            {"traceId": e.trace_id, "spanId": e.span_id, "attributes": _attributes(e.attributes)} for e in span.links
+            {"traceId": e.trace_id, "spanId": e.span_id, "attributes": _attributes(e.attributes)}
+            for e in _some(span.links, MAX_LINKS)
         ],
-        "droppedAttributesCount": span.dropped_attributes_count, "droppedEventsCount": span.dropped_events_count,
-        "droppedLinksCount": span.dropped_links_count,
+        "droppedAttributesCount": span.dropped_attributes_count,
+        "droppedEventsCount": span.dropped_events_count + max(0, len(span.events) - MAX_EVENTS),
+        "droppedLinksCount": span.dropped_links_count + max(0, len(span.links) - MAX_LINKS),
     }  # fmt: skip
+
+
+def _some(messages: Any, most: int) -> Any:
+    return messages[:most] if len(messages) > most else messages
 
 
 def _attributes(pairs: Any) -> tuple[Values, int]:
     """(values by key, how many were left out)."""
-    number = len(pairs)
-    if number > MAX_ATTRIBUTES:
-        pairs = pairs[:MAX_ATTRIBUTES]
-    return {pair.key: _value(pair.value) for pair in pairs}, max(0, number - MAX_ATTRIBUTES)
+    found = {pair.key: _value(pair.value) for pair in _some(pairs, MAX_ATTRIBUTES)}
+    return found, max(0, len(pairs) - MAX_ATTRIBUTES)
 
 
 def _value(value: Any, depth: int = 0) -> Any:
