@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
 
-from ingest_app.records import Amendment
+from ingest_app.records import Amendment, of_step
+from lib import clock
 from lib.clock import microseconds
 from requests_app import store
 from requests_app.rows import Change, RequestRow
 
+ROOT_WITHIN: Final = timedelta(minutes=10)
+"""What is said of a trace waits so long for its root."""
+
 
 def apply(connection: store.Db, amendments: Sequence[Amendment]) -> list[Change]:
     """What the amendments changed, in key order. One whose request is not there waits for it."""
-    located = [(store.locate(connection, a.organization_id, a.request_id), a) for a in amendments]
+    located = [(_located(connection, a), a) for a in amendments]
     waiting = [a for key, a in located if key is None]
     if waiting:
         store.keep_pending(connection, [(a.organization_id, a.request_id, a.at, _facts(a)) for a in waiting])
@@ -26,25 +33,63 @@ def apply(connection: store.Db, amendments: Sequence[Amendment]) -> list[Change]
     return [change for change in changes if change is not None]
 
 
+def _located(connection: store.Db, fact: Amendment) -> store.Key | None:
+    if fact.step:
+        return store.locate_step(connection, fact.organization_id, fact.step)
+    return store.locate(connection, fact.organization_id, fact.request_id)
+
+
 def apply_pending(connection: store.Db, changes: Sequence[Change]) -> list[Change]:
     """The changes, each with what had waited for its row."""
-    pending = store.take_pending(connection, [change.after for change in changes if change.after])
-    if not pending:
+    rows = [change.after for change in changes if change.after]
+    if not rows or not store.has_pending(connection):
         return list(changes)
-    amended = apply(connection, [
-        Amendment(org, request_id, at, facts.get("properties"), facts.get("scores"))
-        for org, request_id, at, facts in pending
-    ])
-    after = {(c.after.organization_id, c.after.requested_at, c.after.id): c.after for c in amended if c.after}
-    return [
-        replace(c, after=after.get((c.after.organization_id, c.after.requested_at, c.after.id), c.after))
-        if c.after else c
-        for c in changes
-    ]
+    pending = store.take_pending(connection, [(row.organization_id, name) for row in rows for name in _names(row)])
+    return composed((*changes, *apply(connection, [_waited(*one) for one in pending])))
+
+
+def composed(changes: Iterable[Change]) -> list[Change]:
+    """Several changes of one row as one, in the order of their first."""
+    first: dict[store.Key, Change] = {}
+    for change in changes:
+        row = change.after or change.before
+        assert row is not None, "a change is of a row"
+        key = (row.organization_id, row.requested_at, row.id)
+        first[key] = Change(first[key].before, change.after) if key in first else change
+    return [change for change in first.values() if change.before != change.after]
+
+
+def apply_rootless(connection: store.Db) -> list[Change]:
+    """What was said of whole traces whose root never came goes to their first span."""
+    changes = []
+    pending = store.take_pending_of_traces(connection, before=clock.now() - ROOT_WITHIN, limit=100)
+    for fact in (_waited(*one) for one in pending):
+        key = store.locate_step(connection, fact.organization_id, fact.step, any_of_trace=True)
+        if key is not None and (change := _apply_to(connection, key, [fact])) is not None:
+            changes.append(change)
+    return changes
+
+
+def _names(row: RequestRow) -> Iterator[UUID]:
+    """What a row may have been called before it was there."""
+    yield row.id
+    if row.client_request_id:
+        with suppress(ValueError):
+            yield UUID(row.client_request_id)
+    if row.trace_id and row.span_id and row.door == "otlp":
+        yield of_step(f"{row.trace_id}:{row.span_id}")
+        if row.parent_span_id is None:
+            yield of_step(f"{row.trace_id}:")
+
+
+def _waited(organization_id: int, request_id: UUID, at: datetime, facts: Mapping[str, Any]) -> Amendment:
+    step = facts.get("step", "")
+    return Amendment(organization_id, request_id, at, facts.get("properties"), facts.get("scores"), step)
 
 
 def _facts(amendment: Amendment) -> dict[str, Any]:
-    return {"properties": amendment.properties, "scores": amendment.scores}
+    said = {"properties": amendment.properties, "scores": amendment.scores}
+    return {**said, "step": amendment.step} if amendment.step else said
 
 
 def _apply_to(connection: store.Db, key: store.Key, amendments: Sequence[Amendment]) -> Change | None:

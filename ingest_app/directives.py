@@ -210,13 +210,18 @@ def _property_key(name: str) -> str | None:
     return PROPERTY_OF_HEADER.get(name)
 
 
-def _clean(value: str) -> str:
+def is_named(header: str) -> bool:
+    """Whether it is one of ours with a place of its own, and so no property."""
+    return header.strip().lower() in _BY_NAME
+
+
+def cleaned(value: str) -> str:
     """Without what Postgres cannot keep as text."""
     return value.strip() if value.isascii() and "\x00" not in value else _NOT_IN_TEXT.sub("", value).strip()
 
 
 def _keep_property(properties: dict[str, str], key: str, value: str, problems: list[Problem]) -> None:
-    key, value = _clean(key), _clean(value)
+    key, value = cleaned(key), cleaned(value)
     if not key:
         return
     short = key[:MAX_PROPERTY_KEY]
@@ -230,7 +235,7 @@ def _keep_property(properties: dict[str, str], key: str, value: str, problems: l
 
 
 def _keep(found: dict[str, object], entry: Entry, value: str, problems: list[Problem]) -> None:
-    value = _clean(value)
+    value = cleaned(value)
     if not value:
         return
     try:

@@ -117,7 +117,8 @@ def promote(bench: Bench) -> int:
     """Steps that turned out to have called a model themselves; answers how many, in a transaction."""
     with bench.connection.transaction():
         answered_later.forget_old(bench.connection)
-        changes = spans.promote(bench.connection, bench.prices)
+        promoted = spans.promote(bench.connection, bench.prices)
+        changes = amendments.composed((*promoted, *amendments.apply_rootless(bench.connection)))
         if changes:
             _through(STORING[1:], changes, bench)
     return len(changes)

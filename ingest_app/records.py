@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import orjson
 
@@ -19,6 +19,11 @@ from lib.clock import from_microseconds, microseconds
 from llm.exchange import STATUS_INTERRUPTED, Attribution, Body, Estimate, Exchange, Problem, Reading, Usage
 
 VERSION = 1
+FEEDBACK = "helicone-score-feedback"
+"""The score a thumb up (1) or down (0) is."""
+LARGEST_SCORE = 10**15
+STEPS = UUID("5b2f6c9e-7f0d-5c11-9a43-2d1c0a8e77b4")
+"""The namespace of ids under which facts about a span wait for it."""
 T = TypeVar("T")
 
 
@@ -48,7 +53,8 @@ def whole(exchange: Exchange) -> Record:
 class Amendment:
     """Late facts about one request. They set, never add; of two on the same field the later `at` wins.
 
-    `request_id` is our id or one the client chose. Properties and scores are set key by key; None removes a key.
+    `request_id` is our id or one the client chose, or made of `step` (`of_step`). Properties and scores are set key by
+    key; None removes a key.
     """
 
     organization_id: int
@@ -56,6 +62,13 @@ class Amendment:
     at: datetime
     properties: Mapping[str, str | None] | None = None
     scores: Mapping[str, float | None] | None = None
+    step: str = ""
+    """A span as `<trace id>:<span id>`, or the root of a trace as `<trace id>:`."""
+
+
+def of_step(step: str) -> UUID:
+    """The id under which what is said of a span is filed, until the span has one of ours."""
+    return uuid5(STEPS, step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,7 @@ def amendment(fact: Amendment) -> Record:
     return Record(Kind.AMENDMENT, None, orjson.dumps({
         "v": VERSION, "organization_id": fact.organization_id, "request_id": str(fact.request_id),
         "at": microseconds(fact.at), "properties": fact.properties, "scores": fact.scores,
+        **({"step": fact.step} if fact.step else {}),
     }))
 
 
@@ -116,6 +130,7 @@ def read(entry: Entry) -> Exchange | Amendment | Forget:
         return Amendment(
             organization_id=facts["organization_id"], request_id=UUID(facts["request_id"]),
             at=from_microseconds(facts["at"]), properties=facts.get("properties"), scores=facts.get("scores"),
+            step=facts.get("step", ""),
         )
     if entry.kind is Kind.FORGET:
         return Forget(

@@ -249,6 +249,20 @@ def locate(connection: Db, organization_id: int, request_id: UUID) -> Key | None
     return (organization_id, found[0], found[1]) if found else None
 
 
+_BY_ROOT = """SELECT requested_at, id FROM llm_request WHERE organization_id = %s AND trace_id = %s
+AND (parent_span_id IS NULL OR %s) ORDER BY parent_span_id IS NOT NULL, requested_at, id LIMIT 1"""
+
+
+def locate_step(connection: Db, organization_id: int, step: str, *, any_of_trace: bool = False) -> Key | None:
+    """Where a span is: `<trace id>:<span id>`; of a trace alone its root, or its first span where any will do."""
+    trace_id, _, span_id = step.partition(":")
+    if span_id:
+        found = connection.execute(_BY_ALIAS, {"org": organization_id, "text": step}).fetchone()
+    else:
+        found = connection.execute(_BY_ROOT, (organization_id, trace_id, any_of_trace)).fetchone()
+    return (organization_id, found[0], found[1]) if found else None
+
+
 def lock_row(connection: Db, key: Key) -> RequestRow | None:
     """The row as it is, held until the transaction ends."""
     with connection.cursor(row_factory=tuple_row) as cursor:
@@ -301,15 +315,15 @@ def keep_pending(connection: Db, facts: Sequence[tuple[int, UUID, datetime, Mapp
         )
 
 
-def take_pending(connection: Db, rows: Iterable[RequestRow]) -> list[tuple[int, UUID, datetime, dict[str, Any]]]:
-    """Removes and answers what waited for these rows, by our id or the client's."""
-    ids: list[tuple[int, UUID]] = []
-    for row in rows:
-        ids.append((row.organization_id, row.id))
-        if row.client_request_id and (chosen := _uuid(row.client_request_id)):
-            ids.append((row.organization_id, chosen))
-    if not ids or connection.execute("SELECT EXISTS (SELECT 1 FROM pending_amendment)").fetchone() == (False,):
-        return []
+def has_pending(connection: Db) -> bool:
+    return connection.execute("SELECT EXISTS (SELECT 1 FROM pending_amendment)").fetchone() == (True,)
+
+
+def take_pending(
+    connection: Db, wanted: Iterable[tuple[int, UUID]]
+) -> list[tuple[int, UUID, datetime, dict[str, Any]]]:
+    """Removes and answers what waited under these ids of an organisation."""
+    ids = list(wanted)
     return connection.execute(
         "DELETE FROM pending_amendment p USING unnest(%s::bigint[], %s::uuid[]) AS w (organization_id, request_id) "
         "WHERE p.organization_id = w.organization_id AND p.request_id = w.request_id "
@@ -318,8 +332,22 @@ def take_pending(connection: Db, rows: Iterable[RequestRow]) -> list[tuple[int, 
     ).fetchall()
 
 
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+def take_pending_of_traces(
+    connection: Db, *, before: datetime, limit: int
+) -> list[tuple[int, UUID, datetime, dict[str, Any]]]:
+    """Removes and answers facts about whole traces that have waited since before a moment for their root."""
+    return connection.execute(
+        "DELETE FROM pending_amendment WHERE id IN (SELECT p.id FROM pending_amendment p WHERE at < %s "
+        "AND right(facts ->> 'step', 1) = ':' AND EXISTS (SELECT 1 FROM llm_request r "
+        "WHERE r.organization_id = p.organization_id AND r.trace_id = rtrim(p.facts ->> 'step', ':')) "
+        "ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING organization_id, request_id, at, facts",
+        (before, limit),
+    ).fetchall()
+
+
+def forget_pending(connection: Db, *, before: datetime, organization_id: int | None = None) -> int:
+    """Removes what was said before a moment of requests that never came."""
+    return connection.execute(
+        "DELETE FROM pending_amendment WHERE at < %s AND (organization_id = %s OR %s)",
+        (before, organization_id, organization_id is None),
+    ).rowcount
