@@ -27,7 +27,8 @@ UPDATE trace SET session_id = %s, session_name = %s, end_user_id = %s, propertie
 WHERE organization_id = %s AND trace_id = %s
 """
 _STEPS = """
-SELECT organization_id, trace_id, span_id, parent_span_id, kind, problems, requested_at, id, door, provider_response_id
+SELECT organization_id, trace_id, span_id, parent_span_id, kind, problems, requested_at, id, door, provider_response_id,
+    coalesce(octet_length(usage), 0)
 FROM (
     SELECT r.*, row_number() OVER (PARTITION BY organization_id, trace_id) AS place
     FROM llm_request r JOIN unnest(%s::bigint[], %s::text[]) AS w (o, i) ON organization_id = o AND trace_id = i
@@ -55,6 +56,8 @@ class StoredStep:
     id: Any
     door: str
     response_id: str | None
+    told: int
+    """How long its usage is as packed: 0 where it tells none."""
 
 
 def touch(connection: Db, lasts: Mapping[TraceKey, datetime]) -> dict[TraceKey, Known]:

@@ -101,6 +101,10 @@ def key_of(exchange: Exchange) -> TraceKey | None:
 # --- counting once ----------------------------------------------------------------------------------------------------
 
 
+UNIQUE_ID: Final = 16
+"""Shortest id of a reply that is taken for one of a kind: `chatcmpl-950` comes again and again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One row of a trace, as far as counting once needs it. `kind` is what its SDK said."""
@@ -110,31 +114,82 @@ class Step:
     kind: str
     door: str = "otlp"
     response_id: str | None = None
+    """The provider's."""
+    told: int = 0
+    """How much it tells of usage: 0 for nothing, else the fuller the higher."""
+
+    @property
+    def weight(self) -> tuple[bool, int, str]:
+        """Whose word counts: what passed the gateway, or was logged, before any span; then the fullest."""
+        return (self.door != "otlp", self.told, self.span_id)
+
+    @property
+    def tells(self) -> bool:
+        return self.told > 0 or self.door != "otlp"
 
 
 def counts(steps: Sequence[Step]) -> dict[str, bool]:
-    """By span id, whether a model call counts: not one that has another below it, through passing steps alone.
+    """By span id, whether a model call counts. Of several spans that tell one call it is one, in any order.
 
-    Nor one whose reply passed the gateway, or was logged, in the same trace: the step between may never be exported.
+    Of nested ones (through passing steps alone) the innermost, unless only an outer one tells its usage. Of others that
+    name one reply of the provider the one that passed the gateway, or was logged, else the fullest.
     """
     by_id = {step.span_id: step for step in steps}
-    passed = {step.response_id for step in steps if step.door != "otlp" and step.kind in MODEL_KINDS} - {None}
-    outer = {step.span_id for step in steps if step.door == "otlp" and step.response_id in passed}
-    for step in steps:
-        if step.kind in MODEL_KINDS:
-            _mark_outer(step, by_id, outer)
-    return {step.span_id: step.span_id not in outer for step in steps if step.kind in MODEL_KINDS}
+    calls = [step for step in steps if step.kind in MODEL_KINDS]
+    around = {call.span_id: outer for call in calls if (outer := _around(call, by_id)) is not None}
+    told_inside, outers = _with_told_inside(calls, around), {outer.span_id for outer in around.values()}
+    counted = [
+        call for call in calls
+        if call.span_id not in told_inside and (call.tells or call.span_id not in outers)
+        and not _is_told_outside(call, around, told_inside)
+    ]  # fmt: skip
+    best = _best(counted)
+    ids = {call.span_id for call in counted if best.get(call.response_id or "", call) is call}
+    return {call.span_id: call.span_id in ids for call in calls}
 
 
-def _mark_outer(step: Step, by_id: Mapping[str, Step], outer: set[str]) -> None:
-    """Marks the model calls around this one. Parents may form a circle; a step already seen ends the walk."""
-    seen = {step.span_id}
-    parent = by_id.get(step.parent_span_id or "")
-    while parent is not None and parent.span_id not in seen:
+def _best(calls: Iterable[Step]) -> dict[str, Step]:
+    """By the reply they name, the call whose word counts. Short ids tell nothing of two spans alone."""
+    best: dict[str, Step] = {}
+    for call in sorted(calls, key=lambda call: call.weight):
+        if call.response_id and (len(call.response_id) >= UNIQUE_ID or call.door != "otlp"):
+            best[call.response_id] = call
+    return best
+
+
+def _around(call: Step, by_id: Mapping[str, Step]) -> Step | None:
+    """The next model call around this one. Parents may form a circle: then nothing is around anything."""
+    seen = {call.span_id}
+    found, parent = None, by_id.get(call.parent_span_id or "")
+    while parent is not None:
+        if parent.span_id in seen:
+            return None if parent.span_id == call.span_id else found
         seen.add(parent.span_id)
-        if parent.kind in MODEL_KINDS:
-            outer.add(parent.span_id)
-            return
-        if parent.kind not in PASSING:
-            return
+        if found is None:
+            if parent.kind in MODEL_KINDS:
+                found = parent
+            elif parent.kind not in PASSING:
+                return None
         parent = by_id.get(parent.parent_span_id or "")
+    return found
+
+
+def _with_told_inside(calls: Iterable[Step], around: Mapping[str, Step]) -> frozenset[str]:
+    """The calls with another inside them that tells its usage."""
+    found: set[str] = set()
+    for call in calls:
+        outer = around.get(call.span_id) if call.tells else None
+        while outer is not None and outer.span_id not in found:
+            found.add(outer.span_id)
+            outer = around.get(outer.span_id)
+    return frozenset(found)
+
+
+def _is_told_outside(call: Step, around: Mapping[str, Step], told_inside: frozenset[str]) -> bool:
+    """Whether a call around this one tells what none inside it does."""
+    outer = around.get(call.span_id)
+    while outer is not None:
+        if outer.tells and outer.span_id not in told_inside:
+            return True
+        outer = around.get(outer.span_id)
+    return False

@@ -21,7 +21,7 @@ CODES: Final = {
     "encoding_broken": "The compressed body is broken or cut; what could be decoded was read.",
     "body_too_large": "The decoded body is larger than is read; only its start was.",
     "body_cut": "The middle of the body was not captured; what could be found in the rest was read.",
-    "counted_in_child": "This call has another one inside it that reports the same; only the inner one is counted.",
+    "counted_in_child": "Another record of its trace tells the same call; only that one is counted.",
     "promoted_agent": "No model call came below this step in ten minutes: the usage it reports is counted as its own.",
     "answered_later": "Made in the background; its usage was told when it was looked up, by the request named.",
     "span_id_missing": "The span came without its ids; it is kept as one nothing can point at.",

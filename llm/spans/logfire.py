@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from llm import loose
 from llm.exchange import Usage
@@ -10,6 +10,10 @@ from llm.spans import tokens
 from llm.spans.span import Span
 
 ORDER = 15
+_ANSWERS: Final = (
+    "response_data", "gen_ai.output.messages", "gen_ai.usage.input_tokens", "gen_ai.usage.raw", "response_id",
+    "gen_ai.response.id", "events", "output.value",
+)  # fmt: skip
 
 
 def kind(span: Span) -> str | None:
@@ -27,9 +31,10 @@ def kind(span: Span) -> str | None:
 
 def _is_handed_on(span: Span) -> bool:
     """Of a stream, the span that ends as soon as it begins; the call is told by a log of its own, when it has ended."""
-    is_stream = loose.mapping(span.value("request_data")).get("stream") is True or span.value("gen_ai.request.stream")
-    is_told = span.first(("response_data", "gen_ai.output.messages", "gen_ai.usage.input_tokens", "response_id"))
-    return bool(is_stream) and is_told is None and not span.is_failed
+    if "request_data" not in span.attributes or span.is_failed or span.document.get("end_ns") is None:
+        return False
+    is_log = span.attributes.get("logfire.span_type") == "log"
+    return not is_log and span.first(_ANSWERS) is None
 
 
 def asked(span: Span) -> Any:
