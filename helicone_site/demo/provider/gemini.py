@@ -20,6 +20,8 @@ from helicone_site.demo.provider.reply import (
     tokens,
 )
 
+_SCHEMAS = ("parametersJsonSchema", "parameters_json_schema", "parameters")
+"""Google takes either spelling; its own package sends the second."""
 FINISH = {"end": "STOP", "length": "MAX_TOKENS", "tools": "STOP"}
 
 
@@ -60,8 +62,8 @@ def _input_tokens(body: Json, contents: list[Json]) -> int:
 def _tools(body: Json) -> Iterator[Tool]:
     for tool in body.get("tools") or ():
         for declared in tool.get("functionDeclarations") or ():
-            schema = _lower(declared.get("parametersJsonSchema") or declared.get("parameters") or {})
-            yield Tool(declared.get("name", "tool"), schema)
+            spelled = (declared.get(name) for name in _SCHEMAS)
+            yield Tool(declared.get("name", "tool"), _lower(next(filter(None, spelled), {})))
 
 
 def _lower(schema: Any) -> Any:
