@@ -188,7 +188,8 @@ def ground(layout: Layout, piece: Piece) -> Clause:
 
 # --- facets -------------------------------------------------------------------------------------------------------
 
-_SEEN = ("min(at) AS lo", "max(at) AS hi", "count(DISTINCT at)::int AS days", "NULL::date AS on_day")
+_SEEN = ("min(at) AS lo", "max(at) AS hi", "count(*)::int AS days", "NULL::date AS on_day")
+"""Over rows that are one a day and value."""
 _DAY = "(f.day::timestamp AT TIME ZONE 'UTC')"
 _DELTA = (
     "(SELECT d.organization_id, d.day, e.dim, e.val, (e.val IS NULL)::int AS state, {of_each} FROM facet_delta d, "
@@ -235,13 +236,17 @@ def _folded(layout: Layout, raw: Clause, *, has_absent: bool) -> Clause:
         *(_SEEN if edges else []),
     ]  # fmt: skip
     keys = ", ".join([*time, "d"])
-    inner = f"SELECT {', '.join(grouped)} FROM raw GROUP BY {keys} HAVING sum(m_requests) <> 0"
+    before, source = f"raw AS ({raw.sql})", "raw"
+    if edges:  # days with requests, once each: a value may have several rows a day, and one that came to nothing
+        by_day = f"SELECT at, d, {', '.join(f'sum({one})::bigint AS {one}' for one in sums)} FROM raw GROUP BY 1, 2"
+        before, source = f"{before}, by_day AS ({by_day} HAVING sum(m_requests) <> 0)", "by_day"
+    inner = f"SELECT {', '.join(grouped)} FROM {source} GROUP BY {keys} HAVING sum(m_requests) <> 0"
     out = [*time, *([f"d AS {layout.dims[0]}"] if layout.dims else []), *sums]
     named = [f"nullif(d, '{OTHER}') AS n_{one}" for one in layout.names]
     shown = f"SELECT {', '.join([*out, *named, *edges])} FROM summed WHERE d <> '{ALL}'"
     if has_absent:
         shown += f" UNION ALL {_absent(layout, sums, bucketed)}"
-    return Clause(f"SELECT * FROM (WITH raw AS ({raw.sql}), summed AS ({inner}) {shown}) AS facets", raw.values)
+    return Clause(f"SELECT * FROM (WITH {before}, summed AS ({inner}) {shown}) AS facets", raw.values)
 
 
 _LEFT_OVER = f"sum(CASE WHEN d = '{ALL}' THEN {{one}} ELSE -{{one}} END)::bigint"
@@ -254,12 +259,12 @@ def _absent(layout: Layout, sums: Sequence[str], bucketed: Sequence[str]) -> str
     if layout.has_edges:
         days = [*bucketed, f"'{ALL}' AS d", "at", *(f"{_LEFT_OVER.format(one=one)} AS {one}" for one in sums)]
         left_over = _LEFT_OVER.format(one="m_requests")
-        by_day = f"SELECT {', '.join(days)} FROM raw GROUP BY {', '.join([*time, 'at'])} HAVING {left_over} <> 0"
+        by_day = f"SELECT {', '.join(days)} FROM by_day GROUP BY {', '.join([*time, 'at'])} HAVING {left_over} <> 0"
         source = f"FROM ({by_day}) AS lost"
     columns = [
         *time, *([f"'{ABSENT}'"] if layout.dims else []), *(_LEFT_OVER.format(one=one) for one in sums),
         *(["NULL::text"] * len(layout.names)),
-        *(["min(at)", "max(at)", "count(DISTINCT at)::int", "NULL::date"] if layout.has_edges else []),
+        *(["min(at)", "max(at)", "count(*)::int", "NULL::date"] if layout.has_edges else []),
     ]  # fmt: skip
     return f"SELECT {', '.join(columns)} {source}{f' GROUP BY {time[0]}' if time else ''}"
 

@@ -11,17 +11,19 @@ import pytest
 from django.db import connection
 
 from llm.exchange import MODEL_KINDS
-from metrics_app import calendar, queries
+from metrics_app import calendar, queries, rollup
 from metrics_app.catalog import DIMENSIONS, METRICS, OTHER, TIME
 from metrics_app.question import BadQuestion, Question
 from requests_app import queries_sums
 from requests_app.asking import CALLS
 from requests_app.filters import EVERYTHING, Leaf, join, leaf
 from requests_app.queries import Question as RequestsQuestion
-from tests.metrics_app.counted import count, fold_all, random_row, sown, tally
+from requests_app.rows import Change
+from tests.metrics_app.counted import count, fold_all, random_row, raw, sown, tally
 from tests.requests_app import factories
 
 NOW = datetime(2026, 11, 20, 15, 37, 22, 123456, tzinfo=UTC)
+NOON = datetime(2026, 11, 19, 12, 0, tzinfo=UTC)
 ADDITIVE = tuple(key for key, metric in METRICS.items() if metric.is_additive)
 BY = (*(key for key in DIMENSIONS if key != TIME), "property.env", "property.nobody")
 pytestmark = pytest.mark.django_db
@@ -211,6 +213,23 @@ def test_users_and_sessions_are_counted_once(cast, rows):
     for row in mine:
         users[calendar.start(row.requested_at, "day", UTC)].add(row.end_user_id)
     assert {row.at: row["users"] for row in by_day.rows} == {at: len(found - {None}) for at, found in users.items()}
+
+
+@pytest.mark.parametrize("is_folded", [True, False])
+def test_days_that_came_to_nothing_are_no_active_days(cast, is_folded):
+    days = [NOON - timedelta(days=n) for n in range(4)]
+    made = [factories.make_row(cast.acme.pk, at, end_user_id=user) for at in days for user in ("ann", None, None)]
+    count(made)
+    if is_folded:
+        fold_all(cast.acme.pk)
+    gone = [row for row in made if row.requested_at in (days[0], days[2])]
+    rollup.write(raw(), [Change(row, None) for row in gone])
+    found = ask(cast, "requests", "first_at", "last_at", "active_days", by=("user",))
+    assert found.source == ("facet_day",)
+    midnights = [at.replace(hour=0, minute=0) for at in days]
+    assert {row.values[0]: tuple(row.numbers.values()) for row in found.rows} == {
+        "ann": (2, midnights[3], midnights[1], 2), None: (4, midnights[3], midnights[1], 2),
+    }  # fmt: skip
 
 
 def test_a_list_has_pages_and_its_total_is_of_all(cast, rows):
