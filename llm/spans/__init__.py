@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, Protocol, cast
 
 from llm.exchange import Usage
@@ -21,6 +21,8 @@ class SpanDialect(Protocol):
 
     __name__: str
     ORDER: int
+    MARKS: frozenset[str]
+    """First words of names (`Span.heads`), one of which its spans have; empty: any span may be its."""
 
     def kind(self, span: Span) -> str | None:
         """What the step is (docs/metrics.md names the kinds)."""
@@ -36,6 +38,16 @@ class SpanDialect(Protocol):
 
     def bodies(self, span: Span) -> tuple[Any, Any] | None:
         """The provider's own (request, reply) as JSON values, where the SDK packs them whole (`llm/spans/wire.py`)."""
+
+
+def of(span: Span) -> tuple[SpanDialect, ...]:
+    """Those that may have written it, in their order."""
+    return _marked(span.heads)
+
+
+@lru_cache(maxsize=512)
+def _marked(heads: frozenset[str]) -> tuple[SpanDialect, ...]:
+    return tuple(dialect for dialect in every() if not dialect.MARKS or not dialect.MARKS.isdisjoint(heads))
 
 
 @cache

@@ -10,6 +10,7 @@ from llm.spans import tokens
 from llm.spans.span import Span
 
 ORDER = 5
+MARKS: Final = frozenset({"claude_code"})
 _KINDS: Final = {
     "interaction": "agent", "llm_request": "llm", "api_request": "llm", "tool": "tool",
     "tool_result": "tool",

@@ -9,6 +9,7 @@ from llm.exchange import Usage
 from llm.spans.span import Span, number
 
 ORDER = 6
+MARKS: Final = frozenset({"codex"})
 _USAGE: Final = "codex.turn.token_usage."
 _KINDS: Final = {
     "codex.sse_event": "llm", "codex.api_request": "span", "codex.tool_result": "tool",

@@ -13,6 +13,7 @@ from llm.exchange import Usage
 from llm.spans.span import Span, unpacked
 
 ORDER = 20
+MARKS: Final = frozenset({"gen_ai"})
 _DETAILS: Final = "gen_ai.client.inference.operation.details"
 _SENT_EVENTS: Final = {
     "gen_ai.system.message": "system", "gen_ai.user.message": "user", "gen_ai.assistant.message": "assistant",

@@ -11,6 +11,7 @@ from llm.spans import tokens
 from llm.spans.span import Span
 
 ORDER = 10
+MARKS: Final = frozenset({"langfuse"})
 _OF_A_MODEL: Final = (
     "langfuse.observation.model.name", "langfuse.observation.model", "langfuse.observation.usage_details",
     "langfuse.observation.cost_details",

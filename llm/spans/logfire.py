@@ -10,6 +10,10 @@ from llm.spans import tokens
 from llm.spans.span import Span
 
 ORDER = 15
+MARKS: Final = frozenset({
+    "logfire", "pydantic_ai", "request_data", "response_data", "all_messages_events", "final_result", "tool_arguments",
+    "tool_response", "events",
+})  # fmt: skip
 _ANSWERS: Final = (
     "response_data", "gen_ai.output.messages", "gen_ai.usage.input_tokens", "gen_ai.usage.raw", "response_id",
     "gen_ai.response.id", "events", "output.value",

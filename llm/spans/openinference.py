@@ -5,13 +5,14 @@ https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from llm import semconv
 from llm.exchange import Usage
 from llm.spans.span import Span
 
 ORDER = 30
+MARKS: Final = frozenset({"openinference", "llm", "input", "output", "embedding", "reranker", "retrieval", "tool"})
 
 
 def kind(span: Span) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from llm import semconv
 from llm.exchange import Usage
 from llm.spans.span import Span
 
 ORDER = 50
+MARKS: Final = frozenset({"traceloop", "gen_ai", "llm", "db"})
 
 
 def kind(span: Span) -> str | None:

@@ -10,6 +10,7 @@ from llm.spans import tokens
 from llm.spans.span import Span
 
 ORDER = 90
+MARKS: Final[frozenset[str]] = frozenset()
 _KIND_KEYS: Final = (
     "mlflow.spanType", "langwatch.span.type", "lmnr.span.type", "langsmith.span.kind", "genkit:metadata:subtype",
     "span.type",

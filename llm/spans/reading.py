@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from llm import preview, semconv
+from llm import preview, semconv, spans
 from llm.conversation import Message
 from llm.exchange import Problem, Reading, SpanFacts, Usage
-from llm.spans import every, facts, failures, showing, tokens
+from llm.spans import facts, failures, showing, tokens
 from llm.spans.failures import Failure
 from llm.spans.showing import View, view
 from llm.spans.span import Span, as_text
@@ -44,7 +44,7 @@ def read(document: Mapping[str, Any]) -> Reading:
 
 def _usage(seen: View) -> Usage | None:
     """As the provider itself told it where its words are there, else as the SDK did."""
-    for dialect in every():
+    for dialect in spans.of(seen.span):
         if (told := dialect.usage(seen.span)) is not None:
             return told
     if seen.wire and (seen.wire.reading.usage.input_tokens, seen.wire.reading.usage.output_tokens) != (None, None):

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llm import loose, semconv
+from llm import loose, semconv, spans
 from llm.conversation import Conversation, Message, Part
 from llm.exchange import MODEL_KINDS, Reading
-from llm.spans import every, facts, wire
+from llm.spans import facts, wire
 from llm.spans.messages import messages, tools
 from llm.spans.span import Span
 from llm.spans.wire import Wire
@@ -37,14 +37,14 @@ def view(span: Span) -> View:
 
 def kind_of(span: Span) -> str:
     """What the step is: as its SDK says, else a model call where it names a model, else just a span."""
-    for dialect in every():
+    for dialect in spans.of(span):
         if (kind := dialect.kind(span)) is not None:
             return kind
     return "llm" if span.first(_MODEL_KEYS) is not None else "span"
 
 
 def _wire(span: Span) -> Wire | None:
-    for dialect in every():
+    for dialect in spans.of(span):
         if (bodies := dialect.bodies(span)) is not None:
             return wire.of(*bodies, facts.provider(span))
     return None
@@ -123,11 +123,11 @@ def _document(item: Any) -> Part:
 
 
 def _asked(span: Span) -> Any:
-    return next((said for d in every() if (said := d.asked(span)) not in (None, "", [], {})), None)
+    return next((said for d in spans.of(span) if (said := d.asked(span)) not in (None, "", [], {})), None)
 
 
 def _answered(span: Span) -> Any:
-    return next((said for d in every() if (said := d.answered(span)) not in (None, "", [], {})), None)
+    return next((said for d in spans.of(span) if (said := d.answered(span)) not in (None, "", [], {})), None)
 
 
 def _shown(value: Any) -> str:

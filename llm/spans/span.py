@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 
 import orjson
 
-from llm import loose
+from llm import loose, semconv
 
 MAX_PARTS: Final = 24
 MAX_INDEX: Final = 10_000
@@ -28,10 +29,20 @@ class Span:
         return loose.mapping(self.document.get("attributes"))
 
     @cached_property
-    def _around(self) -> tuple[Mapping[str, Any], ...]:
-        """Where a fact is looked for: the span first, then what it was made by and what it ran in."""
+    def heads(self) -> frozenset[str]:
+        """First words of its attributes', its events' and its own name: enough to know whose it can be."""
+        names = (*self.attributes, *(loose.text(event.get("name")) for event in self.events), self.name)
+        return frozenset(name.partition(".")[0] for name in names)
+
+    @cached_property
+    def _firsts(self) -> Mapping[int, Any]:
+        return _firsts(self.attributes)
+
+    @cached_property
+    def _around(self) -> tuple[Mapping[int, Any], ...]:
+        """Where a fact is looked for beside the span: what it was made by, and what it ran in."""
         scope = loose.mapping(loose.mapping(self.document.get("scope")).get("attributes"))
-        return (self.attributes, scope, loose.mapping(self.document.get("resource")))
+        return tuple(_firsts(found) for found in (scope, loose.mapping(self.document.get("resource"))) if found)
 
     @property
     def name(self) -> str:
@@ -59,30 +70,35 @@ class Span:
         return next((loose.mapping(e.get("attributes")) for e in self.events if e.get("name") in names), {})
 
     def has(self, prefix: str) -> bool:
-        return any(key.startswith(prefix) for key in self.attributes)
+        return prefix.partition(".")[0] in self.heads and any(key.startswith(prefix) for key in self.attributes)
 
-    def first(self, names: Iterable[str]) -> Any:
-        """The first attribute that says something, on the span alone."""
+    def first(self, names: Collection[str]) -> Any:
+        """The first attribute that says something, on the span alone. Lists of `llm.semconv` are looked up at once."""
+        if id(names) in _tables():
+            return self._firsts.get(id(names))
         for name in names:
-            if (value := self.attributes.get(name)) not in (None, "", [], {}):
+            if says(value := self.attributes.get(name)):
                 return value
         return None
 
-    def anywhere(self, names: Iterable[str]) -> Any:
-        """As `first`, then on its scope and resource."""
-        wanted = tuple(names)
-        for attributes in self._around:
-            for name in wanted:
-                if (value := attributes.get(name)) not in (None, "", [], {}):
-                    return value
-        return None
+    def anywhere(self, names: semconv.Names) -> Any:
+        """As `first`, then on its scope and resource. Only for lists of `llm.semconv`."""
+        if (found := self._firsts.get(id(names))) is not None:
+            return found
+        return next((value for around in self._around if (value := around.get(id(names))) is not None), None)
 
-    def text(self, names: Iterable[str]) -> str | None:
+    def text(self, names: Collection[str]) -> str | None:
         """The first of them as text; some SDKs write all values as JSON, texts in quotes."""
         return as_text(unquoted(self.first(names)))
 
-    def count(self, names: Iterable[str]) -> int | None:
+    def count(self, names: Collection[str]) -> int | None:
         """The first of them that is a count; 0 is one."""
+        if id(names) in _tables():
+            said = self._firsts.get(id(names))
+            if said is None or (found := number(said)) is not None:
+                return None if said is None else found
+        if self.attributes.keys().isdisjoint(names):
+            return None
         return next((n for name in names if (n := number(self.attributes.get(name))) is not None), None)
 
     @cached_property
@@ -92,7 +108,7 @@ class Span:
     def value(self, *names: str) -> Any:
         """The first of them that says something, read as JSON where it is JSON text; always the same object."""
         for name in names:
-            if (sent := self.attributes.get(name)) not in (None, "", [], {}):
+            if says(sent := self.attributes.get(name)):
                 if name not in self._values:
                     self._values[name] = unpacked(sent)
                 return self._values[name]
@@ -103,12 +119,60 @@ class Span:
         found = self.value(*names)
         return unpacked(unquoted(found)) if isinstance(found, str) else found
 
+    @cached_property
+    def _families(self) -> Mapping[str, list[tuple[str, Any]]]:
+        found: dict[str, list[tuple[str, Any]]] = {}
+        for key, value in self.attributes.items():
+            if place := _INDEX.search(key):
+                found.setdefault(key[: place.start()], []).append((key[place.start() + 1 :], value))
+        return found
+
     def family(self, prefix: str) -> Any:
         """`prefix.0.a.b`, `prefix.1.…` as lists and objects; None where there are none."""
-        return nested((key[len(prefix) + 1 :], value) for key, value in self._starting(prefix + "."))
+        return nested(self._families[prefix]) if prefix in self._families else None
 
-    def _starting(self, prefix: str) -> Iterator[tuple[str, Any]]:
-        return ((key, value) for key, value in self.attributes.items() if key.startswith(prefix))
+
+_INDEX: Final = re.compile(r"\.[0-9]+(?=\.|$)")
+
+
+def says(value: Any) -> bool:
+    """Whether a value says something: 0 and false do."""
+    return bool(value) or type(value) in (int, float, bool)
+
+
+@cache
+def _tables() -> frozenset[int]:
+    return frozenset(place for places in _places().values() for place, _ in places)
+
+
+@cache
+def _places() -> Mapping[str, tuple[tuple[int, int], ...]]:
+    """{attribute: (list of `llm.semconv` by its identity, place in it), …}."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for names in vars(semconv).values():
+        if isinstance(names, tuple) and all(isinstance(name, str) for name in names):
+            for place, name in enumerate(names):
+                found.setdefault(name, []).append((id(names), place))
+    return {name: tuple(places) for name, places in found.items()}
+
+
+def _firsts(attributes: Mapping[str, Any]) -> Mapping[int, Any]:
+    """{list of `llm.semconv`: its first attribute that says something}, in one pass."""
+    best: dict[int, tuple[int, Any]] = {}
+    places = _places()
+    for name, value in attributes.items():
+        if name in places and says(value):
+            for table, place in places[name]:
+                if table not in best or place < best[table][0]:
+                    best[table] = (place, value)
+    return {table: value for table, (_, value) in best.items()}
+
+
+def _first(attributes: Mapping[str, Any], names: Collection[str]) -> Any:
+    """Most of what is asked for is not there at all, which is told without looking at each name."""
+    if attributes.keys().isdisjoint(names):
+        return None
+    return next((value for name in names if (value := attributes.get(name)) not in (None, "", [], {})), None)
 
 
 def unpacked(value: Any) -> Any:

@@ -12,6 +12,7 @@ from llm.spans import tokens
 from llm.spans.span import Span, unpacked
 
 ORDER = 40
+MARKS: Final = frozenset({"ai", "operation"})
 _CALLS: Final = (
     ("ai.embed.doEmbed", "embedding"), ("ai.embedMany.doEmbed", "embedding"), ("ai.rerank.doRerank", "rerank"),
     ("ai.generateImage.doGenerate", "image"), ("ai.generateText.doGenerate", "llm"), ("ai.streamText.doStream", "llm"),
