@@ -27,6 +27,7 @@ _NO_MODEL: Final = re.compile(
     r"|cachedcontents|tokenize|detokenize)(?:/|$)"
 )
 """Things kept at a provider, and settings: what is done to them runs no model."""
+_SPAN_TYPE: Final = "application/vnd.otlp.span+json"
 _MOST_KEYS: Final = 10
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
 _PATH_MODEL: Final = re.compile(
@@ -67,7 +68,7 @@ def _parse(exchange: Exchange) -> Reading:
         response_headers=exchange.response_headers,
         events=came.events,
     )
-    chosen = dialects.choose(call)
+    chosen = _span_dialect(exchange, call) or dialects.choose(call)
     if came.events:
         call = replace(call, response=_folded(chosen, came.events))
     reading = chosen[1].read(call) if chosen else _unknown(call)
@@ -75,6 +76,14 @@ def _parse(exchange: Exchange) -> Reading:
         return reading
     return _finished(exchange, call, reading, name=chosen[0] if chosen else "", sent=sent, came=came,
                      is_whole=_is_whole(chosen, call, came))
+
+
+def _span_dialect(exchange: Exchange, call: Call) -> tuple[str, Dialect] | None:
+    """A span says so itself: nobody else need be asked."""
+    if exchange.request.content_type != _SPAN_TYPE or not call.request:
+        return None
+    dialect = dialects.by_name("otlp_span")
+    return ("otlp_span", dialect) if dialect else None
 
 
 def _path(url: str) -> str:
