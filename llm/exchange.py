@@ -126,6 +126,8 @@ class SpanFacts:
     """What the provider answered, where the span of a failed call tells it."""
     reported: Usage | None = None
     """Totals over its children, as an agent or chain reports them: shown, never counted."""
+    reported_nano_usd: int | None = None
+    """What they cost, as it reports it: likewise."""
 
 
 @dataclass(frozen=True, slots=True)

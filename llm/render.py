@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+
+import orjson
 
 from llm import dialects, frames, loose, multipart
 from llm.call import Call, Dialect
 from llm.conversation import Conversation, Message, Part
+from llm.dialects import otlp_span
 from llm.exchange import Body
 
 
@@ -33,6 +37,24 @@ def shown(*, dialect: str, request: bytes, response: bytes) -> Conversation:
     found = chosen.converse(asked, answer)
     rest = _as_data(sent, came)
     return Conversation(found.messages or rest.messages, found.reply or rest.reply, found.tools, found.settings)
+
+
+def bodies(*, dialect: str, request: bytes, response: bytes) -> tuple[Any, Any]:
+    """Both sides as an API gives them: JSON values, else texts, else None. Never raises.
+
+    Of a span, which is one document, the request and the reply its call would have had.
+    """
+    if dialect == "otlp_span" and request:
+        with suppress(Exception):  # what strangers sent is then given as it is
+            return otlp_span.bodies(loose.mapping(loose.loads(request)))
+    return _value(request), _value(response)
+
+
+def _value(data: bytes) -> Any:
+    try:
+        return loose.loads(data) if data else None
+    except orjson.JSONDecodeError:
+        return data.decode("utf-8", "replace")
 
 
 def _guess(asked: Mapping[str, Any], came: frames.Payload) -> Dialect | None:

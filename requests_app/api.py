@@ -299,9 +299,8 @@ def _fitting(rows: Sequence[RequestRow]) -> set[UUID]:
 
 def _sides(request: Request, row: RequestRow, inline: set[UUID], found: bodies.Bodies) -> dict[str, Any]:
     if row.id in inline:
-        return {
-            "request_body": bodies.value_of(found.request), "response_body": bodies.value_of(found.response),
-        }  # fmt: skip
+        asked, answered = bodies.values(row.dialect, found)
+        return {"request_body": asked, "response_body": answered}
     token = signing.dumps([row.organization_id, str(row.id)], salt=LINK_SALT)
     url = request.build_absolute_uri(reverse("api-request-body", args=[token]))
     return {
@@ -362,6 +361,5 @@ class RequestBodyLink(_View):
             raise NotFound("This link is not valid any more: ask for the request again.") from None
         row = queries.one(organization_id, request_id)
         found = bodies.read(queries.body(row)) if row else bodies.Bodies()
-        return Response({
-            "request": bodies.value_of(found.request), "response": bodies.value_of(found.response),
-        })  # fmt: skip
+        asked, answered = bodies.values(row.dialect if row else "", found)
+        return Response({"request": asked, "response": answered})

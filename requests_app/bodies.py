@@ -76,12 +76,9 @@ def json_of(data: bytes | None) -> Any | None:
         return None
 
 
-def value_of(data: bytes | None) -> Any:
-    """For an API: the JSON value, else the text, else None."""
-    if not data:
-        return None
-    found = json_of(data)
-    return data.decode("utf-8", "replace") if found is None and data.strip() != b"null" else found
+def values(dialect: str, found: Bodies) -> tuple[Any, Any]:
+    """(request, reply) for an API: JSON values, else texts, else None."""
+    return render.bodies(dialect=dialect, request=found.request or b"", response=found.response or b"")
 
 
 def pretty(data: bytes | None) -> str:

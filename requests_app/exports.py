@@ -83,9 +83,10 @@ def _lines(batch: Sequence[RequestRow], *, has_bodies: bool) -> Iterator[dict[st
         if row.estimated_cost_nano_usd is not None:
             facts["estimated_cost_usd"] = row.estimated_cost_nano_usd / 1e9
         if has_bodies:
-            facts |= _sides(bodies.read(stored.get(row.id)))
+            facts |= _sides(row, bodies.read(stored.get(row.id)))
         yield facts
 
 
-def _sides(found: bodies.Bodies) -> dict[str, Any]:
-    return {"request": bodies.value_of(found.request), "response": bodies.value_of(found.response)}
+def _sides(row: RequestRow, found: bodies.Bodies) -> dict[str, Any]:
+    request, response = bodies.values(row.dialect, found)
+    return {"request": request, "response": response}

@@ -28,5 +28,10 @@ def read(call: Call) -> Reading:
     return reading.read(call.request)
 
 
+def bodies(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(request, reply) as its call would have had them."""
+    return showing.bodies(document, reading.read(document))
+
+
 def converse(request: Mapping[str, Any], response: Any) -> Conversation:
     return showing.conversation(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -87,7 +88,13 @@ def is_stream(span: Span, wire: Wire | None) -> bool:
         return True
     if any(loose.mapping(span.value(name)).get("stream") is True for name in ("request_data", _PARAMETERS[0])):
         return True
-    return "stream" in (span.text(("ai.operationId", "operation.name")) or "").lower()
+    if span.first(semconv.FIRST_TOKEN_SECONDS) is not None or span.first(semconv.FIRST_TOKEN_AT) is not None:
+        return True  # whoever knows when the first chunk came has streamed
+    named = (span.name, span.text(("ai.operationId", "operation.name")), span.text(("code.function.name",)))
+    return any(_STREAMED.search(name) for name in named if name)
+
+
+_STREAMED: Final = re.compile(r"[sS]tream(?: |$)|^streaming response ")
 
 
 # --- provider ---------------------------------------------------------------------------------------------------------

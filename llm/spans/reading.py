@@ -34,7 +34,7 @@ def read(document: Mapping[str, Any]) -> Reading:
     told = _usage(seen)
     if not seen.is_call:
         assert found.span is not None, "every span has its facts"
-        return replace(found, span=replace(found.span, reported=told))
+        return replace(found, span=replace(found.span, reported=told, reported_nano_usd=facts.cost(span)))
     return replace(
         found, request_model=facts.request_model(span, seen.wire), response_model=facts.response_model(span, seen.wire),
         usage=told or Usage(), provider_cost_nano_usd=facts.cost(span), tool_calls=_tool_calls(seen.wire, said.reply),

@@ -168,13 +168,6 @@ def _firsts(attributes: Mapping[str, Any]) -> Mapping[int, Any]:
     return {table: value for table, (_, value) in best.items()}
 
 
-def _first(attributes: Mapping[str, Any], names: Collection[str]) -> Any:
-    """Most of what is asked for is not there at all, which is told without looking at each name."""
-    if attributes.keys().isdisjoint(names):
-        return None
-    return next((value for name in names if (value := attributes.get(name)) not in (None, "", [], {})), None)
-
-
 def unpacked(value: Any) -> Any:
     """JSON that was packed into text; any other text is itself."""
     if isinstance(value, str) and value[:64].lstrip()[:1] in ("{", "["):
