@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
@@ -168,9 +169,9 @@ def _facts(exchange: Exchange) -> bytes:
     facts["request_headers"] = exchange.request_headers
     facts["response_headers"] = exchange.response_headers
     facts["attribution"] = {
-        f.name: value
-        for f in fields(Attribution)
-        if (value := getattr(exchange.attribution, f.name)) is not None and value != {}
+        name: value
+        for name in _names(Attribution)
+        if (value := getattr(exchange.attribution, name)) is not None and value != {}
     }
     if exchange.reading is not None:
         facts["reading"] = _reading_facts(exchange.reading)
@@ -244,5 +245,10 @@ def _reading(facts: Mapping[str, Any]) -> Reading:
 
 
 def _known(kind: type[T], facts: Mapping[str, Any]) -> T:
-    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    names = _names(kind)  # type: ignore[arg-type]
     return kind(**{name: value for name, value in facts.items() if name in names})
+
+
+@cache
+def _names(kind: type[Any]) -> frozenset[str]:
+    return frozenset(f.name for f in fields(kind))

@@ -23,17 +23,16 @@ ON CONFLICT (organization_id, trace_id) DO UPDATE SET last_at = greatest(t.last_
 RETURNING organization_id, trace_id, session_id, session_name, end_user_id, properties, is_root, said_at, xmax = 0
 """
 _TELL = """
-UPDATE trace SET session_id = %s, session_name = %s, end_user_id = %s, properties = %s, is_root = %s, said_at = %s
-WHERE organization_id = %s AND trace_id = %s
+UPDATE trace AS t SET session_id = s, session_name = n, end_user_id = u, properties = p, is_root = r, said_at = at
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::bool[], %s::timestamptz[])
+    AS w (o, i, s, n, u, p, r, at)
+WHERE t.organization_id = o AND t.trace_id = i
 """
 _STEPS = """
-SELECT organization_id, trace_id, span_id, parent_span_id, kind, problems, requested_at, id, door, provider_response_id,
-    coalesce(octet_length(usage), 0)
-FROM (
-    SELECT r.*, row_number() OVER (PARTITION BY organization_id, trace_id) AS place
-    FROM llm_request r JOIN unnest(%s::bigint[], %s::text[]) AS w (o, i) ON organization_id = o AND trace_id = i
-    WHERE span_id IS NOT NULL) AS found
-WHERE place <= %s
+SELECT o, i, span_id, parent_span_id, kind, problems, requested_at, id, door, provider_response_id, told
+FROM unnest(%s::bigint[], %s::text[]) AS w (o, i) CROSS JOIN LATERAL (
+    SELECT r.*, coalesce(octet_length(usage), 0) AS told FROM llm_request r
+    WHERE organization_id = o AND trace_id = i AND span_id IS NOT NULL LIMIT %s) AS found
 """
 
 
@@ -76,12 +75,13 @@ def _said(row: Any) -> Said | None:
 
 def tell(connection: Db, said: Mapping[TraceKey, Said]) -> None:
     """Writes down what is known now."""
-    with connection.cursor() as cursor:
-        cursor.executemany(_TELL, [
-            (one.facts.session_id, one.facts.session_name, one.facts.end_user_id, Jsonb(dict(one.facts.properties)),
-             one.is_root, one.at, *key)
-            for key, one in said.items()
-        ])  # fmt: skip
+    rows = [
+        (*key, one.facts.session_id, one.facts.session_name, one.facts.end_user_id, Jsonb(dict(one.facts.properties)),
+         one.is_root, one.at)
+        for key, one in said.items()
+    ]  # fmt: skip
+    if rows:
+        connection.execute(_TELL, [list(column) for column in zip(*rows, strict=True)])
 
 
 def steps(connection: Db, keys: Iterable[TraceKey]) -> dict[TraceKey, list[StoredStep]]:
@@ -101,11 +101,13 @@ def steps(connection: Db, keys: Iterable[TraceKey]) -> dict[TraceKey, list[Store
 
 def watch(connection: Db, spans: Iterable[tuple[int, str, str, datetime]]) -> None:
     """(organization_id, trace_id, span_id, due_at)."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO span_watch (organization_id, trace_id, span_id, due_at) VALUES (%s, %s, %s, %s) "
-            "ON CONFLICT DO NOTHING", sorted(spans),
-        )  # fmt: skip
+    rows = sorted(spans)
+    if rows:
+        connection.execute(
+            "INSERT INTO span_watch (organization_id, trace_id, span_id, due_at) "
+            "SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) ON CONFLICT DO NOTHING",
+            [list(column) for column in zip(*rows, strict=True)],
+        )
 
 
 def take_due(connection: Db, now: datetime, *, limit: int) -> list[tuple[int, str, str]]:

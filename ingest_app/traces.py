@@ -74,6 +74,11 @@ def _over(under: Facts, over: Facts) -> Facts:
 
 def filled(said: Attribution, facts: Facts) -> Attribution:
     """An exchange's own facts, and the trace's where it tells none."""
+    if not (facts.properties.keys() - said.properties.keys()) and (
+        (said.session_id or None, said.session_name or None, said.end_user_id or None)
+        == (facts.session_id, facts.session_name, facts.end_user_id)
+    ):
+        return said
     in_session = said.session_id is None or said.session_id == facts.session_id
     return replace(
         said, session_id=said.session_id or facts.session_id,

@@ -203,11 +203,12 @@ def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]
         return {}
     ordered = sorted(wanted.items(), key=lambda item: (item[0][0], item[0][1].encode()))
     with connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.executemany(
-            "INSERT INTO request_alias (organization_id, client_id, requested_at, id) VALUES (%s, %s, %s, %s) "
-            "ON CONFLICT DO NOTHING",
-            [(org, client_id, row.requested_at, row.id) for (org, client_id), row in ordered],
-        )
+        cursor.execute(
+            "INSERT INTO request_alias (organization_id, client_id, requested_at, id) "
+            "SELECT * FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::uuid[]) ON CONFLICT DO NOTHING",
+            ([key[0] for key, _ in ordered], [key[1] for key, _ in ordered],
+             [row.requested_at for _, row in ordered], [row.id for _, row in ordered]),
+        )  # fmt: skip
         cursor.execute(
             "SELECT a.organization_id, a.client_id, a.requested_at, a.id FROM request_alias a "
             "JOIN unnest(%s::bigint[], %s::text[]) AS w (organization_id, client_id) "
