@@ -60,7 +60,7 @@ WEB_PREFIXES = (
     "/v1/playground", "/v1/price", "/v1/prompt", "/v1/prompt-2025", "/v1/prompts", "/v1/property", "/v1/providers",
     "/v1/public", "/v1/request", "/v1/request-body", "/v1/router", "/v1/session", "/v1/stripe", "/v1/test", "/v1/trace",
     "/v1/reprice", "/v1/traces", "/v1/user", "/v1/vault", "/v1/webhooks", "/v1/wrapped", "/v1/models/multimodal",
-    "/v2/experiment", "/v2/prompt-2025", "/ws", "/requests", "/sessions", "/settings", "/login", "/logout",
+    "/v2/experiment", "/v2/prompt-2025", "/ws", "/requests", "/sessions", "/traces", "/settings", "/login", "/logout",
     "/password", "/invitations", "/organizations", "/get-started", "/dashboard", "/users", "/properties", "/models",
     "/unpriced", "/system", "/admin", "/static", "/favicon.ico",
 )  # fmt: skip

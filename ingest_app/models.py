@@ -89,6 +89,13 @@ class Trace(models.Model):
 
     class Meta:
         db_table = "trace"
+        # The list of traces, which is of those without a session, newest first.
+        indexes = (
+            models.Index(
+                fields=["organization_id", "last_at", "trace_id"], condition=models.Q(session_id=None),
+                name="trace_newest",
+            ),
+        )
 
 
 class SpanWatch(models.Model):

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from llm.conversation import Conversation, Message
 from requests_app import bodies, queries
 from requests_app.bodies import BodyUnreadable
 from requests_app.drawing import Talk, talk
-from requests_app.filters import leaf
+from requests_app.filters import Node
 from requests_app.queries import Cursor, Question
 from requests_app.rows import BodyRow, RequestRow
-from sessions_app.queries import SessionRow
 
 STEPS_A_PAGE = 25
 STEPS_REMEMBERED = 5
@@ -49,10 +48,10 @@ class Chat:
     """Cursors as text; empty at the ends."""
 
 
-def read(organization_id: int, session: SessionRow, after: str) -> Chat:
-    """The page of steps after a cursor; from the beginning where there is none. Raises TooSlow."""
-    question = Question(organization_id, leaf("session", "=", session.session_id), since=session.first_at)
-    start = queries.read_cursor(after) or Cursor(session.first_at - timedelta(microseconds=1), UUID(int=0))
+def read(organization_id: int, of: Node, *, since: datetime, after: str) -> Chat:
+    """The page of steps the filter means after a cursor; from the beginning where there is none. Raises TooSlow."""
+    question = Question(organization_id, of, since=since)
+    start = queries.read_cursor(after) or Cursor(since - timedelta(microseconds=1), UUID(int=0))
     found = queries.page(question, size=STEPS_A_PAGE, newer=start)
     rows = _affordable(tuple(reversed(found.rows)))
     before = queries.page(question, size=STEPS_REMEMBERED, older=queries.cursor_of(rows[0])).rows if rows else ()

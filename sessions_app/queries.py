@@ -189,17 +189,18 @@ def session(organization_id: int, session_id: str) -> SessionRow | None:
     return _sessions(rows)[0] if rows else None
 
 
-_STEPS = """
-SELECT id, requested_at, duration_ms, session_path, kind, kind = ANY(%(kinds)s), name, provider, model,
+STEP_COLUMNS = """id, requested_at, duration_ms, session_path, kind, kind = ANY(%(kinds)s), name, provider, model,
     status, status NOT BETWEEN 200 AND 399, cached, end_user_id, cost_nano_usd, cost_reason,
     input_tokens, output_tokens, time_to_first_token_ms,
     CASE WHEN status NOT BETWEEN 200 AND 399 THEN left(coalesce(error_message, error_type, ''), 300) ELSE '' END,
-    '', '', span_id, parent_span_id
-FROM llm_request
+    '', '', span_id, parent_span_id, trace_id, door"""
+"""Field for field what a Step is made of; the two empty texts are its previews."""
+_STEPS = f"""
+SELECT {STEP_COLUMNS} FROM llm_request
 WHERE organization_id = %(org)s AND session_id = %(id)s
     AND requested_at >= %(first)s AND requested_at <= %(last)s
 ORDER BY requested_at, id LIMIT %(limit)s
-"""
+"""  # noqa: S608
 _SPOKEN_STEPS = _STEPS.replace("'', '', span_id", "request_preview, response_preview, span_id")
 
 

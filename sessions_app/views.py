@@ -14,18 +14,15 @@ from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, is_at_least, page
 from requests_app import asking, filter_bar, keeping
 from requests_app.asking import Asked
-from requests_app.filters import FilterError
+from requests_app.filters import FilterError, leaf
 from requests_app.queries import TooSlow
-from sessions_app import chat, drawing, queries
+from sessions_app import queries, queries_traces, showing
 from sessions_app.queries import SORTS, Page, Question, Seen, Totals, storable
-from sessions_app.tree import from_paths
 
 PAGE_KEYS = asking.PAGE_KEYS | {"q", "name", "errors", "sort", "dir", "view"}
 """What an address of the list says beside its filter; `q` looks in ids and names."""
 PAGE_LENGTH = 50
 DEFAULT_RANGE = "7d"
-FALLBACK_ROWS = 200
-"""Nodes listed for a reader without script."""
 
 
 @require_safe
@@ -58,6 +55,7 @@ def sessions(request: OrganizationRequest) -> HttpResponse:
         "error_part": totals.with_errors / totals.sessions if totals.sessions else None,
         "links": _links(request, question, found.next), "own_chips": _chips(request),
         "public_url": request.build_absolute_uri("/").rstrip("/"),
+        "has_traces": queries_traces.has_any(organization_id),
     }  # fmt: skip
     return render(request, "sessions_app/sessions.html", context)
 
@@ -65,25 +63,21 @@ def sessions(request: OrganizationRequest) -> HttpResponse:
 @require_safe
 @page()
 def session(request: OrganizationRequest, session_id: str) -> HttpResponse:
-    """One session. `?view=chat`, `?open=<request id>`."""
+    """One session. `?tree=paths`, `?view=chat`, `?open=<request id>`."""
     organization_id = request.membership.organization_id
     row = queries.session(organization_id, storable(session_id))
     if row is None:
         raise Http404("There is no session with this id here.")
     steps = queries.steps(organization_id, row)
-    tree = from_paths(steps) if steps else None
     context: dict[str, Any] = {
         "session": row,
-        "tree": tree,
-        "summary": drawing.summary(row, steps, tree),
-        "view": "tree",
         "is_pinned": keeping.is_pinned(organization_id, row.session_id),
         "may_pin": is_at_least(request.membership.role, Role.MEMBER),
-    }
-    if request.GET.get("view") == "chat":
-        context |= {"view": "chat", "chat": chat.read(organization_id, row, request.GET.get("after", ""))}
-    elif tree:
-        context |= {"drawing": drawing.drawing(tree), "fallback": tree.nodes[1 : FALLBACK_ROWS + 1]}
+        **showing.context(
+            organization_id, request.GET, steps,
+            of=leaf("session", "=", row.session_id), since=row.first_at, counted=row,
+        ),
+    }  # fmt: skip
     return render(request, "sessions_app/session.html", context)
 
 

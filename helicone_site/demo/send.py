@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from helicone_site.demo import wire
 from helicone_site.demo.door import Door
 from helicone_site.demo.step import Step
+from helicone_site.demo.tracing import PATH, Trace
 
 AT_ONCE = 24
 log = logging.getLogger("helicone_site.demo")
@@ -31,6 +32,19 @@ def send(steps: Iterable[Step], url: str, key: str, *, stop: threading.Event, at
         except BaseException:
             stop.set()
             raise
+
+
+def send_traces(traces: Iterable[Trace], url: str, key: str, *, stop: threading.Event) -> Counter[int]:
+    """How many were answered with which status, as `send`."""
+    answered: Counter[int] = Counter()
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    with Door(url, stop) as door:
+        for trace in traces:
+            answer = door.post(PATH, trace.export(), headers)
+            if answer.status == 401:
+                raise KeyRefused(answer.body.decode(errors="replace")[:300])
+            answered[answer.status] += 1
+    return answered
 
 
 def _send_share(steps: Sequence[Step], url: str, key: str, stop: threading.Event) -> Counter[int]:

@@ -17,6 +17,11 @@ from requests_app.filters import EQUAL, Leaf
 
 register = template.Library()
 
+KINDS_WITH_ICON = frozenset({
+    "llm", "embedding", "image", "audio", "rerank", "moderation", "agent", "workflow", "chain", "tool", "retriever",
+    "guardrail", "evaluator", "event", "span",
+})  # fmt: skip
+
 
 @register.filter
 def iso(moment: datetime) -> str:
@@ -59,6 +64,12 @@ def setting(value: Any) -> str:
 def as_condition(value: str) -> str:
     """A property's value as an address asks for exactly it."""
     return filter_url.text_of(Leaf("property", EQUAL, value, "-"))
+
+
+@register.filter
+def kind_icon(kind: str) -> str:
+    """The symbol of a step's kind in img/icons.svg."""
+    return f"kind-{kind}" if kind in KINDS_WITH_ICON else "kind-span"
 
 
 @register.filter

@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.urls import reverse
 
 from lib.clock import now
+from requests_app.filters import leaf
 from sessions_app import chat
 from sessions_app.queries import session
 from tests.requests_app.factories import insert_body
@@ -25,8 +26,13 @@ def turn(organization_id: int, number: int, history: list[tuple[str, str]], repl
     return row
 
 
+def read(organization_id, after=""):
+    since = session(organization_id, "talk").first_at
+    return chat.read(organization_id, leaf("session", "=", "talk"), since=since, after=after)
+
+
 def told(organization_id, after=""):
-    found = chat.read(organization_id, session(organization_id, "talk"), after)
+    found = read(organization_id, after)
     turns = [(*entry.talk.first, *entry.talk.last, *entry.talk.came) for entry in found.entries]
     return [[one.parts[0].text for one in said] for said in turns]
 
@@ -45,15 +51,15 @@ def test_a_page_remembers_what_the_one_before_it_said(acme, monkeypatch):
     monkeypatch.setattr(chat, "STEPS_A_PAGE", 1)
     turn(acme.id, 1, START, "Hi!")
     turn(acme.id, 2, [*START, ("assistant", "Hi!"), ("user", "more")], "Done.")
-    first = chat.read(acme.id, session(acme.id, "talk"), "")
+    first = read(acme.id)
     assert [entry.row.session_path for entry in first.entries] == ["/turn 1"]
     assert told(acme.id, first.newer) == [["more", "Done."]]
-    assert chat.read(acme.id, session(acme.id, "talk"), first.newer).newer == ""
+    assert read(acme.id, first.newer).newer == ""
 
 
 def test_bodies_too_large_for_a_page_are_left_to_the_drawer(acme, monkeypatch):
     turn(acme.id, 1, START, "Hi!", request_bytes=10**9)
-    entry = chat.read(acme.id, session(acme.id, "talk"), "").entries[0]
+    entry = read(acme.id).entries[0]
     assert (entry.is_readable, entry.talk.is_empty) == (False, True)
 
 

@@ -14,6 +14,7 @@ from helicone_site import places
 from helicone_site.demo import home, live, send, stories
 from helicone_site.demo.door import Door, Stopped
 from helicone_site.demo.provider.serve import serve_if_nobody_does
+from helicone_site.demo.stories import traced
 from lib import clock, env
 
 USUAL_DAYS = 30
@@ -52,6 +53,7 @@ class Command(BaseCommand):
         steps = list(stories.days(clock.now(), options["days"]))
         self.stdout.write(f"telling {len(steps):,} calls of {options['days']} days")
         answered = send.send(steps, options["url"], key, stop=stop)
+        answered += send.send_traces(traced.days(clock.now(), options["days"]), options["url"], key, stop=stop)
         self.stdout.write(f"told: {answered[200]:,} taken, {answered.total() - answered[200]:,} refused")
 
     def _live(self, options: dict[str, Any], key: str, stop: threading.Event) -> None:

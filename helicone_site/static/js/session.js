@@ -1,4 +1,4 @@
-// The session page's tree and waterfall: rows for the part of the tree that is on the screen, whatever its size.
+// The tree of a session's or a trace's page and waterfall: rows for the part of the tree that is on the screen, whatever its size.
 //
 // Data: #trace-data, columns by fact and one entry per node (sessions_app/drawing.py). Nodes stand in reading order;
 // a node's subtree is the `size` nodes from it on. Node 0 is the session and is not drawn.
@@ -19,6 +19,8 @@
   const tool = (name) => document.querySelector(`[data-trace="${name}"]`);
   const SLOWEST = 1;
   const COSTLIEST = 2;
+  const CRITICAL = 4;
+  const MODES = ["costliest", "slowest", "critical", "errors"];
   const OVERSCAN = 12;
   const ROWS_AT_FIRST = 300;
   const hasBelow = (node) => data.size[node] > 1;
@@ -51,6 +53,8 @@
     if (hours) return minutes ? `${hours} h ${minutes} min` : `${hours} h`;
     return rest ? `${minutes} min ${rest} s` : `${minutes} min`;
   }
+  const parts = (node) => (data.critical[node] || []).reduce((found, at, place, all) => (place % 2 ? found : [...found, [at, all[place + 1]]]), []);
+  const onCriticalPath = (node) => parts(node).reduce((sum, [from, to]) => sum + to - from, 0);
   const many = (number, word) => `${number.toLocaleString("en-US")} ${word}${number === 1 ? "" : "s"}`;
 
   // --- time to width ---------------------------------------------------------------------------------------
@@ -143,7 +147,7 @@
   }
 
   // --- which rows ------------------------------------------------------------------------------------------
-  const BITS = { slowest: SLOWEST, costliest: COSTLIEST };
+  const BITS = { slowest: SLOWEST, costliest: COSTLIEST, critical: CRITICAL };
   function isShown(node) {
     if (state.mode === "errors" && !data.errors[node]) return false;
     return !state.hits || state.hits[node] > 0;
@@ -207,7 +211,7 @@
   }
   function setMode(mode) {
     state.mode = state.mode === mode ? "" : mode;
-    for (const name of ["costliest", "slowest", "errors"]) tool(name).setAttribute("aria-pressed", String(state.mode === name));
+    for (const name of MODES) tool(name).setAttribute("aria-pressed", String(state.mode === name));
     state.opened = state.opened.map((each) => (each === 2 ? 1 : each));
     if (BITS[state.mode]) {
       state.kept = state.kept || state.opened.slice();
@@ -226,7 +230,7 @@
     for (let node = 1; node < count; node += 1) {
       if (!(data.ways[node] & bit)) continue;
       openAbove(node);
-      last = node;
+      if (bit !== CRITICAL || !last || onCriticalPath(node) > onCriticalPath(last)) last = node;
     }
     if (last) state.current = last;
   }
@@ -322,16 +326,19 @@
     if (hasBelow(node)) below.title = `${many(data.steps[node], "step")} in here`;
     return cell("trace-name", indent, toggle, mark(node), name, ...badges(node), model(node), below);
   }
+  const KINDS = new Set(["llm", "embedding", "image", "audio", "rerank", "moderation", "agent", "workflow", "chain", "tool", "retriever", "guardrail", "evaluator", "event", "span"]);
   function mark(node) {
-    const kind = data.id[node] ? text(data.kind[node]) : "group";
-    const element = part("span", `trace-mark kind-${/^(llm|embedding|tool|retriever|agent|workflow)$/.test(kind) ? kind : data.id[node] ? "other" : "group"}`);
-    element.title = data.id[node] ? kind : "path without a request of its own";
-    return element;
+    const kind = data.id[node] ? text(data.kind[node]) : data.lost[node] ? "lost" : "group";
+    const picture = svg("svg", { class: `icon kind kind-${KINDS.has(kind) ? kind : data.id[node] ? "span" : kind}`, role: "img" });
+    const words = data.id[node] ? kind : data.lost[node] ? "not here yet" : "path without a request of its own";
+    picture.setAttribute("aria-label", words);
+    picture.append(svg("title", {}, words), svg("use", { href: `${trace.dataset.icons}#kind-${KINDS.has(kind) || !data.id[node] ? kind : "span"}` }));
+    return picture;
   }
   function badges(node) {
     const found = [];
     if (data.failed[node]) {
-      const badge = part("span", "badge error", statusText(data.status[node]));
+      const badge = part("span", "badge error", statusText(node));
       badge.title = text(data.error[node]) || "failed";
       found.push(badge);
     }
@@ -341,11 +348,25 @@
       badge.title = "under this step";
       found.push(badge);
     }
+    if (data.open[node]) {
+      const badge = part("span", "badge warning", hasGoneQuiet() ? "not ended" : "running");
+      badge.title = hasGoneQuiet() ? "its end was never told" : "its end has not been told yet";
+      found.push(badge);
+    }
+    if (data.lost[node]) {
+      const badge = part("span", "badge trace-lost", data.id[node] ? "no parent here" : "not here");
+      badge.title = data.id[node]
+        ? "The step that called this one has not come: late, not exported, or sampled away. It moves into place when it does."
+        : "Several steps name this one as their parent, and it has not come: late, not exported, or sampled away.";
+      found.push(badge);
+    }
     if (data.cached[node]) found.push(part("span", "badge cached", "cached"));
     return found;
   }
   const STATUSES = { "-2": "timeout", "-3": "cancelled", "-4": "blocked", "-5": "interrupted", "-100": "no status" };
-  const statusText = (status) => STATUSES[status] || String(status);
+  // A span has no status of HTTP's unless it called a model: it failed, and that is all.
+  const statusText = (node) => STATUSES[data.status[node]] || (data.calls[node] ? String(data.status[node]) : "error");
+  const hasGoneQuiet = () => Date.now() - data.start - data.wall[0] > 3600e3;
   function model(node) {
     const name = data.id[node] ? text(data.model[node]) : "";
     return part("span", "trace-model", name === text(data.label[node]) ? "" : name);
@@ -354,6 +375,7 @@
     const lines = [text(data.label[node])];
     if (data.id[node]) lines.push(`${text(data.kind[node])} ${text(data.model[node])}`.trim());
     if (data.failed[node] && text(data.error[node])) lines.push(text(data.error[node]));
+    if (data.critical[node]) lines.push(`${duration(onCriticalPath(node))} on the critical path`);
     return lines.join("\n");
   }
   const isCounted = (node) => data.requests[node] > 0;
@@ -380,16 +402,19 @@
     if (!isCounted(node)) return cell("num trace-tokens");
     if (!data.input[node] && !data.output[node]) return cell("num trace-tokens", unknown("no token count was told"));
     const element = part("span", "", `${tokens(data.input[node])} / ${tokens(data.output[node])}`);
-    element.title = `${data.input[node].toLocaleString("en-US")} in, ${data.output[node].toLocaleString("en-US")} out${data.untold[node] ? `; and ${many(data.untold[node], "call")} that told none` : ""}`;
+    element.title = `${data.input[node].toLocaleString("en-US")} in, ${data.output[node].toLocaleString("en-US")} out${hasBelow(node) && data.calls[node] ? `; itself ${data.ownInput[node].toLocaleString("en-US")} in, ${data.ownOutput[node].toLocaleString("en-US")} out` : ""}${data.untold[node] ? `; and ${many(data.untold[node], "call")} that told none` : ""}`;
     return cell("num trace-tokens", element);
   }
   function timeCell(node) {
+    if (data.open[node] && !hasBelow(node)) return cell("num trace-time", unknown("its end has not been told"));
     if (data.id[node] && data.ms[node] === null && !hasBelow(node)) return cell("num trace-time", unknown("not measured"));
     const total = part("span", "trace-total", duration(hasBelow(node) ? data.wall[node] : data.ms[node]));
     const first = data.first[node] === null ? "" : `, first token after ${duration(data.first[node])}`;
-    total.title = hasBelow(node) ? `${data.wall[node].toLocaleString("en-US")} ms from its first start to its last end` : `${data.ms[node].toLocaleString("en-US")} ms${first}`;
-    const isOther = hasBelow(node) && data.ms[node] !== null && data.ms[node] !== data.wall[node];
-    const self = part("span", "trace-self", isOther ? `self ${duration(data.ms[node])}` : "");
+    const critical = data.critical[node] ? `; ${duration(onCriticalPath(node))} of it on the critical path` : "";
+    total.title = (hasBelow(node) ? `${data.wall[node].toLocaleString("en-US")} ms from its first start to its last end` : `${data.ms[node].toLocaleString("en-US")} ms${first}`) + critical;
+    const isOther = hasBelow(node) && data.self[node] !== null && data.self[node] !== data.wall[node];
+    const self = part("span", "trace-self", isOther ? `self ${duration(data.self[node])}` : "");
+    self.title = "its own time: while nothing below it ran";
     return cell("num trace-time", self, total);
   }
   function barCell(node) {
@@ -397,26 +422,40 @@
     for (const piece of scale) if (piece.isPause) picture.append(svg("rect", { class: "pause", x: percent(piece.x), width: percent(piece.width), y: 0, height: "100%" }));
     const [from, to] = state.axis || whole;
     const [start, end] = [data.at[node], data.at[node] + data.wall[node]];
-    if (end >= from && start <= to) picture.append(...bars(node, Math.max(start, from), Math.min(end, to)));
+    if ((data.open[node] || end >= from) && start <= to) picture.append(...bars(node, Math.max(start, from), Math.min(end, to)));
     return cell("trace-bars", picture);
   }
+  const BAR_OF = { agent: "frame", workflow: "frame", chain: "frame", span: "frame" };
   function bars(node, start, end) {
     const [x, right] = [where(start), where(end)];
     const found = [];
     if (hasBelow(node)) found.push(svg("rect", { class: "span", x: percent(x), width: percent(right - x), y: "50%", height: 2, transform: "translate(0 -1)" }));
-    if (data.id[node]) found.push(...ownBar(node));
-    const length = hasBelow(node) ? data.wall[node] : data.ms[node];
+    if (data.id[node]) found.push(...(data.open[node] ? openBar(node) : ownBar(node)), ...criticalBar(node));
+    const length = data.open[node] ? null : hasBelow(node) ? data.wall[node] : data.ms[node];
     if (length !== null) {
       const isLeft = right > 0.86;
       found.push(svg("text", { x: percent(isLeft ? x : right), dx: isLeft ? -6 : 6, y: "50%", dy: "0.36em", "text-anchor": isLeft ? "end" : "start" }, x < 0.12 && isLeft ? "" : duration(length)));
     }
     return found;
   }
+  function openBar(node) {
+    const [from, to] = state.axis || whole;
+    const x = where(Math.max(data.at[node], from));
+    const width = Math.max(where(Math.min(whole[1], to)) - x, 0.0025);
+    return [svg("rect", { class: "own open", x: percent(x), width: percent(width), y: "50%", height: 12, rx: 2, transform: "translate(0 -6)" })];
+  }
+  function criticalBar(node) {
+    const [from, to] = state.axis || whole;
+    return parts(node).filter(([start, end]) => end > from && start < to).map(([start, end]) => {
+      const x = where(Math.max(start, from));
+      return svg("rect", { class: "critical", x: percent(x), width: percent(Math.max(where(Math.min(end, to)) - x, 0.001)), y: "50%", height: 3, transform: "translate(0 7)" });
+    });
+  }
   function ownBar(node) {
     const [from, to] = state.axis || whole;
     const start = Math.max(data.at[node], from);
     const end = Math.min(data.at[node] + (data.ms[node] || 0), to);
-    const kind = data.failed[node] ? "failed" : data.cached[node] ? "cached" : text(data.kind[node]) === "llm" ? "llm" : "step";
+    const kind = data.failed[node] ? "failed" : data.cached[node] ? "cached" : data.calls[node] ? "llm" : BAR_OF[text(data.kind[node])] || "step";
     const x = where(start);
     const width = Math.max(where(Math.max(end, start)) - x, 0.0025);
     const found = [svg("rect", { class: `own ${kind}`, x: percent(x), width: percent(width), y: "50%", height: 12, rx: 2, transform: "translate(0 -6)" })];
@@ -484,7 +523,7 @@
   const KEYS = {
     j: () => move(1), ArrowDown: () => move(1), k: () => move(-1), ArrowUp: () => move(-1), ArrowRight: right, ArrowLeft: left,
     Home: () => go(state.rows[0]), End: () => go(state.rows[state.rows.length - 1]), Enter: () => openRequest(state.current),
-    z: () => zoom(state.current), c: () => setMode("costliest"), s: () => setMode("slowest"), e: () => tool("errors").disabled || setMode("errors"),
+    z: () => zoom(state.current), c: () => setMode("costliest"), s: () => setMode("slowest"), p: () => setMode("critical"), e: () => tool("errors").disabled || setMode("errors"),
   };
   const NATIVE = new Set(["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "Enter"]);
   let isGoing = false; // "g s" goes to the sessions, it does not look for the slowest path
@@ -518,7 +557,7 @@
   document.querySelector(".trace-tools").addEventListener("click", (event) => {
     const name = event.target.closest("[data-trace]")?.dataset.trace;
     if (!name) return;
-    if (["costliest", "slowest", "errors"].includes(name)) setMode(name);
+    if (MODES.includes(name)) setMode(name);
     else if (name === "unzoom") zoom(0);
     else if (name === "idle") { state.isIdleHidden = !state.isIdleHidden; tool("idle").setAttribute("aria-pressed", String(state.isIdleHidden)); redraw(); } else {
       const isOpen = name === "expand";
