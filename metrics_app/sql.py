@@ -208,7 +208,8 @@ def facets(layout: Layout, piece: Piece, *, dim: str, values: Sequence[str] | No
     wanted = "f.dim = %s AND f.state = 0 AND f.val = ANY(%s)" if values is not None else "f.dim = ANY(%s)"
     bound: list[Any] = [dim, list(values)] if values is not None else [["all", dim]]
     parts = [_facet_rows(layout, source, piece, wanted, bound) for source in ("facet_day", delta)]
-    raw = Clause(" UNION ALL ".join(part.sql for part in parts), tuple(v for part in parts for v in part.values))
+    before = _by_day(layout, *(part.sql for part in parts))
+    raw = Clause(before, tuple(v for part in parts for v in part.values))
     return _folded(layout, raw, has_absent=values is None)
 
 
@@ -225,6 +226,21 @@ def _facet_rows(layout: Layout, source: str, piece: Piece, wanted: str, bound: S
     return Clause(f"SELECT {', '.join(columns)} FROM {source} f WHERE {sql}", tuple(values))
 
 
+def _by_day(layout: Layout, folded: str, delta: str) -> str:
+    """The table `by_day` to be. With edges its rows are days with requests, one each: what is folded has one a day
+    and value already, so only those a delta touches are summed."""
+    if not layout.has_edges:
+        return f"by_day AS ({folded} UNION ALL {delta})"
+    sums = ", ".join(f"sum(m_{one.key})::bigint AS m_{one.key}" for one in layout.measures)
+    return (
+        f"folded AS ({folded}), delta AS ({delta}), touched AS (SELECT at, d, {sums} FROM (SELECT * FROM delta "
+        "UNION ALL SELECT * FROM folded WHERE (at, d) IN (SELECT at, d FROM delta)) AS again GROUP BY at, d), "
+        "by_day AS (SELECT * FROM folded WHERE m_requests <> 0 AND NOT EXISTS "
+        "(SELECT 1 FROM delta WHERE delta.at = folded.at AND delta.d = folded.d) "
+        "UNION ALL SELECT * FROM touched WHERE m_requests <> 0)"
+    )
+
+
 def _folded(layout: Layout, raw: Clause, *, has_absent: bool) -> Clause:
     """Rows of the layout from rows by day: summed by value, and "absent" as all less what has a value."""
     time = ["t"] if layout.grain else []
@@ -236,17 +252,13 @@ def _folded(layout: Layout, raw: Clause, *, has_absent: bool) -> Clause:
         *(_SEEN if edges else []),
     ]  # fmt: skip
     keys = ", ".join([*time, "d"])
-    before, source = f"raw AS ({raw.sql})", "raw"
-    if edges:  # days with requests, once each: a value may have several rows a day, and one that came to nothing
-        by_day = f"SELECT at, d, {', '.join(f'sum({one})::bigint AS {one}' for one in sums)} FROM raw GROUP BY 1, 2"
-        before, source = f"{before}, by_day AS ({by_day} HAVING sum(m_requests) <> 0)", "by_day"
-    inner = f"SELECT {', '.join(grouped)} FROM {source} GROUP BY {keys} HAVING sum(m_requests) <> 0"
+    inner = f"SELECT {', '.join(grouped)} FROM by_day GROUP BY {keys} HAVING sum(m_requests) <> 0"
     out = [*time, *([f"d AS {layout.dims[0]}"] if layout.dims else []), *sums]
     named = [f"nullif(d, '{OTHER}') AS n_{one}" for one in layout.names]
     shown = f"SELECT {', '.join([*out, *named, *edges])} FROM summed WHERE d <> '{ALL}'"
     if has_absent:
         shown += f" UNION ALL {_absent(layout, sums, bucketed)}"
-    return Clause(f"SELECT * FROM (WITH {before}, summed AS ({inner}) {shown}) AS facets", raw.values)
+    return Clause(f"SELECT * FROM (WITH {raw.sql}, summed AS ({inner}) {shown}) AS facets", raw.values)
 
 
 _LEFT_OVER = f"sum(CASE WHEN d = '{ALL}' THEN {{one}} ELSE -{{one}} END)::bigint"
