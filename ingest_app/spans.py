@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from ingest_app import merging, otlp, store_traces, traces
+from ingest_app import amendments, merging, otlp, store_traces, traces
 from ingest_app.otlp_document import CONTENT_TYPE
 from ingest_app.store_traces import StoredStep
 from ingest_app.traces import Facts, Said, Step, TraceKey
@@ -32,6 +32,8 @@ COUNTED_IN_CHILD: Final = "counted_in_child"
 PROMOTED: Final = "promoted_agent"
 OVERRULED: Final = (COUNTED_IN_CHILD, PROMOTED)
 """Problems that say a row's kind is another than its SDK's: `code: kind`."""
+FAILED: Final = 500
+"""The status of a failed span until somebody says which it was."""
 WATCHED_KINDS: Final = frozenset({"agent", "chain", "workflow"})
 PROMOTE_AFTER: Final = timedelta(minutes=10)
 CHANGED_AT_ONCE: Final = 20_000
@@ -54,8 +56,9 @@ def placed(exchange: Exchange, reading: Reading) -> ParsedExchange:
         prompt_version=own.prompt_version or said.prompt_version,
     )  # fmt: skip
     first_token_ms = exchange.time_to_first_token_ms
+    status = said.http_status if said.http_status and exchange.status == FAILED else exchange.status
     return ParsedExchange(replace(
-        exchange, provider=exchange.provider or said.provider, attribution=attribution,
+        exchange, status=status, provider=exchange.provider or said.provider, attribution=attribution,
         time_to_first_token_ms=said.time_to_first_token_ms if first_token_ms is None else first_token_ms,
     ), reading)  # fmt: skip
 
@@ -121,18 +124,7 @@ def settle(connection: store.Db, filled: Filled, stored: store.Stored, prices: P
         changes += _spread(connection, key, facts)
     changes += _counted_once(connection, filled.touched, prices)
     _watch(connection, (change.after for change in changes if change.after))
-    return composed(changes)
-
-
-def composed(changes: Iterable[Change]) -> list[Change]:
-    """Several changes of one row as one, in key order of their first."""
-    first: dict[store.Key, Change] = {}
-    for change in changes:
-        row = change.after or change.before
-        assert row is not None, "a change is of a row"
-        key = (row.organization_id, row.requested_at, row.id)
-        first[key] = Change(first[key].before, change.after) if key in first else change
-    return [change for change in first.values() if change.before != change.after]
+    return amendments.composed(changes)
 
 
 def _merged(
@@ -231,7 +223,8 @@ def _overruled(
 ) -> Iterable[Change]:
     by_id = {step.span_id: step for step in found}
     counts = traces.counts([
-        Step(step.span_id, step.parent_span_id, told_kind(step), step.door, step.response_id) for step in found
+        Step(step.span_id, step.parent_span_id, told_kind(step), step.door, step.response_id, step.told)
+        for step in found
     ])
     for span_id, is_counted in sorted(counts.items()):
         step = by_id[span_id]
@@ -313,7 +306,10 @@ def as_call(reading: Reading) -> Reading:
     """A step with the usage it reported for its children, as the model call it must have been."""
     reported = reading.span.reported if reading.span else None
     problem = Problem(PROMOTED, reading.kind)
-    return replace(reading, kind="llm", usage=reported or reading.usage, problems=(*reading.problems, problem))
+    return replace(
+        reading, kind="llm", usage=reported or reading.usage, problems=(*reading.problems, problem),
+        provider_cost_nano_usd=reading.span.reported_nano_usd if reading.span else None,
+    )  # fmt: skip
 
 
 def _watch(connection: store.Db, rows: Iterable[RequestRow]) -> None:
