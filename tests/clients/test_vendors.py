@@ -125,3 +125,34 @@ def test_a_call_to_bedrock_is_signed_as_botocore_would(stack, boto3, journey):
     note = [note for note in stack.provider.seen() if note["path"].startswith("/model/")][-1]
     assert f"Signature={boto3('signature', headers=note['headers'])}" in note["headers"]["authorization"]
     assert not [name for name in note["headers"] if name.startswith(("helicone-", "aws-"))]
+
+
+ROUTED = [
+    Vendor("openai/gpt-4o-mini", "OPENAI", "gpt-4o-mini", "openai"),
+    Vendor("anthropic/claude-haiku-4-5", "ANTHROPIC", "claude-haiku-4-5", "anthropic"),
+    Vendor("gemini/gemini-2.5-flash", "GOOGLE", "gemini-2.5-flash", "google"),
+    Vendor("cohere_chat/command-r-plus", "COHERE", "command-r-plus", "cohere"),
+    Vendor("mistral/mistral-small-latest", "MISTRAL", "mistral-small-latest", "mistral"),
+    Vendor("groq/llama-3.3-70b-versatile", "GROQ", "llama-3.3-70b-versatile", "groq"),
+    Vendor("ollama_chat/llama3.2", "OLLAMA", "llama3.2", None),
+]
+
+
+@pytest.fixture(scope="module")
+def litellm(start):
+    return start("litellm")
+
+
+@pytest.mark.parametrize("call", ["chat", "stream"])
+@pytest.mark.parametrize("routed", ROUTED, ids=[vendor.client for vendor in ROUTED])
+def test_litellms_calls_are_visible_whoever_answers(stack, litellm, journey, routed, call):
+    answer = litellm(call, model=routed.client, text=TEXT, headers=said(journey))
+    row = stack.row(journey)
+    assert row["provider"] == routed.provider
+    assert routed.model in row["request_model"]
+    attributed(row, journey)
+    assert json.dumps(answer["text"]) in json.dumps(stack.whole(row["request_id"])["response_body"])
+    if routed.provider != "COHERE":  # litellm tells what is billed, we what was counted
+        assert row["prompt_tokens"] == answer["input"]
+        assert row["completion_tokens"] + (row["reasoning_tokens"] or 0) == answer["output"]
+    assert (row["cost"] is None) == (routed.prices is None)
