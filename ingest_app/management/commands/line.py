@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -36,11 +37,19 @@ class Command(BaseCommand):
             load_prices=_Prices().load,
             settings=Settings(partition_days=settings.PARTITION_DAYS),
         )
+        _spare_collector()
         try:
             line.run(is_stopping=stopping.is_set, beat=_Beat(line, reader))
         finally:
             line.close()
             reader.close()
+
+
+def _spare_collector() -> None:
+    """What was imported stays for ever, and a batch makes no circles worth looking for every few hundred objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _connect() -> store.Db:
