@@ -108,6 +108,8 @@ def _filled(priced: PricedExchange, told: Mapping[TraceKey, Said]) -> PricedExch
     if key is None or key not in told:
         return priced
     attribution = traces.filled(priced.exchange.attribution, told[key].facts)
+    if attribution is priced.exchange.attribution:
+        return priced
     return replace(priced, exchange=replace(priced.exchange, attribution=attribution))
 
 
