@@ -46,7 +46,8 @@ def bodies(*, dialect: str, request: bytes, response: bytes) -> tuple[Any, Any]:
     """
     if dialect == "otlp_span" and request:
         with suppress(Exception):  # what strangers sent is then given as it is
-            return otlp_span.bodies(loose.mapping(loose.loads(request)))
+            if isinstance(document := loose.loads(request), dict):
+                return otlp_span.bodies(document)
     return _value(request), _value(response)
 
 

@@ -29,7 +29,13 @@ def request_model(span: Span, wire: Wire | None) -> str | None:
     asked = span.text(semconv.REQUEST_MODEL)
     if asked is None and wire is not None:
         asked = wire.reading.request_model
-    return short(asked or _packed_model(span) or span.text(semconv.ANY_MODEL))
+    return short(asked or _packed_model(span) or span.text(semconv.ANY_MODEL) or _genkit(span)[1])
+
+
+def _genkit(span: Span) -> tuple[str, str]:
+    """(provider, model) of Genkit's `googleai/gemini-2.5-flash`."""
+    named, _, model = (span.text(("genkit:name",)) or "").partition("/")
+    return (named, model) if model else ("", named)
 
 
 def _packed_model(span: Span) -> str | None:
@@ -102,7 +108,7 @@ _STREAMED: Final = re.compile(r"[sS]tream(?: |$)|^streaming response ")
 
 def provider(span: Span) -> str:
     """Its slug: as named, else as the host says, else the name as sent."""
-    said = (span.text(semconv.PROVIDER) or "").lower()
+    said = (span.text(semconv.PROVIDER) or _genkit(span)[0]).lower()
     hosts = tuple(host for name in semconv.HOST if (host := loose.text(span.attributes.get(name))))
     return _provider(said[:MAX_TEXT], hosts)
 
@@ -150,7 +156,8 @@ def first_token_ms(span: Span) -> int | None:
         return _whole(seconds, 1000)
     if (ms := span.first(semconv.FIRST_TOKEN_MS)) is not None:
         return _whole(ms, 1)
-    chunk = next((e.get("time_ns") for e in span.events if e.get("name") in semconv.FIRST_CHUNK_EVENTS), None)
+    chunks = (e for e in span.events if loose.text(e.get("name")) in semconv.FIRST_CHUNK_EVENTS)
+    chunk = next(chunks, {}).get("time_ns")
     if isinstance(chunk, int) and span.start_ns is not None:
         return _whole((chunk - span.start_ns) / 1e6, 1)
     told = span.text(semconv.FIRST_TOKEN_AT)
@@ -190,7 +197,7 @@ def properties(span: Span) -> dict[str, str]:
     if tags := _tags(unpacked(span.anywhere(semconv.TAGS))):
         found.setdefault("tags", tags)
     for key, names in _FACTS:
-        if said := as_text(span.anywhere(names)):
+        if said := span.text_anywhere(names):
             found.setdefault(key, said[:MAX_PROPERTY])
     return found
 

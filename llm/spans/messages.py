@@ -158,7 +158,7 @@ def _part(item: Mapping[str, Any]) -> Part:
     if kind in _REASONING and (text := _first_text(item, ("content", "text", "thinking", "reasoning"))):
         return Part("reasoning", text=text)
     if kind in _CALLS:
-        return _call(loose.mapping(item.get("server_tool_call")) or item)
+        return _call({**item, **loose.mapping(item.get("server_tool_call"))})
     if kind in _RESULTS:
         return _answered(item)
     if kind in _MEDIA and not isinstance(item.get("source"), dict):

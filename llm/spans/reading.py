@@ -12,7 +12,7 @@ from llm.exchange import Problem, Reading, SpanFacts, Usage
 from llm.spans import facts, failures, showing, tokens
 from llm.spans.failures import Failure
 from llm.spans.showing import View, view
-from llm.spans.span import Span, as_text
+from llm.spans.span import Span
 from llm.spans.wire import Wire
 
 _MAX_TOOL_CALLS: Final = 200
@@ -63,10 +63,10 @@ def _span_facts(seen: View, failure: Failure | None) -> SpanFacts:
     span = seen.span
     return SpanFacts(
         name=showing.name(seen)[: facts.MAX_TEXT], provider=facts.provider(span) if seen.is_call else "",
-        session_id=facts.short(as_text(span.anywhere(semconv.SESSION_ID))),
+        session_id=facts.short(span.text_anywhere(semconv.SESSION_ID)),
         session_name=facts.short(span.text(semconv.SESSION_NAME)),
         session_path=facts.short(span.text(semconv.SESSION_PATH)),
-        end_user_id=facts.short(as_text(span.anywhere(semconv.USER_ID))), properties=facts.properties(span),
+        end_user_id=facts.short(span.text_anywhere(semconv.USER_ID)), properties=facts.properties(span),
         prompt_id=facts.short(span.text(semconv.PROMPT_ID)),
         prompt_version=facts.short(span.text(semconv.PROMPT_VERSION)),
         time_to_first_token_ms=facts.first_token_ms(span), http_status=failure.http_status if failure else None,

@@ -87,6 +87,9 @@ class Span:
             return found
         return next((value for around in self._around if (value := around.get(id(names))) is not None), None)
 
+    def text_anywhere(self, names: semconv.Names) -> str | None:
+        return as_text(unquoted(self.anywhere(names)))
+
     def text(self, names: Collection[str]) -> str | None:
         """The first of them as text; some SDKs write all values as JSON, texts in quotes."""
         return as_text(unquoted(self.first(names)))
