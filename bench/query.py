@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZES, FULL_SIZE = (1_000_000, 5_000_000), 10_000_000
 PAGE_MS, TABLE_MS, DASHBOARD_MS = 300, 100, 300
 LOADERS = 2
+CHARTS = ("requests", "cost", "duration", "duration-by", "ttft", "tokens")
+SORTS = ("cost", "duration", "requests", "errors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,13 @@ def everything(start: str, end: str) -> list[Question]:
     """The URLs people wait for. `start` and `end` span the thirty days, ISO."""
     when = {"timeFilter": {"start": start, "end": end}, "filter": "all"}
     span = {"start": start, "end": end}
+    sessions = {
+        "search": "",
+        "timezoneDifference": 0,
+        "filter": "all",
+        "timeFilter": {"startTimeUnixMs": _ms(start), "endTimeUnixMs": _ms(end)},
+    }
+    over_time = {"timeFilter": span, "userFilter": "all", "dbIncrement": "day", "timeZoneDifference": 0}
     return [
         Question("requests, newest", "/requests?range=30d", TABLE_MS),
         Question("requests, one model", "/requests?range=30d&model=gpt-5.1", TABLE_MS),
@@ -54,9 +63,11 @@ def everything(start: str, end: str) -> list[Question]:
         Question("requests, absent property value", "/requests?range=30d&property.customer=nobody", TABLE_MS),
         Question("requests, failed", "/requests?range=30d&status=>=400", TABLE_MS),
         Question("sessions, newest", "/sessions?range=30d", TABLE_MS),
-        Question("sessions, costliest", "/sessions?range=30d&sort=-cost", TABLE_MS),
+        *(Question(f"sessions by {sort}", f"/sessions?range=30d&sort={sort}", TABLE_MS) for sort in SORTS),
         Question("one session", "/sessions/session-40", PAGE_MS),
         Question("dashboard", "/dashboard?range=30d", DASHBOARD_MS),
+        Question("dashboard's figures", "/dashboard/figures?range=30d", DASHBOARD_MS),
+        *(Question(f"dashboard, {key}", f"/dashboard/chart/{key}?range=30d", DASHBOARD_MS) for key in CHARTS),
         Question("users", "/users?range=30d"),
         Question("one user", "/users/user-77?range=30d"),
         Question("properties", "/properties?range=30d"),
@@ -64,9 +75,13 @@ def everything(start: str, end: str) -> list[Question]:
         Question("models", "/models?range=30d"),
         Question("API request/query", "/v1/request/query-clickhouse", TABLE_MS, {"filter": "all", "limit": 100}),
         Question("API request/count", "/v1/request/count/query", PAGE_MS, {"filter": "all"}),
-        Question("API session/query", "/v1/session/query", PAGE_MS, {
-            "search": "", "timezoneDifference": 0, "filter": "all", "limit": 50,
-            "timeFilter": {"startTimeUnixMs": _ms(start), "endTimeUnixMs": _ms(end)},
+        Question("API session/query", "/v1/session/query", PAGE_MS, {**sessions, "limit": 50}),
+        Question("API session/count", "/v1/session/count", PAGE_MS, sessions),
+        Question("API session/name/query", "/v1/session/name/query", PAGE_MS, {
+            "nameContains": "", "timezoneDifference": 0, "timeFilter": sessions["timeFilter"],
+        }),
+        Question("API session/metrics/query", "/v1/session/metrics/query", PAGE_MS, {
+            "nameContains": "flow 7", "timezoneDifference": 0, "timeFilter": sessions["timeFilter"],
         }),
         Question("API metrics/totalCost", "/v1/metrics/totalCost", PAGE_MS, when),
         Question("API metrics/costOverTime", "/v1/metrics/costOverTime", PAGE_MS,
@@ -75,6 +90,13 @@ def everything(start: str, end: str) -> list[Question]:
                  {**when, "dbIncrement": "hour", "timeZoneDifference": 0, "metric": "latency"}),
         Question("API metrics/models", "/v1/metrics/models", PAGE_MS, {**when, "offset": 0, "limit": 100}),
         Question("API property top costs", "/v1/property/feature/top-costs/query", PAGE_MS, {"timeFilter": span}),
+        Question("API property over time", "/v1/property/properties/over-time", PAGE_MS,
+                 {**over_time, "propertyKey": "feature"}),
+        Question("API metrics/usersOverTime", "/v1/metrics/usersOverTime", PAGE_MS,
+                 {**when, "dbIncrement": "day", "timeZoneDifference": 0}),
+        Question("API dashboard/scores", "/v1/dashboard/scores/query", PAGE_MS, over_time),
+        Question("API user/metrics-overview", "/v1/user/metrics-overview/query", PAGE_MS,
+                 {"filter": "all", "pSize": "p95", "useInterquartile": False}),
         Question("API user/metrics", "/v1/user/metrics/query", PAGE_MS, {"filter": "all", "offset": 0, "limit": 100}),
     ]  # fmt: skip
 

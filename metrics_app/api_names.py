@@ -200,7 +200,7 @@ class UserMetrics(Endpoint):
             held = [user for user in every if all(one.holds(user) for one in conditions)]
             held.sort(key=lambda user: (user[key] is not None, user[key] or 0), reverse=not is_rising)
             users, count = held[offset : offset + limit], len(held)
-        has_users = bool(queries_names.names(organization_id, "user", limit=1))
+        has_users = queries_names.has_any(organization_id, "user")
         return {"users": users, "count": count, "hasUsers": has_users}
 
 

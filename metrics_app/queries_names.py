@@ -22,6 +22,13 @@ def names(organization_id: int, dim: str, *, term: str = "", limit: int) -> list
         return [value for (value,) in cursor.fetchall()]
 
 
+def has_any(organization_id: int, dim: str) -> bool:
+    """Whether a facet has any value."""
+    with reader() as cursor:
+        cursor.execute(sql.HAS_VALUES, [organization_id, dim, organization_id, dim])
+        return bool((cursor.fetchone() or (False,))[0])
+
+
 Seen = tuple[datetime | None, datetime | None]
 
 

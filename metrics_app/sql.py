@@ -288,6 +288,10 @@ VALUES = (
     "WHERE d.organization_id = %s AND e.dim = %s AND e.val IS NOT NULL) AS f "
     "WHERE val ILIKE %s GROUP BY val HAVING sum(requests) <> 0 ORDER BY sum(requests) DESC, val LIMIT %s"
 )
+HAS_VALUES = (
+    "SELECT EXISTS (SELECT 1 FROM facet_day WHERE organization_id = %s AND dim = %s AND requests <> 0) "
+    "OR EXISTS (SELECT 1 FROM facet_delta d WHERE d.organization_id = %s AND %s = ANY (d.dims))"
+)
 HAS_OTHERS = (
     "SELECT EXISTS (SELECT 1 FROM facet_day WHERE organization_id = %s AND dim = %s AND state = 1 AND requests <> 0 "
     "AND day >= %s AND day < %s)"
