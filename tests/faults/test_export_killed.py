@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.test_edge_killed import KEY, edge, free_port
 from tests.ingest_app.test_logs_become_rows import House
-from tests.ingest_app.test_otlp import as_protobuf, span
+from tests.ingest_app.test_otlp import GOOD, HOSTILE, as_protobuf, export_of, span
 from tests.ingest_app.test_otlp_door import house
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -83,3 +83,20 @@ def test_an_export_cut_by_a_killed_edge_is_sent_again_and_kept_once(house: House
     rows = [row[0] for row in House(tmp_path / "spool", house.keys).rows("span_id")]
     assert len(rows) == len(set(rows))
     assert set(rows) == told
+
+
+def memory(pid: int, what: str) -> int:
+    """Bytes: `VmHWM` the most it ever had, `VmRSS` what it has."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(what))
+
+
+def test_no_hostile_export_takes_an_edge_down_or_much_memory(tmp_path: Path) -> None:
+    port = free_port()
+    with edge(tmp_path, port, 1) as process:
+        deliver(port, export_of(GOOD))
+        before = memory(process.pid, "VmRSS")
+        for evil in (*HOSTILE.values(), GOOD + b"\x5a\x00" * 5_000_000):
+            assert deliver(port, export_of(GOOD, evil, GOOD)) == 1
+        assert process.poll() is None
+        assert memory(process.pid, "VmHWM") - before < 200 * 2**20
