@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from hypothesis import HealthCheck
+from hypothesis import settings as laws
 
 from tests import factories
 
@@ -23,6 +25,8 @@ CHROMIUM_FLAGS = (
 
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+laws.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+laws.load_profile("untimed")  # however busy the machine is
 settings.WHITENOISE_AUTOREFRESH = True
 """Nothing is collected in tests, and a client made per test must not look through every static file."""
 

@@ -7,7 +7,7 @@ import pytest
 from tests.factories import browser
 
 
-@pytest.mark.parametrize("path", ["/v1/prompt/query", "/v1/request/0193/feedback", "/v1/nothing"])
+@pytest.mark.parametrize("path", ["/v1/prompt/query", "/v1/request/0193/nothing", "/v1/nothing"])
 def test_an_endpoint_that_is_not_here_is_told_to_clients_in_json(client, db, path):
     answer = client.post(path, "{}", content_type="application/json")
     assert answer.status_code == 404

@@ -39,7 +39,7 @@ def sent(monkeypatch):
     kept: list[Amendment] = []
 
     def send(record):
-        kept.append(records.read(Entry(record.kind, (1,), record.facts, b"", b"")))  # type: ignore[arg-type]
+        kept.append(records.read(Entry(record.kind, (1,), record.facts, b"", b"")))
 
     monkeypatch.setattr(late, "send", send)
     return kept

@@ -45,7 +45,7 @@ def as_protobuf(*spans: Span) -> ExportTraceServiceRequest:
 
 
 def span(name: str = "chat", **values: Any) -> Span:
-    ids = {"trace_id": bytes.fromhex(TRACE), "span_id": bytes.fromhex(SPAN)}
+    ids: dict[str, Any] = {"trace_id": bytes.fromhex(TRACE), "span_id": bytes.fromhex(SPAN)}
     return Span(**ids, name=name, start_time_unix_nano=START, **values)
 
 
@@ -138,7 +138,7 @@ def test_a_span_without_ids_or_time_is_kept_with_its_problem_named():
 
 def test_what_cannot_be_read_is_told_as_partial_success_in_the_clients_encoding():
     account = otlp.Account()
-    found = read(as_json({"traceId": TRACE, "spanId": SPAN}, {}, "no span"), account)  # type: ignore[arg-type]
+    found = read(as_json({"traceId": TRACE, "spanId": SPAN}, {}, "no span"), account)
     assert (len(found), account.refused.total(), account.dropped) == (1, 2, {"span_refused": 2})
     answer = ExportTraceServiceResponse.FromString(otlp.answer(account, "/v1/traces", is_protobuf=True))
     assert (answer.partial_success.rejected_spans, bool(answer.partial_success.error_message)) == (2, True)

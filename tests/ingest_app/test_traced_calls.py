@@ -53,7 +53,7 @@ def through(folder: Any, exchanges: list[Exchange]) -> None:
         part.close()
 
 
-def told(db: Any) -> list[Any]:
+def told(db: Any) -> Any:
     return db.execute(
         "SELECT door, kind, session_id, input_tokens, problems, trace_id FROM llm_request ORDER BY requested_at"
     ).fetchall()

@@ -35,7 +35,7 @@ def shown(dialect: str, request: Any, response: Any) -> Conversation:
 
 @given(st.data(), TEXT, TEXT, TEXT, TEXT)
 def test_deltas_of_the_second_version_cut_anywhere_are_one_message(data, thinking, text, plan, arguments):
-    def cut(whole: str) -> list[str]:
+    def cut(whole: str) -> Any:
         return data.draw(pieces(whole))
 
     events = [{"id": "c", **event("message-start", role="assistant", content=[], tool_plan="")}]

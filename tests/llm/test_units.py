@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from genai_prices import data
@@ -64,7 +65,7 @@ def test_a_price_is_for_as_many_of_a_unit_as_the_price_list_says():
             assert ours.per == unit["per"] * (1000 if unit["dimensions"]["family"] == "durations" else 1)
 
 
-def _theirs(provider, model, *, moment, context) -> Decimal:
+def _theirs(provider, model, *, moment, context) -> Any:
     usage = theirs.Usage(**THEIRS)
     return model.calc_price(usage, provider, genai_request_timestamp=moment, price_context=context).total_price
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from lib.postgres import conninfo
 from llm.exchange import Attribution, Body, Charge, Exchange, PricedExchange, Reading
 from requests_app import bodies, common_text, dictionaries, queries, store, store_dictionaries
 from requests_app.models import BodyDictionary, LLMRequestBody, RetentionPolicy
+from tests.faults.processes import wait_until
 
 NOW = datetime(2026, 11, 20, 3, 40, tzinfo=UTC)
 ACME, GLOBEX = 1, 2
@@ -272,6 +274,10 @@ def test_a_version_a_batch_is_being_written_with_is_not_swept(db):
     assert read_all()[late.exchange.id] == late.exchange.request.data
 
 
+def is_longer(found: Sequence[Any], length: int) -> bool:
+    return len(found) > length
+
+
 def test_lines_write_while_dictionaries_come_and_go(db):
     put(db, crowd())
     stopping = threading.Event()
@@ -296,6 +302,7 @@ def test_lines_write_while_dictionaries_come_and_go(db):
             head = content[:4] + version.to_bytes(4, "little") + content[8:]
             store_dictionaries.install(db, ACME, version=version, content=head, made_at=NOW)
             store_dictionaries.sweep(db, NOW + timedelta(days=2))
+            wait_until(partial(is_longer, written, len(written)), "a line wrote a batch")
     finally:
         stopping.set()
         [thread.join() for thread in threads]

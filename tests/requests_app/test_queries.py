@@ -99,7 +99,6 @@ def test_counting_stops_where_it_is_told():
     many(MINE, 30)
     assert queries_sums.count(Question(MINE)) == queries_sums.Count(30, is_exact=True)
     assert queries_sums.count(Question(MINE), most=10) == queries_sums.Count(10, is_exact=False)
-    assert queries_sums.count_all(Question(MINE)) == 30
 
 
 def test_a_summary_sums_what_is_known_and_counts_the_rest_apart():
