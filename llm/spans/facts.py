@@ -10,10 +10,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llm import loose, providers, semconv
-from llm.spans.span import Span, as_text, nano_usd, unpacked
+from llm.spans.span import Span, as_text, nano_usd, unpacked, unquoted
 from llm.spans.wire import Wire
 
 MAX_PROPERTY: Final = 1024
+NOBODY_SAYS: Final = "custom"
+"""Langfuse names no provider. Priced by the model's name alone, as what the log doors take without saying by whom."""
 MAX_PROPERTIES: Final = 200
 MAX_TEXT: Final = 512
 """Of a model's, a session's or a user's name."""
@@ -107,10 +109,10 @@ _STREAMED: Final = re.compile(r"[sS]tream(?: |$)|^streaming response ")
 
 
 def provider(span: Span) -> str:
-    """Its slug: as named, else as the host says, else the name as sent."""
+    """Of a call: its slug as named, else as the host says, else the name as sent; `custom` where nobody says."""
     said = (span.text(semconv.PROVIDER) or _genkit(span)[0]).lower()
     hosts = tuple(host for name in semconv.HOST if (host := loose.text(span.attributes.get(name))))
-    return _provider(said[:MAX_TEXT], hosts)
+    return _provider(said[:MAX_TEXT], hosts) or NOBODY_SAYS
 
 
 def _provider(said: str, told: tuple[str, ...]) -> str:
@@ -193,7 +195,8 @@ def properties(span: Span) -> dict[str, str]:
     for key, value in span.attributes.items():
         if key.startswith(semconv.METADATA_PREFIXES):
             prefix = next(prefix for prefix in semconv.METADATA_PREFIXES if key.startswith(prefix))
-            _take(found, {key[len(prefix) :]: value})
+            # Langfuse 5 puts texts in quotes, its older ones do not.
+            _take(found, {key[len(prefix) :]: unquoted(value) if prefix.startswith("langfuse.") else value})
     if tags := _tags(unpacked(span.anywhere(semconv.TAGS))):
         found.setdefault("tags", tags)
     for key, names in _FACTS:

@@ -239,6 +239,13 @@ GOLDEN: Final[Mapping[str, Golden]] = {
          "span.properties": {"tags": "x", "environment": "prod"}, "is_stream": True,
          "span.time_to_first_token_ms": 150},
     ),
+    "langfuse 5, which quotes its metadata": Golden(
+        {"langfuse.observation.type": "generation", "langfuse.observation.model.name": "gpt-4o",
+         "langfuse.trace.metadata.plan": '"pro"', "langfuse.observation.metadata.finish_reason": '"stop"',
+         "langfuse.trace.metadata.seats": "3"},
+        {"kind": "llm", "span.provider": "custom",
+         "span.properties": {"plan": "pro", "finish_reason": "stop", "seats": "3"}},
+    ),
     "langfuse whose parts are inside of its totals": Golden(
         {"langfuse.observation.type": "generation", "langfuse.observation.model.name": "gpt-4o",
          "langfuse.observation.usage_details": packed({"input": 100, "output": 20, "input_cached_tokens": 40,
