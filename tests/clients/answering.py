@@ -14,16 +14,17 @@ from typing import Any
 URL, KEY = os.environ.get("PRODUCT_URL", ""), os.environ.get("PRODUCT_KEY", "")
 PROVIDER_URL = os.environ.get("FAKE_PROVIDER_URL", "")
 """The made-up provider itself, for clients that call it directly and report to us beside it."""
+_ANSWERS, sys.stdout = sys.stdout, sys.stderr
+"""From here on what anybody prints goes to stderr: SDKs greet their users."""
 
 
 def serve(*calls: Callable[..., object]) -> None:
-    """Until the input ends. What a call prints goes to stderr; what it raises is answered as `error`."""
+    """Until the input ends. What a call raises is answered as `error`."""
     by_name = {call.__name__: call for call in calls}
-    answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         asked = json.loads(line)
-        answers.write(json.dumps(_answer(by_name[asked["call"]], asked["arguments"])) + "\n")
-        answers.flush()
+        _ANSWERS.write(json.dumps(_answer(by_name[asked["call"]], asked["arguments"])) + "\n")
+        _ANSWERS.flush()
 
 
 def _answer(call: Callable[..., object], arguments: dict[str, Any]) -> dict[str, object]:

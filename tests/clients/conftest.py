@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,21 @@ def start(stack, tmp_path_factory, request):
     started = []
 
     def start(name, **environment):
-        python = homes / name / "bin" / "python"
-        assert python.exists(), f"{name} is not installed in {homes}; ./up test --clients says why"
         log = tmp_path_factory.mktemp("client") / f"{name}.log"
-        command = [str(python), "-W", "ignore", "-m", f"tests.clients.{name}.calls"]
-        started.append(Client(command, stack, log, **environment))
+        started.append(Client(command(homes / name), stack, log, **environment))
         return started[-1]
 
     yield start
     for client in started:
         client.stop()
+
+
+def command(home):
+    """How a client installed there is started. One of Node's stands beside its packages, where Node looks for them."""
+    if home.name == "node" and shutil.which("npm") is None:
+        pytest.skip("no npm on PATH")
+    assert (home / "installed-lock").exists(), f"{home} has no client; ./up test --clients says why"
+    if not (home / "node_modules").exists():
+        return [str(home / "bin" / "python"), "-W", "ignore", "-m", f"tests.clients.{home.name}.calls"]
+    shutil.copy(Path(__file__).parent / home.name / "calls.mjs", home)
+    return ["node", str(home / "calls.mjs")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import selectors
 import subprocess
@@ -45,8 +46,9 @@ class Client:
     def __call__(self, call: str, **arguments: Any) -> Any:
         """Raises ClientFailed for what the client raised."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"call": call, "arguments": arguments}).encode() + b"\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended: what it said last is told below
+            self._process.stdin.write(json.dumps({"call": call, "arguments": arguments}).encode() + b"\n")
+            self._process.stdin.flush()
         answer = json.loads(self._line(call))
         if "error" in answer:
             raise ClientFailed(answer["error"], answer["message"])
@@ -64,7 +66,8 @@ class Client:
     def stop(self) -> None:
         """Lets it end by itself first: what an SDK still has to send, it sends then."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:

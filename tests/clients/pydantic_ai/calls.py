@@ -18,7 +18,7 @@ from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-logfire.configure(send_to_logfire=False, console=False, service_name="journeys")
+logfire.configure(send_to_logfire=False, console=False, service_name="journeys", scrubbing=False)  # of "session"
 logfire.instrument_pydantic_ai()
 provider = OpenAIProvider(base_url=f"{PROVIDER_URL}/v1", api_key="sk-of-the-provider")
 
@@ -35,7 +35,7 @@ def _agent(model: str, **options: Any) -> Agent[None, str]:
 def _within(journey: str, agent: Agent[None, str], text: str) -> Any:
     said = {"user.id": "ada@example.org", "session.id": f"session-{journey}", "metadata.journey": journey}
     with logfire.span("answer", **said):
-        run = agent.run_sync(text)
+        run = agent.run_sync(text, conversation_id=f"session-{journey}")
     logfire.force_flush()
     usage = run.usage
     usage = usage() if callable(usage) else usage
