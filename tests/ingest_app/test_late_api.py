@@ -155,7 +155,7 @@ def stored(db):
     return db.execute("SELECT scores, properties FROM llm_request ORDER BY requested_at, id").fetchall()
 
 
-@pytest.mark.parametrize("chosen", [None, str(HIS)])
+@pytest.mark.parametrize("chosen", [None, str(HIS)], ids=["ours", "the client's"])
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
 def test_late_facts_find_their_request_by_either_id_in_any_order(db, tmp_path, chosen, order):
     one = chat(client_request_id=chosen, properties={"plan": "silver", "env": "test"})
