@@ -2,6 +2,9 @@
 
 An ended one beats one that still ran, a later end an earlier one; between equals the fuller value wins. So the order
 in which they come does not matter, and a document merged with itself is itself.
+
+Where a document says when each of its values was told (`told`: {path: ns}), the last word on each counts instead: so
+Langfuse's updates may come before what they update.
 """
 
 from __future__ import annotations
@@ -14,10 +17,14 @@ import orjson
 Document = Mapping[str, Any]
 
 _JOINED: Final = ("attributes", "resource", "status", "dropped")
+_UNITED: Final = ("events", "links")
+_ATTRIBUTES: Final = "attributes."
 
 
 def merge(one: Document, other: Document) -> dict[str, Any]:
     """The document of both."""
+    if "told" in one or "told" in other:
+        return _by_time(one, other)
     early, late = (one, other) if _rank(one) <= _rank(other) else (other, one)
     is_tie = _rank(one) == _rank(other)
     merged = _over(early, late, is_tie=is_tie)
@@ -26,12 +33,46 @@ def merge(one: Document, other: Document) -> dict[str, Any]:
             merged[key] = _over(early[key], late[key], is_tie=is_tie)
     if "scope" in early and "scope" in late:
         merged["scope"] = {**_over(early["scope"], late["scope"], is_tie=is_tie), **_scope_attributes(early, late)}
-    for key in ("events", "links"):
+    for key in _UNITED:
         if found := _united(early.get(key, ()), late.get(key, ())):
             merged[key] = found
     if starts := [doc["start_ns"] for doc in (one, other) if doc.get("start_ns")]:
         merged["start_ns"] = min(starts)
     return merged
+
+
+def _by_time(one: Document, other: Document) -> dict[str, Any]:
+    """Each value as it was told last; what nobody told, but was seen, is the widest span of time."""
+    values, times = (_flat(one), _flat(other)), (one.get("told", {}), other.get("told", {}))
+    merged: dict[str, Any] = {}
+    for path in sorted(values[0].keys() | values[1].keys()):
+        found = [(times[n].get(path, 0), values[n][path]) for n in (0, 1) if path in values[n]]
+        last = max(at for at, _ in found)
+        chosen = [value for at, value in found if at == last]
+        _put(merged, path, chosen[0] if len(chosen) == 1 else _of_two(path, *chosen))
+    merged["told"] = {path: max(t.get(path, 0) for t in times) for path in sorted(times[0].keys() | times[1].keys())}
+    return merged
+
+
+def _of_two(path: str, one: Any, other: Any) -> Any:
+    if path in _UNITED:
+        return _united(one, other)
+    if path == "start_ns":
+        return min(one, other)
+    return max(one, other) if path == "end_ns" else _fuller(one, other)
+
+
+def _flat(document: Document) -> dict[str, Any]:
+    """Values by their path: `name`, `attributes.langfuse.observation.input`."""
+    flat = {key: value for key, value in document.items() if key not in ("told", "attributes")}
+    return {**flat, **{_ATTRIBUTES + key: value for key, value in document.get("attributes", {}).items()}}
+
+
+def _put(document: dict[str, Any], path: str, value: Any) -> None:
+    if path.startswith(_ATTRIBUTES):
+        document.setdefault("attributes", {})[path.removeprefix(_ATTRIBUTES)] = value
+    else:
+        document[path] = value
 
 
 def _rank(document: Document) -> int:
