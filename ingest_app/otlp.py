@@ -17,6 +17,7 @@ import orjson
 
 from ingest_app import otlp_json, otlp_logs, otlp_protobuf
 from ingest_app.otlp_document import CONTENT_TYPE, Document, document, json_attributes
+from ingest_app.otlp_secrets import without_secrets
 from ingest_app.posting import NotAccepted, Posting
 from lib.clock import from_microseconds, uuid7
 from llm.exchange import Attribution, Body, Exchange, Problem
@@ -106,7 +107,7 @@ def exchange(found: Document, posting: Posting) -> Exchange:
     if requested_at is None:
         problems.append(Problem("time_missing", "the span tells no start; it stands where it arrived"))
     at = requested_at or posting.arrived_at
-    data = orjson.dumps(_identified(found, problems), default=str)
+    data = without_secrets(orjson.dumps(_identified(found, problems), default=str))
     return Exchange(
         id=uuid7(at), organization_id=posting.organization_id, api_key_id=posting.api_key_id, requested_at=at,
         door="otlp", provider="", status=_status(found), method="", duration_ms=_duration_ms(found),
