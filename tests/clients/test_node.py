@@ -19,13 +19,13 @@ def node(start):
 
 
 @pytest.mark.parametrize(
-    ("call", "provider"),
+    ("call", "known_as"),
     [("chat", "OPENAI"), ("stream", "OPENAI"), ("logged", "CUSTOM"), ("logged_stream", "CUSTOM")],
 )
-def test_a_call_is_visible_with_its_tokens_cost_and_owner(stack, node, journey, call, provider):
+def test_a_call_is_visible_with_its_tokens_cost_and_owner(stack, node, journey, call, known_as):
     answer = node(call, model=MODEL, text=TEXT, headers=said(journey))
     row = stack.row(journey)
-    assert row["provider"] == provider
+    assert row["provider"] == known_as
     assert (row["prompt_tokens"], row["completion_tokens"]) == (answer["input"], answer["output"])
     cost = check.price("openai", MODEL, input_tokens=answer["input"], output_tokens=answer["output"])
     assert row["cost"] == pytest.approx(float(cost), rel=1e-6)

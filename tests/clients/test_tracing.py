@@ -28,7 +28,7 @@ TRACERS = [
     Tracer("traceloop", 1),
     Tracer("langfuse", 1, provider="CUSTOM"),  # its spans name the model alone
     Tracer("pydantic_ai", 2, ("chat",)),
-    Tracer("helicone_async", 0),
+    Tracer("helicone_async", 0, ("chat",)),
     Tracer("node", 1, ("generated", "streamed")),
 ]
 
@@ -71,6 +71,14 @@ def test_what_was_asked_and_answered_is_kept(stack, client, tracer, journey):
     whole = stack.whole(row["request_id"])
     assert TEXT in json.dumps(whole["request_body"])
     assert json.dumps(answer["text"])[1:-1] in json.dumps(whole["response_body"])
+
+
+def test_a_stream_whose_tracer_tells_no_usage_has_unknown_cost(stack, start, journey):
+    """helicone-async 1.1 leaves the usage of a stream out, though the provider sent it."""
+    answer = start("helicone_async")("stream", journey=journey, model=MODEL, text=TEXT)
+    row = stack.row(journey)
+    assert (row["prompt_tokens"], row["completion_tokens"], row["cost"]) == (None, None, None)
+    assert json.dumps(answer["text"])[1:-1] in json.dumps(stack.whole(row["request_id"])["response_body"])
 
 
 @pytest.mark.parametrize(("name", "call", "steps"), [("pydantic_ai", "tool", 3), ("node", "with_tool", 2)])
