@@ -15,13 +15,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ingest_app import directives, helicone_typed, told_times, traceparent
 from ingest_app.directives import Directives
 from ingest_app.posting import OK, Answer, Logged, NotAccepted, Posting, Taken
+from ingest_app.told_urls import where
 from ingest_app.traceparent import Parent
 from lib import loose_json
 from lib.clock import uuid7
@@ -65,7 +64,7 @@ def _logged(document: Mapping[str, Any], posting: Posting, problems: list[Proble
     request, response = _side(document, "providerRequest"), _side(document, "providerResponse")
     asked = directives.read(_declarations(posting.headers, request, response))
     requested_at, duration_ms, first_token_ms = _times(document.get("timing"), posting.arrived_at, problems)
-    url, host = _where(request.get("url"))
+    url, host = where(request.get("url"))
     own_id, parent = uuid7(requested_at), _parent(posting.headers, request)
     exchange = Exchange(
         id=own_id,
@@ -181,27 +180,6 @@ def _told_headers(headers: Mapping[str, Any]) -> dict[str, str]:
 
 
 # --- where it went --------------------------------------------------------------------------------------------------
-
-
-def _where(value: Any) -> tuple[str, str]:
-    """(URL, host) of what was told; empty for `custom-model-nopath`, `N/A` and other placeholders."""
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
-        return "", ""
-    return _without_secrets(value[: directives.MAX_URL])
-
-
-@lru_cache(maxsize=1024)
-def _without_secrets(url: str) -> tuple[str, str]:
-    """(URL without credentials, host). The same few come again and again."""
-    try:
-        parts = urlsplit(url.replace("\x00", ""))
-        host = parts.hostname or ""
-    except ValueError:
-        return "", ""
-    told = parse_qsl(parts.query, keep_blank_values=True)
-    query = [(k, v) for k, v in told if k.lower() not in directives.CREDENTIAL_PARAMETERS]
-    netloc = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=netloc, query=urlencode(query), fragment="").geturl(), host
 
 
 def _named_by_route(path: str, request: Mapping[str, Any]) -> str:
