@@ -130,3 +130,40 @@ def test_a_bad_setting_is_one_sentence():
     )
     assert said.returncode == 1
     assert said.stderr == "PORT must be a whole number, not 'many'\n"
+
+
+@pytest.fixture
+def client_lock(up, tmp_path):
+    lock = tmp_path / "tests" / "clients" / "someone" / "requirements.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("# nothing yet\n")
+    return lock
+
+
+def test_a_client_is_installed_once_and_anew_when_its_lock_has_changed(up, client_lock, tmp_path):
+    home, made = tmp_path / "clients" / "someone", []
+    for _ in range(2):
+        up.install_client(client_lock, home, lambda *_: made.append("first") or True)
+    (home / "of the first").touch()
+    client_lock.write_text("# something new\n")
+    up.install_client(client_lock, home, lambda *_: made.append("second") or True)
+    assert made == ["first", "second"]
+    assert not (home / "of the first").exists()
+
+
+def test_a_client_that_cannot_be_installed_leaves_nothing_and_keeps_no_other_from_it(up, client_lock, tmp_path, capsys):
+    home = tmp_path / "clients" / "someone"
+    up.install_client(client_lock, home, lambda *_: False)
+    assert not home.exists()
+    assert "someone could not be installed" in capsys.readouterr().out
+
+
+def test_the_journeys_of_clients_are_told_where_these_are(up, client_lock, installed, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(up, "CLIENTS", client_lock.parent.parent)
+    monkeypatch.setattr(up, "python_client", lambda *_: True)
+    monkeypatch.setattr(up.subprocess, "call", lambda command, **_: called.append(command) or 0)
+    assert up.main(["test", "--clients", "-k", "words"]) == 0
+    assert called[-1][1:] == ["tests/clients", f"--clients={tmp_path / 'data' / 'clients'}", "-k", "words"]
+    assert (tmp_path / "data" / "clients" / "someone" / "installed-lock").exists()
