@@ -79,8 +79,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     services = Services(Path(os.environ["DATA_DIR"]))
     session.config.stash[STATE] = services
-    if not session.config.option.collectonly:
+    if not session.config.option.collectonly and not _is_controller(session.config):
         services.start()
+
+
+def _is_controller(config: pytest.Config) -> bool:
+    """Whether it hands the tests to processes of its own: each of them has servers of its own."""
+    return bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
 
 
 @pytest.hookimpl(trylast=True)
