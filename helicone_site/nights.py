@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 
 import psycopg
@@ -13,13 +14,17 @@ from django.conf import settings
 
 from accounts_app import audit
 from accounts_app.models import Organization
+from ingest_app import store_traces
 from lib.postgres import conninfo
 from metrics_app import rebuild
-from requests_app import retention
+from requests_app import retention, store
 from requests_app.models import RetentionRun
 from requests_app.retention import Removed, Skipped
 
 log = logging.getLogger("retention")
+
+PENDING_FOR = timedelta(days=30)
+"""What is said of a request waits so long for it."""
 
 
 def apply(now: datetime) -> list[Removed]:
@@ -42,11 +47,26 @@ def apply(now: datetime) -> list[Removed]:
                 removed=removed.rows, dropped=int(removed.is_dropped),
             )  # fmt: skip
             done.append(removed)
+        _forget_what_never_came(db, now)
     for organization_id, sums in _sums(done).items():
         _write_down(organization_id, "retention applied", sums)
     for (organization_id, what), reason in {(one.organization_id, one.what): one.reason for one in skipped}.items():
         _write_down(organization_id, "retention skipped", {"what": what, "reason": reason, "again": "next night"})
     return done
+
+
+def _forget_what_never_came(db: retention.Db, now: datetime) -> None:
+    """What is known of traces whose rows are gone, and what was said of requests that were never seen.
+
+    Where Postgres gives it up for others, the next night does it.
+    """
+    for organization_id, policy in retention.policies(db).items():
+        if before := policy.cutoff("requests", now):
+            with suppress(*retention.GIVEN_UP):
+                store_traces.forget_old(db, organization_id, before=before)
+                store.forget_pending(db, before=before, organization_id=organization_id)
+    with suppress(*retention.GIVEN_UP):
+        store.forget_pending(db, before=now - PENDING_FOR)
 
 
 def _write_down(organization_id: int, action: str, detail: Mapping[str, str | int]) -> None:

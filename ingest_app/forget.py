@@ -10,6 +10,7 @@ from uuid import UUID
 from django.http import QueryDict
 from psycopg.rows import tuple_row
 
+from ingest_app import store_traces
 from ingest_app.records import Forget, ForgetWhere
 from requests_app import filter_url, filters, store
 from requests_app.rows import Change, RequestRow
@@ -33,7 +34,15 @@ def apply(connection: store.Db, orders: Sequence[Forget]) -> list[Change]:
         if before is not None:
             store.delete_row(connection, key)
             changes.append(Change(before, None))
+    _forget_traces(connection, [change.before for change in changes if change.before])
     return changes
+
+
+def _forget_traces(connection: store.Db, rows: Sequence[RequestRow]) -> None:
+    """What was known of the traces of rows that went, and is of no other row."""
+    store_traces.forget_gone(
+        connection, [(row.organization_id, row.trace_id, row.span_id or "") for row in rows if row.trace_id]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,7 @@ def apply_where(connection: store.Db, order: ForgetWhere, *, after: Place) -> Sl
     """Erases the next SLICE rows of an order beyond a place in key order."""
     rows = _locked(connection, order, after)
     _delete(connection, order.organization_id, rows)
+    _forget_traces(connection, rows)
     changes = tuple(Change(row, None) for row in rows)
     if len(rows) < SLICE:
         return Slice(changes, None)
@@ -84,7 +94,7 @@ def _delete(connection: store.Db, organization_id: int, rows: Sequence[RequestRo
             "AND t.requested_at = w.requested_at AND t.id = w.id",
             (*keys, *span),
         )
-    chosen = sorted({row.client_request_id for row in rows if row.client_request_id})
+    chosen = sorted({alias for row in rows if (alias := store.alias_of(row))})
     connection.execute(
         "DELETE FROM request_alias WHERE organization_id = %s AND client_id = ANY(%s) AND id = ANY(%s)",
         (organization_id, chosen, keys[1]),

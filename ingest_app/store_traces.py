@@ -118,8 +118,40 @@ def take_due(connection: Db, now: datetime, *, limit: int) -> list[tuple[int, st
     ).fetchall()  # fmt: skip
 
 
-def forget_untold(connection: Db, organization_id: int, *, before: datetime) -> int:
-    """Removes what is known of an organisation's traces that ended before a moment."""
-    return connection.execute(
-        "DELETE FROM trace WHERE organization_id = %s AND last_at < %s", (organization_id, before)
-    ).rowcount
+# --- what is gone -----------------------------------------------------------------------------------------------------
+
+
+_HOLD = """
+SELECT 1 FROM trace JOIN unnest(%s::bigint[], %s::text[]) AS w (o, i) ON organization_id = o AND trace_id = i
+ORDER BY o, i COLLATE "C" FOR UPDATE OF trace
+"""
+_FORGET_EMPTY = """
+DELETE FROM trace t USING unnest(%s::bigint[], %s::text[]) AS w (o, i) WHERE organization_id = o AND trace_id = i
+AND NOT EXISTS (SELECT 1 FROM llm_request r WHERE r.organization_id = o AND r.trace_id = i)
+"""
+_UNWATCH = """
+DELETE FROM span_watch s USING unnest(%s::bigint[], %s::text[], %s::text[]) AS w (o, i, n)
+WHERE s.organization_id = o AND s.trace_id = i AND s.span_id = n
+"""
+_FORGET_OLD = """
+DELETE FROM trace t WHERE t.organization_id = %s AND t.last_at < %s AND NOT EXISTS (
+    SELECT 1 FROM llm_request r WHERE r.organization_id = t.organization_id AND r.trace_id = t.trace_id)
+"""
+
+
+def forget_gone(connection: Db, steps: Iterable[tuple[int, str, str]]) -> None:
+    """What is known of steps (organization_id, trace_id, span_id) whose rows have just gone, and of their traces where
+    nothing else of them is left. A trace is held first: then nobody adds to it between the look and the removal."""
+    gone = sorted(set(steps))
+    if not gone:
+        return
+    traces = sorted({step[:2] for step in gone}, key=lambda key: (key[0], key[1].encode()))
+    keys = ([key[0] for key in traces], [key[1] for key in traces])
+    connection.execute(_HOLD, keys)
+    connection.execute(_FORGET_EMPTY, keys)
+    connection.execute(_UNWATCH, tuple(map(list, zip(*gone, strict=True))))
+
+
+def forget_old(connection: Db, organization_id: int, *, before: datetime) -> int:
+    """Removes what is known of an organisation's traces that ended before a moment and have no row any more."""
+    return connection.execute(_FORGET_OLD, (organization_id, before)).rowcount

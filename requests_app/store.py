@@ -196,7 +196,7 @@ def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]
     At the gateway the same id again is an SDK's retry: a call of its own, which the alias does not name.
     """
     wanted: dict[tuple[int, str], RequestRow] = {}
-    chosen = [(row, alias) for row in rows if (alias := _alias(row))]
+    chosen = [(row, alias) for row in rows if (alias := alias_of(row))]
     for row, alias in chosen:
         wanted.setdefault((row.organization_id, alias), row)
     if not chosen:
@@ -224,7 +224,8 @@ def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]
     }
 
 
-def _alias(row: RequestRow) -> str | None:
+def alias_of(row: RequestRow) -> str | None:
+    """The id it is found by beside ours: a span's own two, or the one its client chose."""
     if row.door == "otlp" and row.trace_id and row.span_id:
         return f"{row.trace_id}:{row.span_id}"
     return row.client_request_id

@@ -15,7 +15,9 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from accounts_app.models import AuditEntry
-from ingest_app import forget, late, records
+from ingest_app import forget, late, otlp, records
+from ingest_app.models import SpanWatch, Trace
+from ingest_app.posting import Posting
 from ingest_app.records import ForgetWhere
 from ingest_app.run import Line, Settings
 from ingest_app.spool import Reader, Writer
@@ -31,6 +33,7 @@ from tests.ingest_app.exchanges import NOON, chat
 from tests.requests_app.factories import make_request
 
 pytestmark = pytest.mark.django_db(transaction=True)
+POSTING = Posting("/v1/traces", {}, b"", 1, 7, NOON)
 DAY = (NOON.replace(hour=0, minute=0, second=0, microsecond=0), NOON + timedelta(hours=12))
 
 
@@ -53,7 +56,9 @@ def the_line(tmp_path: Path, writer: Writer, transactional_db: None) -> Iterator
     one.close()
     reader.close()
     with django_connection.cursor() as cursor:
-        cursor.execute("TRUNCATE llm_request, llm_request_body, session, request_alias, pending_amendment")
+        cursor.execute(
+            "TRUNCATE llm_request, llm_request_body, session, request_alias, pending_amendment, trace, span_watch"
+        )
 
 
 def run_dry(line: Line) -> None:
@@ -90,6 +95,36 @@ def test_what_the_filter_finds_goes_with_bodies_ids_and_sums(writer: Writer, the
     session = Session.objects.get(session_id="s")
     assert (session.end_users, session.first_at) == (["v"], others[0].requested_at)
     assert not Session.objects.filter(session_id="only").exists()
+
+
+def step(number: int, trace: str, **said: Any) -> Any:
+    return otlp.exchange({
+        "v": 1, "trace_id": trace * 32, "span_id": f"{number:016x}", "name": f"step {number}",
+        "start_ns": int(NOON.timestamp() + number) * 10**9,
+        "attributes": {key.replace("__", "."): value for key, value in said.items()},
+    }, POSTING)  # fmt: skip
+
+
+def traces() -> set[str]:
+    return {one.trace_id[0] for one in Trace.objects.all()}
+
+
+def test_what_is_known_of_a_trace_goes_with_its_last_row(writer: Writer, the_line: Line) -> None:
+    agent = {"gen_ai__operation__name": "invoke_agent", "gen_ai__usage__input_tokens": 7, "user__id": "u"}
+    put(writer, step(1, "a", **agent), step(2, "b", user__id="u"), step(3, "c", user__id="v"), step(4, "a"))
+    run_dry(the_line)
+    assert (traces(), SpanWatch.objects.count()) == ({"a", "b", "c"}, 1)
+    [first] = LLMRequest.objects.filter(span_id=f"{1:016x}").values_list("id", flat=True)
+    writer.put(records.forget(records.Forget(1, (first,), now()))).result(5)
+    run_dry(the_line)
+    assert (traces(), SpanWatch.objects.count()) == ({"a", "b", "c"}, 0)
+    erase(writer, "user=u")
+    run_dry(the_line)
+    assert traces() == {"c"}
+    assert RequestAlias.objects.count() == LLMRequest.objects.count() == 1
+    put(writer, step(2, "b", user__id="u"))
+    run_dry(the_line)
+    assert (traces(), LLMRequest.objects.count()) == ({"b", "c"}, 2)
 
 
 def test_only_the_time_and_organisation_of_the_order_are_touched(writer: Writer, the_line: Line) -> None:

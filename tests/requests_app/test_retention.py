@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from django.db import connection as django_connection
 from accounts_app.models import AuditEntry
 from helicone_site import nights
 from ingest_app import records
+from ingest_app.models import Trace
 from ingest_app.run import Line, Settings
 from ingest_app.spool import Reader, Writer
 from lib.postgres import conninfo
@@ -24,7 +26,14 @@ from metrics_app import fold, rebuild
 from metrics_app.models import FacetDay, UsageDay
 from metrics_app.rollup import FACET_MEASURES, MEASURES
 from requests_app import retention, retention_storage
-from requests_app.models import LLMRequest, RequestAlias, RetentionPolicy, RetentionRun, SessionPin
+from requests_app.models import (
+    LLMRequest,
+    PendingAmendment,
+    RequestAlias,
+    RetentionPolicy,
+    RetentionRun,
+    SessionPin,
+)
 from requests_app.retention import Policy
 from sessions_app.models import Session
 from tests.ingest_app.exchanges import chat
@@ -47,7 +56,7 @@ def db(transactional_db: None) -> Iterator[Any]:
         yield opened
         opened.execute(
             "TRUNCATE llm_request, llm_request_body, request_alias, session, pending_amendment, retention_policy, "
-            "session_pin, retention_run, counting_state, usage_delta, facet_delta, usage_day, facet_day"
+            "session_pin, retention_run, counting_state, usage_delta, facet_delta, usage_day, facet_day, trace"
         )
 
 
@@ -385,6 +394,25 @@ def test_a_night_is_written_down(db, cast):
     [entry] = AuditEntry.objects.all()
     assert (entry.organization_id, entry.action, entry.user) == (cast.acme.pk, "retention applied", None)
     assert entry.detail == {"bodies": 2, "requests": 1}
+
+
+def test_what_is_known_of_traces_and_of_requests_never_seen_goes_with_the_rows(db, cast):
+    acme, umbrella = cast.acme.pk, cast.umbrella.pk
+    policy(acme, requests=30)
+    for organization_id in (acme, umbrella):
+        for name, age in (("old", 50), ("young", 10)):
+            at = NOW - timedelta(days=age)
+            Trace.objects.create(organization_id=organization_id, trace_id=name, last_at=at)
+            PendingAmendment.objects.create(organization_id=organization_id, request_id=uuid4(), at=at, facts={})
+    make_request(acme, NOW - timedelta(days=20), trace_id="kept")
+    Trace.objects.create(organization_id=acme, trace_id="kept", last_at=NOW - timedelta(days=50))
+    nights.apply(NOW)
+    assert set(Trace.objects.values_list("organization_id", "trace_id")) == {
+        (acme, "young"), (acme, "kept"), (umbrella, "old"), (umbrella, "young"),
+    }  # fmt: skip
+    assert set(PendingAmendment.objects.values_list("organization_id", "at")) == {
+        (acme, NOW - timedelta(days=10)), (umbrella, NOW - timedelta(days=10)),
+    }  # fmt: skip
 
 
 def test_the_line_writes_on_while_the_night_removes(db, tmp_path, monkeypatch):
