@@ -38,9 +38,14 @@ def items(attribute: str) -> tuple[MenuItem, ...]:
 def lines(path: str, wanted: Iterable[MenuItem]) -> list[Line]:
     """The items as links; one whose page is not there is left out. The longest address that fits is current."""
     made = [(item, url) for item in wanted if (url := _address(item.url_name))]
-    fitting = [url for _, url in made if path == url or path.startswith(f"{url.rstrip('/')}/")]
-    current = max(fitting, key=len, default=None)
-    return [Line(item.label, url, item.key, item.url_name, url == current) for item, url in made]
+    fits = {url: max((_fit(path, one) for one in (url, *map(_address, item.also))), default=0) for item, url in made}
+    best = max(fits.values(), default=0)
+    return [Line(item.label, url, item.key, item.url_name, 0 < fits[url] == best) for item, url in made]
+
+
+def _fit(path: str, url: str) -> int:
+    """Length of the address where the path is it or lies under it, else 0."""
+    return len(url) if url and (path == url or path.startswith(f"{url.rstrip('/')}/")) else 0
 
 
 def _address(url_name: str) -> str:

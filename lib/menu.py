@@ -9,10 +9,11 @@ from dataclasses import dataclass
 class MenuItem:
     """`order` below 100 is in the upper group (what is looked at), from 100 on in the lower (what is set).
 
-    `key` is the letter that opens the page after `g`; empty for none.
+    `key` is the letter that opens the page after `g`; empty for none. `also` names further pages it is current on.
     """
 
     label: str
     url_name: str
     order: int
     key: str = ""
+    also: tuple[str, ...] = ()

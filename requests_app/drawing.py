@@ -10,10 +10,11 @@ from typing import Any
 
 from llm.conversation import Conversation, Message, Part, ToolSpec
 from llm.providers import by_slug
-from requests_app import bodies, telling
+from requests_app import bodies, step_drawing, telling
 from requests_app.bodies import Bodies, BodyUnreadable
 from requests_app.queries_sums import Summary
 from requests_app.rows import BodyRow, RequestRow
+from requests_app.step_drawing import Step
 
 LONGEST_PART = 20_000
 """Characters of one part of a conversation that are shown; the whole stands behind a link."""
@@ -150,6 +151,7 @@ class Side:
 class Drawer:
     line: telling.Line
     talk: Talk
+    step: Step
     sides: tuple[Side, ...]
     headers: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     curl: str
@@ -176,10 +178,8 @@ def drawer(row: RequestRow, stored: BodyRow | None) -> Drawer:
     return Drawer(
         line=telling.line(row),
         talk=talk(bodies.conversation(row.dialect, found)),
-        sides=(
-            _side("request", "Request", row.request_state, found.request),
-            _side("response", "Reply", row.response_state, found.response),
-        ),
+        step=step_drawing.step(row, found),
+        sides=_sides(row, found),
         headers=tuple(
             (words, tuple(sorted(headers.items())))
             for words, headers in (("Request", found.request_headers), ("Reply", found.response_headers))
@@ -187,6 +187,16 @@ def drawer(row: RequestRow, stored: BodyRow | None) -> Drawer:
         curl=curl(row, found),
         problems=tuple(map(telling.problem, row.problems)),
         complaint=complaint,
+    )
+
+
+def _sides(row: RequestRow, found: Bodies) -> tuple[Side, ...]:
+    """A span is one document; everything else asks and is answered."""
+    if row.dialect == step_drawing.SPAN_DIALECT:
+        return (_side("request", "Span", row.request_state, found.request),)
+    return (
+        _side("request", "Request", row.request_state, found.request),
+        _side("response", "Reply", row.response_state, found.response),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from llm.exchange import (
+    MODEL_KINDS,
     STATUS_CANCELLED,
     STATUS_INTERRUPTED,
     STATUS_THREAT,
@@ -59,6 +60,9 @@ PROBLEMS = {
     "text_repaired": "The posted JSON held broken characters, or numbers JSON does not have; they were replaced.",
 }
 
+SAYS_KIND = frozenset({"counted_in_child", "promoted_agent"})
+"""Problems whose detail is the kind a step had before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -76,6 +80,19 @@ class Line:
         return is_error(self.row.status)
 
     @property
+    def is_call(self) -> bool:
+        """Whether it calls a model; any other row is a step around or beside calls."""
+        return self.row.kind in MODEL_KINDS
+
+    @property
+    def title(self) -> str:
+        """What a reader calls it: a call by its model, a step by its name."""
+        row = self.row
+        if self.is_call:
+            return row.model or "Unknown model"
+        return row.name or row.model or f"Unnamed {row.kind}"
+
+    @property
     def tokens_per_second(self) -> float | None:
         return tokens_per_second(self.row)
 
@@ -86,13 +103,24 @@ class Line:
 
 def line(row: RequestRow, *, is_new: bool = False) -> Line:
     state, words = _state(row)
-    return Line(row, state, words, status_text(row.status), is_new=is_new)
+    status = STEP_STATUSES[row.status] if _has_no_status(row) else status_text(row.status)
+    return Line(row, state, words, status, is_new=is_new)
+
+
+STEP_STATUSES = {200: "ok", 500: "error"}
+"""What a span's two outcomes stand as; it has no status of HTTP's unless it tells one."""
+
+
+def _has_no_status(row: RequestRow) -> bool:
+    return row.door == "otlp" and row.kind not in MODEL_KINDS and row.status in STEP_STATUSES
 
 
 def _state(row: RequestRow) -> tuple[str, str]:
     if row.status in STATES:
         return STATES[row.status]
     words = f"{row.status} {phrase(row.status)}".strip()
+    if _has_no_status(row):
+        words = "Failed" if is_error(row.status) else "Done"
     if row.cached:
         return "cached", f"{words}, answered from cache"
     if not is_error(row.status):
@@ -130,6 +158,8 @@ def problem(text: str) -> str:
     """A stored `code: detail` as a sentence."""
     code, _, detail = text.partition(": ")
     words = PROBLEMS.get(code) or f"{code.replace('_', ' ').capitalize()}."
+    if code in SAYS_KIND and detail:
+        return f"{words} (Its SDK calls it {detail}.)"
     return f"{words} ({detail})" if detail else words
 
 

@@ -17,6 +17,8 @@ from requests_app import asking, billing, bodies, drawing, exports, filter_bar, 
 from requests_app.asking import Asked
 from requests_app.filters import Entry, FilterError, catalogue
 from requests_app.queries import Page, Question, TooSlow, cursor_of, read_cursor
+from requests_app.queries_steps import Around, around
+from requests_app.rows import RequestRow
 
 LIVE_SUMMARY_RANGES = ("15m", "1h", "24h")
 """Ranges short enough to be summed again while one looks on."""
@@ -102,6 +104,7 @@ def request(request: OrganizationRequest, request_id: UUID) -> HttpResponseBase:
         return render(request, "requests_app/gone.html", {"request_id": request_id}, status=404)
     context = {
         "drawer": drawing.drawer(row, queries.body(row)), "row": row, "bill": billing.bill(row),
+        "around": _around(row),
         "timing": drawing.timing(row), "public_url": request.build_absolute_uri("/").rstrip("/"),
         "may_delete": is_at_least(request.membership.role, Role.ADMIN),
     }  # fmt: skip
@@ -218,6 +221,13 @@ def _count(question: Question) -> queries_sums.Count | None:
         return queries_sums.count(question)
     except TooSlow:
         return None
+
+
+def _around(row: RequestRow) -> Around:
+    try:
+        return around(row)
+    except TooSlow:
+        return Around()
 
 
 def _zoom(asked: Asked, bar: drawing.Bar) -> str:

@@ -7,6 +7,7 @@ megabyte. Times are milliseconds from the session's start, money is nano-USD, te
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -108,6 +109,7 @@ class Portion:
 
     label: str
     sums: Sums
+    ms: int
     part: float
     """0 … 1 of the whole."""
 
@@ -131,11 +133,14 @@ class Summary:
     is_partly_gone: bool
     by_step: tuple[Portion, ...]
     by_model: tuple[Portion, ...]
+    by_wait: tuple[Portion, ...]
+    """Of the critical path, by step: whose time the whole had to wait for."""
     measure: str
     """What the portions are parts of: `cost`, or `time` where nothing is priced."""
     first_error: Step | None
     other_steps: int
     other_models: int
+    other_waits: int
 
     @property
     def tools(self) -> int:
@@ -150,7 +155,9 @@ def summary(steps: Sequence[Step], tree: Tree | None, counted: SessionRow | None
     sums, first_at, wall_ms, end_users = _counted(counted) if tree is None and counted else _shown(steps, tree)
     measure = "cost" if sums.cost_nano_usd else "time"
     nodes = tree.nodes if tree else ()
-    by_step, by_model = shares(nodes, place_label), shares(filter(_calls_model, nodes), _model)
+    calls = [node for node in nodes if _calls_model(node)]
+    by_step, by_model = shares(calls if measure == "cost" else nodes, place_label), shares(calls, _model)
+    waited = _waited(nodes)
     whole = counted.steps if counted else len(steps)
     is_cut = len(steps) >= MOST_STEPS and (counted is None or whole > len(steps))
     return Summary(
@@ -163,10 +170,12 @@ def summary(steps: Sequence[Step], tree: Tree | None, counted: SessionRow | None
         is_partly_gone=not is_cut and whole > len(steps),
         by_step=_portions(by_step, sums, measure),
         by_model=_portions(by_model, sums, measure),
+        by_wait=tuple(waited[:MOST_PORTIONS]),
         measure=measure,
         first_error=_first_error(nodes),
         other_steps=max(len(by_step) - MOST_PORTIONS, 0),
         other_models=max(len(by_model) - MOST_PORTIONS, 0),
+        other_waits=max(len(waited) - MOST_PORTIONS, 0),
     )
 
 
@@ -191,7 +200,26 @@ def _portions(found: Sequence[Share], whole: Sums, measure: str) -> tuple[Portio
         return sums.cost_nano_usd if measure == "cost" else sums.model_ms
 
     total = max(weight(whole), 1)
-    return tuple(Portion(share.label, share.sums, weight(share.sums) / total) for share in found[:MOST_PORTIONS])
+    return tuple(
+        Portion(share.label, share.sums, share.sums.model_ms, weight(share.sums) / total)
+        for share in found[:MOST_PORTIONS]
+    )
+
+
+def _waited(nodes: Sequence[Node]) -> list[Portion]:
+    """Stretches of the critical path by the step's name, longest first."""
+    us: dict[str, int] = defaultdict(int)
+    steps: dict[str, int] = defaultdict(int)
+    if not nodes:
+        return []
+    for index, parts in timing.busy(timing.critical_path(nodes), nodes).items():
+        step = nodes[index].step
+        if step is not None:
+            us[place_label(step)] += sum(until - since for since, until in parts)
+            steps[place_label(step)] += 1
+    whole = max(sum(us.values()), 1)
+    ordered = sorted(us, key=lambda label: (-us[label], label))
+    return [Portion(label, Sums(steps=steps[label]), us[label] // 1000, us[label] / whole) for label in ordered]
 
 
 def _counted(session: SessionRow) -> _Figures:

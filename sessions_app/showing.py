@@ -30,6 +30,7 @@ def context(
     tree = (from_paths if is_of_paths else from_spans)(steps) if steps else None
     found: dict[str, Any] = {
         "tree": tree, "summary": drawing.summary(steps, tree, counted), "view": "chat" if is_chat else "tree",
+        "is_traced": not is_of_paths,
         "tabs": _tabs(is_traced and _has_paths(steps), is_chat=is_chat, is_of_paths=is_of_paths),
     }  # fmt: skip
     if is_chat:

@@ -60,8 +60,10 @@ def traces(request: OrganizationRequest) -> HttpResponse:
 @page()
 def trace(request: OrganizationRequest, trace_id: str) -> HttpResponse:
     """One trace. `?tree=paths`, `?view=chat`, `?open=<request id>`."""
-    organization_id, wanted = request.membership.organization_id, storable(trace_id).lower()
+    organization_id, wanted = request.membership.organization_id, storable(trace_id)
     steps, session_id = queries_traces.trace_steps(organization_id, wanted)
+    if not steps and wanted != wanted.lower():
+        return redirect("trace", trace_id=wanted.lower())
     if not steps:
         raise Http404("There is no trace with this id here.")
     context: dict[str, Any] = {

@@ -75,7 +75,17 @@ def kind_icon(kind: str) -> str:
 @register.filter
 def session_url(session_id: str) -> str:
     """The page of a session; empty for an id no address can hold."""
+    return _address("session", session_id)
+
+
+@register.filter
+def trace_url(trace_id: str) -> str:
+    """The page of a trace, as `session_url`."""
+    return _address("trace", trace_id)
+
+
+def _address(name: str, key: str) -> str:
     try:
-        return reverse("session", args=[session_id])
+        return reverse(name, args=[key])
     except NoReverseMatch:
         return ""

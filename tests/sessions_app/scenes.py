@@ -9,9 +9,10 @@ from typing import Any
 
 from django.db import connection
 
+from llm.exchange import MODEL_KINDS
 from requests_app.rows import Change, RequestRow
 from sessions_app import rollup
-from tests.requests_app.factories import insert, make_row
+from tests.requests_app.factories import insert, insert_body, make_row
 
 PRICES = {"gpt-4o": (2500, 10_000), "gpt-4o-mini": (150, 600), "claude-sonnet-4-5": (3000, 15_000),
           "text-embedding-3-small": (20, 0)}  # fmt: skip
@@ -125,3 +126,79 @@ def chat(organization_id: int, start: datetime, session: str, user: str, turns: 
             run.tool(f"/turn {turn + 1}/look up order", 240)
         run.think(run.dice.randint(60_000, 900_000))
     return keep(run.rows)
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+NO_CALL: dict[str, Any] = {
+    **dict.fromkeys((
+        "input_tokens", "output_tokens", "cost_nano_usd", "model", "request_model", "response_model", "finish_reason",
+    )),
+    "cost_reason": "not_a_model_call", "provider": "",
+}  # fmt: skip
+
+
+def span(
+    organization_id: int, at: datetime, name: str, *, kind: str = "span", id: str = "", under: str | None = None,
+    document: dict[str, Any] | None = None, **values: Any,
+) -> RequestRow:  # fmt: skip
+    """A stored span with its document; ids are its name unless told. Only kinds that call a model count."""
+    facts: dict[str, Any] = {} if kind in MODEL_KINDS else NO_CALL
+    row = make_row(organization_id, at, **{
+        **facts, "door": "otlp", "dialect": "otlp_span", "kind": kind, "name": name, "span_id": id or name,
+        "parent_span_id": under, "trace_id": TRACE, "request_preview": "", "response_preview": "", "method": "",
+        "target_url": "", "duration_ms": 100, **values,
+    })  # fmt: skip
+    insert([row])
+    start = int(at.timestamp() * 1e9)
+    told = {
+        "v": 1, "trace_id": row.trace_id, "span_id": row.span_id, "parent_span_id": under, "name": name, "kind": 1,
+        "start_ns": start, "status": {"code": 2 if row.status >= 400 else 0}, "attributes": {},
+        **({} if row.duration_ms is None else {"end_ns": start + row.duration_ms * 10**6}), **(document or {}),
+    }  # fmt: skip
+    insert_body(row, told, None)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO trace (organization_id, trace_id, last_at, session_id, properties, is_root) "
+            "VALUES (%s, %s, %s, %s, '{}', false) ON CONFLICT (organization_id, trace_id) DO UPDATE "
+            "SET last_at = greatest(trace.last_at, excluded.last_at)",
+            [organization_id, row.trace_id, at, row.session_id],
+        )
+    return row
+
+
+def agent_run(organization_id: int, start: datetime, **values: Any) -> dict[str, RequestRow]:
+    """An agent that asks a model, searches, and fails at a tool; by name."""
+    def at(ms: int) -> datetime:
+        return start + timedelta(milliseconds=ms)
+
+    documents = {
+        "retrieval.documents.0.document.content": "Unworn goods may come back.",
+        "retrieval.documents.0.document.id": "policy#2", "retrieval.documents.0.document.score": 0.89,
+    }  # fmt: skip
+    told: dict[str, Any] = {
+        "agent": {"attributes": {
+            "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "agent", "gen_ai.usage.input_tokens": 7777,
+        }, "links": [{"trace_id": "f" * 32, "span_id": "1" * 16, "attributes": {}}]},
+        "search": {
+            "attributes": {"openinference.span.kind": "RETRIEVER", "input.value": "may I return it?", **documents},
+            "resource": {"service.name": "returns-desk"}, "scope": {"name": "the.instrumentation"},
+        },
+        "refund": {
+            "attributes": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund",
+                           "gen_ai.tool.call.arguments": '{"eur": 12}'},
+            "events": [{"name": "exception", "time_ns": int(at(900).timestamp() * 1e9), "attributes": {
+                "exception.type": "TimeoutError", "exception.message": "no answer <b>yet</b>",
+                "exception.stacktrace": "Traceback: line 1"}}],
+        },
+    }  # fmt: skip
+    failed: dict[str, Any] = {"status": 500, "error_message": "no answer"}
+    return {row.name or "": row for row in (
+        span(organization_id, at(0), "agent", kind="agent", duration_ms=1000, document=told["agent"],
+             usage={"gen_ai.usage.input_tokens": 7777}, **failed, **values),
+        span(organization_id, at(0), "chat", kind="llm", under="agent", duration_ms=300, **values),
+        span(organization_id, at(300), "search", kind="retriever", under="agent", duration_ms=100,
+             document=told["search"], **values),
+        span(organization_id, at(310), "embed", kind="embedding", under="search", duration_ms=50, **values),
+        span(organization_id, at(400), "refund", kind="tool", under="agent", duration_ms=590, document=told["refund"],
+             **failed, **values),
+    )}  # fmt: skip

@@ -52,7 +52,8 @@ def days(until: datetime, length: int) -> Iterator[Trace]:
 def _return(key: str, at: datetime, dice: random.Random) -> Trace:
     said, sku, price, why = dice.choice(_CASES)
     trace = Trace(key, at, "returns-desk", "opentelemetry.instrumentation.genai")
-    session = {"session.id": f"return-{tracing.trace_id(key)[:10]}", "user.id": dice.choice(cast.CUSTOMERS).id}
+    session = {"session.id": f"return-{tracing.trace_id(key)[:10]}", "user.id": dice.choice(cast.CUSTOMERS).id,
+               "session.name": "Returns"}
     root = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "returns-desk", **session}
     try:
         with trace.step("invoke_agent returns-desk", root) as agent:
@@ -166,7 +167,7 @@ def _chat(trace: Trace, asked: list[dict[str, Any]], said: dict[str, Any] | Fail
         trace.busy(model.first_token_ms + written / model.tokens_per_second * 1000)
         span.tell(
             gen_ai__response__model=model.name, gen_ai__output__messages=orjson.dumps([said]).decode(),
-            gen_ai__usage__input_tokens=900 + tokens(orjson.dumps(asked).decode()),
+            gen_ai__usage__input_tokens=trace.dice.randrange(500, 2600) + tokens(orjson.dumps(asked).decode()),
             gen_ai__usage__output_tokens=written, gen_ai__response__finish_reasons=[said["finish_reason"]],
         )  # fmt: skip
     return span

@@ -425,7 +425,7 @@
     if ((data.open[node] || end >= from) && start <= to) picture.append(...bars(node, Math.max(start, from), Math.min(end, to)));
     return cell("trace-bars", picture);
   }
-  const BAR_OF = { agent: "frame", workflow: "frame", chain: "frame", span: "frame" };
+  const BAR_OF = { agent: "frame", workflow: "frame", chain: "frame", span: "frame", evaluator: "frame", guardrail: "frame" };
   function bars(node, start, end) {
     const [x, right] = [where(start), where(end)];
     const found = [];
@@ -458,7 +458,9 @@
     const kind = data.failed[node] ? "failed" : data.cached[node] ? "cached" : data.calls[node] ? "llm" : BAR_OF[text(data.kind[node])] || "step";
     const x = where(start);
     const width = Math.max(where(Math.max(end, start)) - x, 0.0025);
-    const found = [svg("rect", { class: `own ${kind}`, x: percent(x), width: percent(width), y: "50%", height: 12, rx: 2, transform: "translate(0 -6)" })];
+    // A failure that came from below is drawn light: the step it came from is the one to look at.
+    const passedOn = data.failed[node] && data.errors[node] > 1 ? " is-passed-on" : "";
+    const found = [svg("rect", { class: `own ${kind}${passedOn}`, x: percent(x), width: percent(width), y: "50%", height: 12, rx: 2, transform: "translate(0 -6)" })];
     const first = data.first[node];
     if (first && data.ms[node] && first < data.ms[node] && data.at[node] >= from) {
       const until = where(Math.min(data.at[node] + first, to));
