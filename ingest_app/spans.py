@@ -107,7 +107,9 @@ def _filled(priced: PricedExchange, told: Mapping[TraceKey, Said]) -> PricedExch
     key = traces.key_of(priced.exchange)
     if key is None or key not in told:
         return priced
-    attribution = traces.filled(priced.exchange.attribution, told[key].facts)
+    attribution = traces.filled(
+        priced.exchange.attribution, told[key].facts, is_span=priced.exchange.door == "otlp"
+    )
     if attribution is priced.exchange.attribution:
         return priced
     return replace(priced, exchange=replace(priced.exchange, attribution=attribution))
@@ -178,7 +180,7 @@ def _kept(old: RequestRow, new: RequestRow) -> RequestRow:
     told = {name.removeprefix("properties.") for name in amended if name.startswith("properties.")}
     removed = told - old.properties.keys()
     late = {key: value for key, value in old.properties.items() if f"properties.{key}" in amended}
-    filled = traces.filled_row(new, facts)
+    filled = traces.filled_row(new, facts, is_span=False)
     properties = {key: value for key, value in filled.properties.items() if key not in removed}
     return replace(filled, properties={**properties, **late}, scores=old.scores, amended=old.amended)
 
@@ -194,10 +196,12 @@ def _spread(connection: store.Db, key: TraceKey, facts: Facts) -> list[Change]:
     """Facts of a trace on its spans that were stored before they were known."""
     rows = store_rewriting.rows_of_trace(
         connection, *key, limit=CHANGED_AT_ONCE,
-        condition="session_id IS NULL OR end_user_id IS NULL OR session_name IS NULL OR NOT properties @> %s::jsonb",
-        values=(orjson.dumps(dict(facts.properties)).decode(),),
+        condition="session_id IS DISTINCT FROM %s OR end_user_id IS DISTINCT FROM %s "
+        "OR session_name IS DISTINCT FROM %s OR NOT properties @> %s::jsonb",
+        values=(facts.session_id, facts.end_user_id, facts.session_name, orjson.dumps(dict(facts.properties)).decode()),
     )  # fmt: skip
-    changes = [Change(row, after) for row in rows if (after := traces.filled_row(row, facts)) != row]
+    told = [(row, traces.filled_row(row, facts, is_span=row.door == "otlp")) for row in rows]
+    changes = [Change(row, after) for row, after in told if after != row]
     store_rewriting.rewrite(connection, [change.after for change in changes if change.after])
     return changes
 

@@ -72,30 +72,39 @@ def _over(under: Facts, over: Facts) -> Facts:
     )  # fmt: skip
 
 
-def filled(said: Attribution, facts: Facts) -> Attribution:
-    """An exchange's own facts, and the trace's where it tells none."""
+def filled(said: Attribution, facts: Facts, *, is_span: bool) -> Attribution:
+    """An exchange's own facts, and the trace's where it tells none. A span is in its trace's session and its trace's
+    user's: what it says itself was heard there, and outweighed."""
     if not (facts.properties.keys() - said.properties.keys()) and (
         (said.session_id or None, said.session_name or None, said.end_user_id or None)
         == (facts.session_id, facts.session_name, facts.end_user_id)
     ):
         return said
-    in_session = said.session_id is None or said.session_id == facts.session_id
+    session_id, name, user = _belonging(said.session_id, said.session_name, said.end_user_id, facts, is_span=is_span)
     return replace(
-        said, session_id=said.session_id or facts.session_id,
-        session_name=said.session_name or (facts.session_name if in_session else None),
-        end_user_id=said.end_user_id or facts.end_user_id, properties={**facts.properties, **said.properties},
+        said, session_id=session_id, session_name=name, end_user_id=user,
+        properties={**facts.properties, **said.properties},
     )  # fmt: skip
 
 
-def filled_row(row: RequestRow, facts: Facts) -> RequestRow:
+def _belonging(
+    session_id: str | None, name: str | None, user: str | None, facts: Facts, *, is_span: bool
+) -> tuple[str | None, str | None, str | None]:  # fmt: skip
+    if is_span:
+        own_name = name if session_id in (None, facts.session_id) else None
+        return facts.session_id or session_id, facts.session_name or own_name, facts.end_user_id or user
+    in_session = session_id is None or session_id == facts.session_id
+    shared_name = facts.session_name if in_session else None
+    return session_id or facts.session_id, name or shared_name, user or facts.end_user_id
+
+
+def filled_row(row: RequestRow, facts: Facts, *, is_span: bool) -> RequestRow:
     """As `filled`, for a row that is stored already. A property a late fact took away stays away."""
-    in_session = row.session_id is None or row.session_id == facts.session_id
+    session_id, name, user = _belonging(row.session_id, row.session_name, row.end_user_id, facts, is_span=is_span)
     amended = row.amended or {}
     shared = {key: value for key, value in facts.properties.items() if f"properties.{key}" not in amended}
     return replace(
-        row, session_id=row.session_id or facts.session_id,
-        session_name=row.session_name or (facts.session_name if in_session else None),
-        end_user_id=row.end_user_id or facts.end_user_id, properties={**shared, **row.properties},
+        row, session_id=session_id, session_name=name, end_user_id=user, properties={**shared, **row.properties},
     )  # fmt: skip
 
 

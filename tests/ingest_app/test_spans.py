@@ -107,7 +107,7 @@ AGENT_RUN = [
          metadata='{"tier": "gold"}', gen_ai__usage__input_tokens=999),
     call(2, 1),
     span(3, 1, gen_ai__operation__name="execute_tool", gen_ai__tool__name="search"),
-    call(4, 3),
+    call(4, 3, gen_ai__conversation__id="its own", user__id="bot"),
     call(5, 1, name="wrapper"),
     span(6, 5, name="HTTP POST"),
     call(7, 6, name="the SDK's own"),
