@@ -10,13 +10,12 @@ from typing import Any, cast
 from rest_framework.permissions import BasePermission
 
 from accounts_app.permissions import MayWrite
-from metrics_app import queries_names, queries_scores
+from metrics_app import hiding, queries_names, queries_scores
 from metrics_app.api import Endpoint, iso, ranged, said, usd
 from metrics_app.api_bodies import INCREMENT, TIMES, ZONE, Invalid, Key, grain, is_anything, is_text, zone
 from metrics_app.catalog import OTHER, PROPERTY, TIME
-from metrics_app.models import HiddenProperty
 from metrics_app.question import Row
-from metrics_app.rollup import PROPERTIES, counted_name
+from metrics_app.rollup import counted_name
 
 MOST_VALUES, MOST_KEYS, VALUES_AT_ONCE, TOP = 25, 1_000, 100, 10
 
@@ -27,14 +26,7 @@ class Properties(Endpoint):
     keys = ()
 
     def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        hidden = set(_hidden(organization_id))
-        known = queries_names.names(organization_id, PROPERTIES, limit=MOST_KEYS + len(hidden))
-        return [{"property": key} for key in known if key not in hidden][:MOST_KEYS]
-
-
-def _hidden(organization_id: int) -> list[str]:
-    found = HiddenProperty.objects.filter(organization_id=organization_id)
-    return list(found.order_by("key").values_list("key", flat=True))
+        return [{"property": key} for key in hiding.shown_keys(organization_id, limit=MOST_KEYS)]
 
 
 class HiddenProperties(Endpoint):
@@ -43,7 +35,7 @@ class HiddenProperties(Endpoint):
     keys = ()
 
     def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        return [{"property": key} for key in _hidden(organization_id)]
+        return [{"property": key} for key in hiding.hidden(organization_id)]
 
 
 class HideProperty(Endpoint):
@@ -53,8 +45,7 @@ class HideProperty(Endpoint):
     keys = (Key("key", is_text, "invalid string value", is_required=True),)
 
     def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        hidden = HiddenProperty(organization_id=organization_id, key=_named(body))
-        HiddenProperty.objects.bulk_create([hidden], ignore_conflicts=True)
+        hiding.hide(organization_id, _named(body))
         return {"ok": True}
 
 
@@ -62,15 +53,15 @@ class RestoreProperty(HideProperty):
     """POST /v1/property/restore."""
 
     def data(self, organization_id: int, body: Mapping[str, Any], **path: str) -> Any:
-        HiddenProperty.objects.filter(organization_id=organization_id, key=_named(body)).delete()
+        hiding.restore(organization_id, _named(body))
         return {"ok": True}
 
 
 def _named(body: Mapping[str, Any]) -> str:
-    """A key as counts name it. Raises Invalid."""
+    """The key that is meant. Raises Invalid."""
     if not body["key"]:
         raise Invalid({"requestBody.key": {"message": "a property has a name", "value": ""}})
-    return counted_name(body["key"].lower())
+    return str(body["key"])
 
 
 class PropertyValues(Endpoint):

@@ -18,3 +18,4 @@ class MetricsConfig(AppConfig):
 
     def ready(self) -> None:
         queries_sums.contribute("metrics_app.queries.counted")
+        queries_sums.leave_out("metrics_app.hiding.shown")

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("users", views.users, name="users"),
     path("users/<path:user_id>", views.user, name="user"),
     path("properties", views.properties, name="properties"),
+    path("hidden-properties", views.hide_property, name="hide-property"),
     path("properties/<path:name>", views.property_page, name="property"),
     path("models", views.models, name="models"),
     *urls_api.urlpatterns,

@@ -7,13 +7,15 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpResponse, HttpResponseBadRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.text import slugify
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, page
-from metrics_app import charts
+from metrics_app import charts, hiding
 from metrics_app.catalog import PROPERTY
 from metrics_app.charts import CHARTS
 from metrics_app.pages import frame, reading, strip, tables, tops
@@ -58,6 +60,19 @@ def user(request: OrganizationRequest, user_id: str) -> HttpResponseBase:
 @page()
 def properties(request: OrganizationRequest) -> HttpResponseBase:
     return _page(request, "properties", frame.properties)
+
+
+@require_POST
+@page(role=Role.MEMBER)
+def hide_property(request: OrganizationRequest) -> HttpResponseBase:
+    """`key`, out of the lists or, with `restore`, back in them; then to `next`."""
+    key, back = request.POST.get("key", ""), request.POST.get("next", "")
+    if not key or "\x00" in key:
+        return HttpResponseBadRequest("Say which property: key.")
+    change = hiding.restore if "restore" in request.POST else hiding.hide
+    change(request.membership.organization_id, key)
+    is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    return redirect(back if is_ours else "properties")
 
 
 @require_safe

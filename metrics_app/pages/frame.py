@@ -8,7 +8,9 @@ from typing import Any
 
 from django.urls import reverse
 
-from accounts_app.permissions import OrganizationRequest
+from accounts_app.models import Role
+from accounts_app.permissions import OrganizationRequest, is_at_least
+from metrics_app import hiding
 from metrics_app.catalog import PROPERTY, dimension
 from metrics_app.charts import CHARTS
 from metrics_app.pages import tables
@@ -24,7 +26,6 @@ from metrics_app.pages.reading import (
 )
 from metrics_app.pages.tops import TOPS
 from metrics_app.question import BadQuestion
-from requests_app import queries_sums
 from requests_app.filters import Leaf
 from requests_app.queries import TooSlow
 
@@ -53,6 +54,8 @@ class Slot:
     chosen: str = ""
     page: str = ""
     """Where its title leads."""
+    hides: str = ""
+    """The property a button beside the title hides."""
 
 
 def _slot(view: View, key: str, span: int, *, by: str = "", more: Sequence[Leaf] = (), **fields: Any) -> Slot:
@@ -73,7 +76,7 @@ def _choices(
 
 def property_keys(view: View) -> list[str]:
     try:
-        return queries_sums.property_keys(view.organization_id)[:MOST_PROPERTIES]
+        return hiding.shown_keys(view.organization_id, limit=MOST_PROPERTIES)
     except TooSlow:
         return []
 
@@ -138,10 +141,12 @@ def user(request: OrganizationRequest, view: View, user_id: str) -> dict[str, An
 def properties(request: OrganizationRequest, view: View) -> dict[str, Any]:
     keys = property_keys(view)
     slots = [
-        _slot(view, "top-values", 4, by=PROPERTY + key, title=key, page=page_link("property", view, key))
+        _slot(view, "top-values", 4, by=PROPERTY + key, title=key, page=page_link("property", view, key), hides=key)
         for key in keys
     ]  # fmt: skip
-    return {"slots": slots, "keys": keys}
+    hidden = [(key, page_link("property", view, key)) for key in hiding.hidden(view.organization_id)]
+    return {"slots": slots, "keys": keys, "hidden": hidden,
+            "may_hide": is_at_least(request.membership.role, Role.MEMBER)}  # fmt: skip
 
 
 def property_page(request: OrganizationRequest, view: View, name: str) -> dict[str, Any]:

@@ -59,6 +59,37 @@ def test_who_is_not_logged_in_is_sent_to_log_in(cast, path):
     assert (answer.status_code, answer.url.split("?")[0]) == (302, "/login")
 
 
+def test_members_hide_a_property_from_lists_and_suggestions_and_restore_it(cast, counted_rows):
+    alice = people.browser(cast.alice)
+    assert "by=property.env" in alice.get("/dashboard").content.decode()
+    shown, offered = 'aria-label="Hide env"', 'value="env"'
+    assert shown in alice.get("/properties").content.decode()
+    assert offered in alice.get("/requests/values?add_key=property").content.decode()
+    answer = alice.post("/hidden-properties", {"key": "Env", "next": "/properties?range=24h"})
+    assert (answer.status_code, answer["Location"]) == (302, "/properties?range=24h")
+    page = alice.get("/properties").content.decode()
+    assert shown not in page
+    assert "Hidden (1)" in page
+    assert offered not in alice.get("/requests/values?add_key=property").content.decode()
+    assert "by=property.env" not in alice.get("/dashboard").content.decode()
+    assert alice.get("/properties/env").status_code == 200
+    people.browser(cast.charlie).post("/hidden-properties", {"key": "env", "restore": "1"})
+    assert "Hidden (1)" in alice.get("/properties").content.decode()
+    away = alice.post("/hidden-properties", {"key": "env", "restore": "1", "next": "https://evil.example"})
+    assert away["Location"] == "/properties"
+    assert shown in alice.get("/properties").content.decode()
+
+
+def test_who_may_only_look_hides_nothing(cast, counted_rows):
+    viewer = people.person("vera@example.org")
+    people.membership(cast.acme, viewer, Role.VIEWER)
+    assert people.browser(viewer).post("/hidden-properties", {"key": "env"}).status_code == 403
+    assert people.browser(cast.alice).post("/hidden-properties", {}).status_code == 400
+    text = people.browser(viewer).get("/properties").content.decode()
+    assert "/properties/env" in text
+    assert "Hide env" not in text
+
+
 def test_an_organisation_is_shown_its_own_numbers_only(cast, counted_rows):
     text = people.browser(cast.charlie).get("/dashboard/chart/top-models").content.decode()
     assert "secret-model" in text
