@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from accounts_app.keys import is_helicone_key, looks_like_key, unprefixed
 from gateway_app.errors import NotSupported, ProviderKeyMissing, ProviderUnknown, RegionMissing, TargetMissing
-from ingest_app import otlp
+from ingest_app import otlp, uploads
 from ingest_app.directives import Directives
 from ingest_app.envelopes import BY_PATH
 from llm import providers
@@ -50,7 +50,7 @@ class Route:
 
 HEALTH_PATHS = ("/healthz", "/healthcheck")
 
-LOG_PATHS = tuple(sorted({*BY_PATH, *otlp.PATHS}))
+LOG_PATHS = tuple(sorted({*BY_PATH, *otlp.PATHS, uploads.PATH}))
 """Exact paths, as the posting formats and OTLP declare them."""
 
 WEB_PREFIXES = (

@@ -123,7 +123,10 @@ async def reply(send: Send, status: int, more: Headers, body: bytes) -> None:
 async def answer_log(edge: Edge, visit: Visit) -> None:
     """Reads the body within what its door takes and hands it over."""
     body = await read_bounded(visit, edge.doorway.most(visit.route.path)[0])
-    request = DoorRequest(visit.scope["method"], visit.route.path, visit.headers, body or b"", visit.route.path_key)
+    request = DoorRequest(
+        visit.scope["method"], visit.route.path, visit.headers, body or b"", visit.route.path_key,
+        visit.scope["query_string"].decode("latin-1"),
+    )  # fmt: skip
     if body is None:
         answered = doors.too_large(request, edge.doorway)
     else:
@@ -247,7 +250,7 @@ async def running() -> AsyncIterator[Edge]:
             gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy)
             doorway = Doorway(
                 keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS),
-                max_export_bytes=settings.OTLP_MAX_BYTES,
+                max_export_bytes=settings.OTLP_MAX_BYTES, public_url=settings.PUBLIC_URL, secret=settings.SECRET_KEY,
             )  # fmt: skip
             web = Origin("unix", str(places.WEB_SOCKET), 0)
             edge = Edge(gateway, doorway, pool, web, urlsplit(settings.PUBLIC_URL).hostname or "")

@@ -12,28 +12,32 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
+import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import orjson
 
 from accounts_app.keys import Speaker, looks_like_key, present, unprefixed
-from ingest_app import otlp, records
+from ingest_app import otlp, records, uploads
 from ingest_app.envelopes import BY_PATH
 from ingest_app.omission import without_omitted
 from ingest_app.posting import Answer, NotAccepted, Posting
+from ingest_app.records import LateBodies
 from ingest_app.spool import Record, SpoolUnavailable
-from lib import clock
+from lib import clock, loose_json
 from lib.inflate import Broken, TooLarge, UnknownCoding, inflate
 from llm.exchange import Exchange, Problem
 
 MAX_AHEAD: Final = timedelta(days=1)
 """Clocks differ; further ahead than this none does."""
 RETRY_AFTER_SECONDS: Final = 5
+_HOST: Final = re.compile(r"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:]+\](:\d{1,5})?", re.ASCII)
 _NOTHING: Final[Mapping[str, str]] = {}
 _JSON: Final = {"content-type": "application/json"}
 _PROTOBUF: Final = {"content-type": otlp.PROTOBUF}
@@ -63,6 +67,7 @@ class DoorRequest:
     """As it came, still encoded."""
     path_key: str | None = None
     """A key that stood in the path and was taken out of it."""
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,9 @@ class Doorway:
     max_age: timedelta
     now: Callable[[], datetime] = clock.now
     max_export_bytes: int = 20 * 2**20
+    public_url: str = "http://localhost"
+    secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
+    """What leave to upload is signed with; the same for every process that answers."""
     drops: Counter[str] = field(default_factory=Counter)
     """What the doors did not keep, by reason, since the process started."""
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_ASIDE))
@@ -128,7 +136,7 @@ class Refusal(Exception):
 
 def is_door(path: str) -> bool:
     """Whether a path is a log door's."""
-    return (name := _named(path)) in BY_PATH or name in otlp.PATHS
+    return (name := _named(path)) in BY_PATH or name in otlp.PATHS or name == uploads.PATH
 
 
 def too_large(request: DoorRequest, doorway: Doorway) -> DoorReply:
@@ -141,7 +149,7 @@ async def handle(request: DoorRequest, doorway: Doorway) -> DoorReply:
     if request.method == "OPTIONS":
         return _preflight(request)
     try:
-        return await (_take_export if _named(request.path) in otlp.PATHS else _take)(request, doorway)
+        return await _taker(_named(request.path))(request, doorway)
     except Refusal as refusal:
         return _spoken(refusal, request)
     except NotAccepted as reason:
@@ -149,6 +157,12 @@ async def handle(request: DoorRequest, doorway: Doorway) -> DoorReply:
     except SpoolUnavailable:
         full = "The log cannot be kept just now: the spool is full. Send it again later."
         return _spoken(_unavailable(full), request)
+
+
+def _taker(path: str) -> Callable[[DoorRequest, Doorway], Awaitable[DoorReply]]:
+    if path == uploads.PATH:
+        return _take_upload
+    return _take_export if path in otlp.PATHS else _take
 
 
 def _spoken(refusal: Refusal, request: DoorRequest) -> DoorReply:
@@ -193,7 +207,18 @@ async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
         organization_id=speaker.organization_id,
         api_key_id=speaker.key_id,
         arrived_at=doorway.now(),
+        own_url=_own_url(request, doorway),
+        secret=doorway.secret,
     )
+
+
+def _own_url(request: DoorRequest, doorway: Doorway) -> str:
+    """Where this client reaches us: inside a network that is seldom PUBLIC_URL."""
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        return doorway.public_url
+    is_secure = request.headers.get("x-forwarded-proto", "") == "https" or doorway.public_url == f"https://{host}"
+    return f"{'https' if is_secure else 'http'}://{host}"
 
 
 # --- who speaks -----------------------------------------------------------------------------------------------------
@@ -288,6 +313,37 @@ async def _aside(size: int, work: Callable[[_Given, Doorway], _Made], given: _Gi
     if size > MAX_READ_INLINE:
         return await asyncio.to_thread(work, given, doorway)
     return work(given, doorway)
+
+
+# --- bodies uploaded apart --------------------------------------------------------------------------------------------
+
+
+async def _take_upload(request: DoorRequest, doorway: Doorway) -> DoorReply:
+    """Both bodies of a call, from whoever holds leave to upload them."""
+    if request.method != "PUT":
+        raise Refusal(405, f"Bodies are PUT here, not {request.method[:20]}.", {"allow": "PUT, OPTIONS"})
+    token = dict(parse_qsl(request.query)).get("token", "")
+    leave = uploads.read(token, doorway.secret, now=doorway.now())
+    if leave is None:
+        raise Refusal(403, "The leave to upload is unknown or has ended. Ask for another.")
+    data = await _aside(len(request.body) * _grows(request), _unpacked, request, doorway)
+    sides = await _aside(len(data), _sides, data, doorway)
+    late = LateBodies(leave.organization_id, leave.request_id, doorway.now(), *sides)
+    await doorway.spool.put_durably(records.late_bodies(late))
+    return DoorReply(200, {"content-type": "text/plain", **_CORS}, b"")
+
+
+def _sides(data: bytes, doorway: Doorway) -> tuple[bytes, bytes]:
+    """Request and reply of {"request": "<raw>", "response": "<raw>"}; JSON that is not packed into text does too."""
+    try:
+        told = loose_json.loads(data)[0]
+    except ValueError as error:
+        raise NotAccepted(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(told, dict) or not told.keys() & {"request", "response"}:
+        raise NotAccepted('PUT {"request": "…", "response": "…"}.')
+    found = (told.get(name) for name in ("request", "response"))
+    sides = [b"" if one is None else one.encode() if isinstance(one, str) else loose_json.dumps(one) for one in found]
+    return sides[0], sides[1]
 
 
 # --- exports of OpenTelemetry -----------------------------------------------------------------------------------------

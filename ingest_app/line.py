@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from ingest_app import amendments, answered_later, forget, spans
-from ingest_app.records import Amendment, Forget, ForgetWhere
+from ingest_app import amendments, answered_later, forget, late_bodies, spans
+from ingest_app.records import Amendment, Forget, ForgetWhere, LateBodies
 from llm.exchange import Exchange, ParsedExchange, PricedExchange
 from llm.parse import parse
 from llm.pricing import PriceBook
@@ -22,7 +22,7 @@ from requests_app import store
 from requests_app.rows import Change
 from sessions_app import rollup as sessions
 
-DropReason = Literal["duplicate", "unreadable_record", "unstorable"]
+DropReason = Literal["duplicate", "unreadable_record", "unstorable", "unclaimed_bodies"]
 
 
 @dataclass(slots=True)
@@ -49,6 +49,7 @@ class Work:
 
     exchanges: Sequence[Exchange] = ()
     amendments: Sequence[Amendment] = ()
+    bodies: Sequence[LateBodies] = ()
     forgets: Sequence[Forget] = ()
 
     def moments(self) -> set[datetime]:
@@ -71,6 +72,7 @@ def store_all(batch: Sequence[PricedExchange], bench: Bench) -> list[Change]:
     bench.tally.drops["duplicate"] += stored.duplicates
     changes = spans.settle(bench.connection, filled, stored, bench.prices)
     changes = answered_later.settle(bench.connection, changes, bench.prices)
+    changes = late_bodies.settle(bench.connection, changes, bench.prices)
     return amendments.apply_pending(bench.connection, changes)
 
 
@@ -91,13 +93,16 @@ STEPS = (*READING, *STORING)
 
 def run(work: Work, bench: Bench) -> Sequence[Change]:
     """The batch, stored and counted in one transaction. Running it twice changes nothing the second time."""
-    priced = _through(READING, work.exchanges, bench)
+    priced = _through(READING, late_bodies.joined(work.exchanges, work.bodies), bench)
     with bench.connection.transaction():
         changes = _through(STORING, priced, bench)
-        late = [
+        attached, dropped = late_bodies.apply(bench.connection, work.bodies, bench.prices)
+        bench.tally.drops["unclaimed_bodies"] += dropped
+        late = amendments.composed((
+            *attached,
             *amendments.apply(bench.connection, work.amendments),
             *forget.apply(bench.connection, work.forgets),
-        ]
+        ))
         if late:
             _through(STORING[1:], late, bench)
     return (*changes, *late)
@@ -117,6 +122,7 @@ def promote(bench: Bench) -> int:
     """Steps that turned out to have called a model themselves; answers how many, in a transaction."""
     with bench.connection.transaction():
         answered_later.forget_old(bench.connection)
+        bench.tally.drops["unclaimed_bodies"] += late_bodies.forget_old(bench.connection)
         promoted = spans.promote(bench.connection, bench.prices)
         changes = amendments.composed((*promoted, *amendments.apply_rootless(bench.connection)))
         if changes:

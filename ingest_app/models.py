@@ -127,3 +127,20 @@ class UnfinishedCall(models.Model):
 
     class Meta:
         db_table = "unfinished_call"
+
+
+class PendingBody(models.Model):
+    """Bodies uploaded before the message about their call; the line joins them when it comes, within a day."""
+
+    organization_id = models.BigIntegerField()
+    request_id = models.UUIDField(help_text="the id its client chose")
+    at = models.DateTimeField()
+    request = models.BinaryField()
+    response = models.BinaryField()
+
+    class Meta:
+        db_table = "pending_body"
+        indexes = (
+            models.Index(fields=["organization_id", "request_id"], name="pending_body_request"),
+            models.Index(fields=["at"], name="pending_body_oldest"),
+        )

@@ -13,12 +13,19 @@ def without_omitted(exchange: Exchange, asked: Directives) -> Exchange:
     """The exchange without the bodies its client omits; tokens, model and cost stand, for they are read first."""
     if not (asked.omit_request or asked.omit_response):
         return exchange
-    reading = without(parse(exchange), request=asked.omit_request, response=asked.omit_response)
+    read = replace(exchange, reading=exchange.reading or parse(exchange))
+    return without_sides(read, request=asked.omit_request, response=asked.omit_response)
+
+
+def without_sides(exchange: Exchange, *, request: bool, response: bool) -> Exchange:
+    """An exchange that has its reading, without the bytes and the text of the sides named."""
+    if exchange.reading is None or not (request or response):
+        return exchange
     return replace(
         exchange,
-        request=_omitted(exchange.request) if asked.omit_request else exchange.request,
-        response=_omitted(exchange.response) if asked.omit_response else exchange.response,
-        reading=reading,
+        request=_omitted(exchange.request) if request else exchange.request,
+        response=_omitted(exchange.response) if response else exchange.response,
+        reading=without(exchange.reading, request=request, response=response),
     )
 
 

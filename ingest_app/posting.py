@@ -35,7 +35,10 @@ class Posting:
     organization_id: int
     api_key_id: int
     arrived_at: datetime
-    method: str = "POST"
+    own_url: str = ""
+    """Where its client found us: scheme and host."""
+    secret: str = ""
+    """What leave to upload is signed with."""
 
 
 @dataclass(frozen=True, slots=True)

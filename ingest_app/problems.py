@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 CODES: Final = {
+    "bodies_awaited": "The request's and the reply's text are uploaded apart from this record, and have not come yet.",
     "directive_unreadable": "A Helicone header or meta entry has a value that means nothing; it was left out.",
     "directive_cut": "A Helicone header or meta entry is too long; its beginning was kept.",
     "property_cut": "A property's key or value is too long; its beginning was kept.",

@@ -67,6 +67,17 @@ class Amendment:
     """A span as `<trace id>:<span id>`, or the root of a trace as `<trace id>:`."""
 
 
+@dataclass(frozen=True, slots=True)
+class LateBodies:
+    """Both bodies of a call that is told apart from them, under the id its client chose."""
+
+    organization_id: int
+    request_id: UUID
+    at: datetime
+    request: bytes
+    response: bytes
+
+
 def of_step(step: str) -> UUID:
     """The id under which what is said of a span is filed, until the span has one of ours."""
     return uuid5(STEPS, step)
@@ -95,12 +106,24 @@ class ForgetWhere:
     at: datetime
 
 
+Said = Exchange | Amendment | LateBodies | Forget
+_BODIES = "bodies"
+
+
 def amendment(fact: Amendment) -> Record:
     return Record(Kind.AMENDMENT, None, orjson.dumps({
         "v": VERSION, "organization_id": fact.organization_id, "request_id": str(fact.request_id),
         "at": microseconds(fact.at), "properties": fact.properties, "scores": fact.scores,
         **({"step": fact.step} if fact.step else {}),
     }))
+
+
+def late_bodies(fact: LateBodies) -> Record:
+    facts = {
+        "v": VERSION, "what": _BODIES, "organization_id": fact.organization_id, "request_id": str(fact.request_id),
+        "at": microseconds(fact.at),
+    }  # fmt: skip
+    return Record(Kind.AMENDMENT, None, orjson.dumps(facts), fact.request, fact.response)
 
 
 def forget(fact: Forget) -> Record:
@@ -124,9 +147,14 @@ def read_order(entry: Entry) -> ForgetWhere:
     return ForgetWhere(facts["organization_id"], facts["filter"], since, until, at)
 
 
-def read(entry: Entry) -> Exchange | Amendment | Forget:
+def read(entry: Entry) -> Said:
     """What the entry says. Raises ValueError, KeyError or TypeError for a record nobody can read."""
     facts = orjson.loads(entry.facts)
+    if entry.kind is Kind.AMENDMENT and facts.get("what") == _BODIES:
+        at = from_microseconds(facts["at"])
+        return LateBodies(
+            facts["organization_id"], UUID(facts["request_id"]), at, entry.request or b"", entry.response or b""
+        )
     if entry.kind is Kind.AMENDMENT:
         return Amendment(
             organization_id=facts["organization_id"], request_id=UUID(facts["request_id"]),

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from ingest_app import forget, line, records
-from ingest_app.records import Amendment, Forget
+from ingest_app.records import Amendment, Forget, LateBodies, Said
 from ingest_app.spool import Entry, Reader
 from lib.clock import now
 from llm.exchange import Exchange, Problem, Reading
@@ -185,7 +185,7 @@ class Line:
                     raise
                 self._partitions = store.existing_partitions(bench.connection)
 
-    def _read(self, entry: Entry) -> Exchange | Amendment | Forget | None:
+    def _read(self, entry: Entry) -> Said | None:
         try:
             return records.read(entry)
         except (ValueError, KeyError, TypeError) as error:
@@ -193,7 +193,7 @@ class Line:
             return None
 
     def _store_bare(
-        self, entry: Entry, said: Exchange | Amendment | Forget, error: Exception, bench: line.Bench
+        self, entry: Entry, said: Said, error: Exception, bench: line.Bench
     ) -> None:
         """An exchange whose reading cannot be stored is kept without it, its bytes and the reason beside it."""
         if isinstance(said, Exchange):
@@ -217,9 +217,10 @@ class Line:
         self._reader.bury(entry, f"{reason}: {type(error).__name__}: {error}")
 
 
-def _work(said: Sequence[Exchange | Amendment | Forget]) -> line.Work:
+def _work(said: Sequence[Said]) -> line.Work:
     return line.Work(
         exchanges=[one for one in said if isinstance(one, Exchange)],
         amendments=[one for one in said if isinstance(one, Amendment)],
+        bodies=[one for one in said if isinstance(one, LateBodies)],
         forgets=[one for one in said if isinstance(one, Forget)],
     )

@@ -134,7 +134,7 @@ def store(connection: Db, batch: Sequence[PricedExchange]) -> Stored:
     rows = {key: row for key, row in rows.items() if key not in refused}
     new = _insert_rows(connection, list(rows.values()))
     packings = store_dictionaries.packings(connection, {key[0] for key in new})
-    _insert_bodies(connection, [body_row_of(unique[key], packings.get(key[0], PLAIN)) for key in rows if key in new])
+    insert_bodies(connection, [body_row_of(unique[key], packings.get(key[0], PLAIN)) for key in rows if key in new])
     changes = tuple(Change(None, row) for key, row in rows.items() if key in new)
     return Stored(changes, len(batch) - len(changes) - len(again), again)
 
@@ -180,7 +180,8 @@ def _dumps(value: Any) -> bytes:
     return orjson.dumps(json_safe(value)) if b"\\u0000" in dumped else dumped
 
 
-def _insert_bodies(connection: Db, bodies: Sequence[BodyRow]) -> None:
+def insert_bodies(connection: Db, bodies: Sequence[BodyRow]) -> None:
+    """Rows that hold something. There must be none of their requests yet."""
     kept = [body for body in bodies if body.request or body.response or body.headers]
     if not kept:
         return

@@ -11,9 +11,12 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from lib import zstd
+from llm.exchange import PricedExchange
 from requests_app import store_dictionaries
+from requests_app.columns import body_row_of
 from requests_app.rows import RequestRow
-from requests_app.store import COLUMNS, Db, Key, row_from, values_of
+from requests_app.store import COLUMNS, Db, Key, insert_bodies, row_from, values_of
+from requests_app.store_dictionaries import PLAIN
 
 _KEY = ("organization_id", "requested_at", "id")
 _REWRITTEN = tuple(name for name in COLUMNS if name not in _KEY)
@@ -25,6 +28,7 @@ WHERE organization_id = %s AND requested_at = %s AND id = %s"""
 _LOCK_BODY = _READ_BODY + " FOR UPDATE"
 _WRITE_BODY = """UPDATE llm_request_body SET request = %s
 WHERE organization_id = %s AND requested_at = %s AND id = %s"""
+_DROP_BODIES = "DELETE FROM llm_request_body WHERE organization_id = %s AND requested_at = %s AND id = %s"
 _NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
 
 
@@ -56,6 +60,15 @@ def replace_request_body(connection: Db, key: Key, data: bytes) -> None:
     if found is not None:
         frame = _codec(connection, key[0], found[0]).compress(data)
         connection.execute(_WRITE_BODY, (frame, *key))
+
+
+def replace_bodies(connection: Db, priced: PricedExchange) -> None:
+    """Both bodies of a row that had none yet."""
+    exchange = priced.exchange
+    key = (exchange.organization_id, exchange.requested_at, exchange.id)
+    connection.execute(_DROP_BODIES, key)
+    packing = store_dictionaries.packings(connection, {exchange.organization_id}).get(exchange.organization_id, PLAIN)
+    insert_bodies(connection, [body_row_of(priced, packing)])
 
 
 def _codec(connection: Db, organization_id: int, version: int) -> zstd.Codec:

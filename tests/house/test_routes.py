@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from gateway_app import routes
 from gateway_app.routes import Whose
-from ingest_app import otlp
+from ingest_app import otlp, uploads
 from ingest_app.envelopes import BY_PATH
 from llm.providers import all_providers
 from tests.house.test_docs import urls
@@ -47,7 +47,7 @@ def test_no_api_path_reaches_a_target_the_client_names():
 def test_every_log_path_has_an_envelope_and_the_other_way_round():
     """A path the table gives to the log doors and no envelope reads would be a 404 in a client's logger."""
     doors = {path for path in routes.LOG_PATHS if path not in BY_PATH and path not in otlp.PATHS}
-    assert doors - {"/v1/log/request"} == set()
+    assert doors == {uploads.PATH}
     assert [path for path in BY_PATH if routes.resolve(path, headers=MINE).whose is not Whose.LOG] == []
 
 

@@ -21,6 +21,7 @@ KEY = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"
 READ_ONLY_KEY = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-eeeeeee"
 UNKNOWN_KEY = "sk-helicone-zzzzzzz-bbbbbbb-ccccccc-ddddddd"
 MAX_BYTES = 200_000
+SECRET = "a secret of these tests"
 
 
 @dataclass
@@ -60,17 +61,18 @@ class Shelf:
 def post(
     body: Any, *, shelf: Shelf | None = None, keys: KnownKeys | None = None, path: str = "/custom/v1/log",
     method: str = "POST", key: str | None = KEY, max_bytes: int = MAX_BYTES, path_key: str | None = None,
-    **headers: str,
+    query: str = "", now: datetime = NOW, **headers: str,
 ) -> DoorReply:  # fmt: skip
     """The reply to a posting. Keywords are HTTP headers, underscores for dashes; a body that is no bytes is dumped."""
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     said = {name.replace("_", "-"): value for name, value in headers.items()}
     if key is not None:
         said.setdefault("authorization", f"Bearer {key}")
-    request = DoorRequest(method, path, said, data, path_key)
+    request = DoorRequest(method, path, said, data, path_key, query)
     doorway = Doorway(
-        keys or KnownKeys(), shelf or Shelf(), max_bytes=max_bytes, max_age=timedelta(days=400), now=lambda: NOW
-    )
+        keys or KnownKeys(), shelf or Shelf(), max_bytes=max_bytes, max_age=timedelta(days=400), now=lambda: now,
+        secret=SECRET,
+    )  # fmt: skip
     return asyncio.run(handle(request, doorway))
 
 

@@ -40,7 +40,7 @@ def test_every_path_clients_post_to_is_a_door(prefix, route):
     assert is_door(f"{prefix}/{route}/v1/log/")
 
 
-@pytest.mark.parametrize("path", ["/", "", "/v1/chat/completions", "/oai/v1/logs", "/v1/log/request", "/oai/v1/log/x"])
+@pytest.mark.parametrize("path", ["/", "", "/v1/chat/completions", "/oai/v1/logs", "/v1/log/requests", "/oai/v1/log/x"])
 def test_other_paths_are_none(path):
     assert not is_door(path)
 
