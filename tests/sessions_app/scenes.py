@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -102,7 +103,10 @@ def research_agent(organization_id: int, start: datetime, session: str = "run_01
     return keep(run.rows)
 
 
-def large_run(organization_id: int, start: datetime, steps: int = 2000) -> list[RequestRow]:
+def large_run(
+    organization_id: int, start: datetime, steps: int = 2000, *, trace: str | None = None
+) -> list[RequestRow]:
+    """Of a trace: every step is a span, the first of every hundred the parent of the others."""
     session = f"batch-{steps}"
     run = Run(organization_id, start, session, "nightly classification", None, seed=3)
     for number in range(steps):
@@ -114,6 +118,12 @@ def large_run(organization_id: int, start: datetime, steps: int = 2000) -> list[
         else:
             tokens = (run.dice.randint(500, 4000), run.dice.randint(20, 600))
             run.ask(path, model, tokens, run.dice.randint(300, 5000), wait=number % 4 == 3)
+    if trace is not None:
+        run.rows = [
+            replace(row, door="otlp", trace_id=trace, span_id=str(number),
+                    parent_span_id=str(number - number % 100) if number % 100 else None)
+            for number, row in enumerate(run.rows)
+        ]  # fmt: skip
     return keep(run.rows)
 
 

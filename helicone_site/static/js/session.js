@@ -411,7 +411,8 @@
     const total = part("span", "trace-total", duration(hasBelow(node) ? data.wall[node] : data.ms[node]));
     const first = data.first[node] === null ? "" : `, first token after ${duration(data.first[node])}`;
     const critical = data.critical[node] ? `; ${duration(onCriticalPath(node))} of it on the critical path` : "";
-    total.title = (hasBelow(node) ? `${data.wall[node].toLocaleString("en-US")} ms from its first start to its last end` : `${data.ms[node].toLocaleString("en-US")} ms${first}`) + critical;
+    if (data.open[node]) total.append("+");
+    total.title = (data.open[node] ? "its end has not been told; " : "") + (hasBelow(node) ? `${data.wall[node].toLocaleString("en-US")} ms from its first start to its last end` : `${data.ms[node].toLocaleString("en-US")} ms${first}`) + critical;
     const isOther = hasBelow(node) && data.self[node] !== null && data.self[node] !== data.wall[node];
     const self = part("span", "trace-self", isOther ? `self ${duration(data.self[node])}` : "");
     self.title = "its own time: while nothing below it ran";
