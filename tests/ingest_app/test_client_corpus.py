@@ -68,3 +68,36 @@ def _asked_of_litellm(row: dict[str, Any]) -> str | None:
     if row["client"] != "litellm-callback":
         return None
     return str(json.loads(row["body"])["providerResponse"]["json"]["model"])
+
+
+STEPS = {"tool": ("tool", "tool:weather"), "vector_db": ("retriever", "vector_db")}
+
+
+@pytest.mark.parametrize("name", [name for name in IDS if posts().get(name, {}).get("variant") in STEPS] or ["none"])
+def test_a_step_that_calls_no_model_is_one(name):
+    row = posts()[name]
+    reading = parse(taken(row))
+    assert (reading.kind, reading.request_model) == STEPS[row["variant"]]
+    assert (reading.usage.input_tokens, reading.usage.output_tokens) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in IDS if posts().get(name, NO_KEY)["truth"].get("finish_reason")] or ["none"]
+)
+def test_why_it_ended_is_as_its_key_says(name):
+    row = posts()[name]
+    finish = parse(taken(row)).finish_reason
+    wanted = row["truth"]["finish_reason"]
+    if row["client"] == "litellm-callback":  # which says Anthropic's reasons in OpenAI's words
+        wanted = {"end_turn": "stop", "tool_use": "tool_calls", "max_tokens": "length"}.get(wanted, wanted)
+    assert finish == wanted
+
+
+@pytest.mark.skipif(IDS == ["none"], reason="the corpus of recorded clients is not here")
+def test_calls_the_key_could_not_link_to_their_exchange_say_what_their_bytes_say():
+    """docs/decisions/0007: their key is empty, their bodies tell counts."""
+    told = {name: parse(taken(posts()[name])).usage for name in ("hel-039", "hel-066", "hel-080")}
+    assert (told["hel-039"].input_tokens, told["hel-039"].output_tokens) == (3, 4)
+    assert (told["hel-066"].input_tokens, told["hel-066"].output_tokens) == (None, None)
+    sent = json.loads(posts()["hel-080"]["body"])["providerResponse"]["json"]["usage"]
+    assert told["hel-080"].input_tokens == sent["prompt_tokens"] > 0
