@@ -110,7 +110,8 @@ def test_at_390_px_the_tree_fits_with_bars_under_its_rows(look, organization_id)
     page = look(RUN, NARROW)
     page.wait_for_selector(".trace-row")
     fits(page)
-    name, bar = (page.locator(f".trace-row >> nth=0 >> {part}").bounding_box() for part in (".trace-name", ".trace-bar"))
+    row = page.locator(".trace-row").first
+    name, bar = (row.locator(part).bounding_box() for part in (".trace-name", ".trace-bar"))
     assert bar["y"] >= name["y"] + name["height"] - 1
 
 

@@ -256,6 +256,22 @@ def test_a_call_counted_inside_says_so_and_leads_to_the_one_that_counts(looking,
     assert reverse("request", args=[inner.id]) in page.content.decode()
 
 
+def test_a_call_counted_by_the_one_around_it_or_by_one_of_the_same_reply_leads_there(looking, acme):
+    at, problems = now() - HOUR, ("counted_in_child: llm",)
+    outer = span(acme.id, at, "fuller", kind="llm")
+    inner = span(acme.id, at, "emptier", kind="chain", under="fuller", problems=problems)
+    twin = span(acme.id, at, "twin", kind="llm", provider_response_id="chatcmpl-0123456789")
+    other = span(acme.id, at, "other", kind="chain", provider_response_id="chatcmpl-0123456789", problems=problems)
+    for overruled, counting in ((inner, outer), (other, twin)):
+        assert drawer(looking, overruled).context["around"].counted.id == counting.id
+
+
+def test_a_call_whose_counting_one_is_gone_or_in_a_circle_is_shown(looking, acme):
+    row = span(acme.id, now(), "hen", kind="chain", under="egg", problems=("counted_in_child: llm",))
+    span(acme.id, now(), "egg", under="hen")
+    assert drawer(looking, row).context["around"].counted is None
+
+
 def test_a_parent_that_never_came_is_named_by_its_id(looking, acme):
     assert "00f067aa0ba902b7 which has not come" in words(
         drawer(looking, span(acme.id, now(), "step", under="00f067aa0ba902b7"))
