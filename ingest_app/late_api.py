@@ -22,10 +22,11 @@ from rest_framework.views import APIView
 from accounts_app.permissions import ApiKeyAuthentication, MayWrite, caller_of
 from ingest_app import directives, late, records
 from ingest_app.directives import cleaned
-from ingest_app.records import FEEDBACK, Amendment
+from ingest_app.records import Amendment
 from ingest_app.spool import SpoolUnavailable
 from lib.clock import now
 from lib.json_parser import AnyJSON
+from requests_app.filters import FEEDBACK
 
 MOST_SCORES = 100
 NO_UUID = "Invalid requestId: must be a valid UUID"

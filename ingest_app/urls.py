@@ -9,6 +9,7 @@ from ingest_app import late_api, reprice_api, reprice_views, views
 urlpatterns: list[URLPattern | URLResolver] = [
     path("requests/delete", views.delete_requests, name="requests-delete"),
     path("requests/<uuid:request_id>/delete", views.delete_request, name="request-delete"),
+    path("requests/<uuid:request_id>/rating", views.rate_request, name="request-rating"),
     path("settings/reprice", reprice_views.reprice, name="reprice"),
     path("settings/reprice/<int:run_id>", reprice_views.repricing, name="repricing"),
     path("settings/reprice/<int:run_id>/<str:what>", reprice_views.order, name="reprice-order"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
@@ -14,8 +15,11 @@ from accounts_app import audit
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, page
 from ingest_app import erasing, late, records
+from ingest_app.amendments import amended
 from ingest_app.spool import SpoolUnavailable
 from lib.clock import now
+from requests_app import queries
+from requests_app.filters import FEEDBACK
 
 
 @require_POST
@@ -26,6 +30,30 @@ def delete_request(request: OrganizationRequest, request_id: UUID) -> HttpRespon
     late.send(records.forget(records.Forget(organization_id, (request_id,), now())))
     audit.record(organization_id, request.user, "request deleted", request_id=str(request_id))
     return HttpResponseClientRedirect("/requests") if request.htmx else redirect("requests")
+
+
+RATINGS: Mapping[str, int | None] = {"up": 1, "down": 0, "none": None}
+
+
+@require_POST
+@page(role=Role.MEMBER)
+def rate_request(request: OrganizationRequest, request_id: UUID) -> HttpResponse:
+    """A thumb up or down, or none any more: shown at once, written by the line a moment later."""
+    row = queries.one(request.membership.organization_id, str(request_id))
+    rating = request.POST.get("rating", "")
+    if row is None or rating not in RATINGS:
+        raise Http404("There is no such request, or no such rating.")
+    fact = records.Amendment(row.organization_id, row.id, now(), scores={FEEDBACK: RATINGS[rating]})
+    trouble = ""
+    try:
+        late.send(records.amendment(fact))
+        row = amended(row, fact)
+    except (SpoolUnavailable, TimeoutError):
+        trouble = "This could not be kept: the spool is full or its disk refuses. Try again."
+    if not request.htmx:
+        return redirect("request", request_id)
+    context = {"row": row, "may_rate": True, "trouble": trouble}
+    return render(request, "requests_app/_scores.html", context)
 
 
 @require_http_methods(["GET", "POST"])

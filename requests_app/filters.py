@@ -96,6 +96,10 @@ UNCACHED_INPUT = "(r.input_tokens - coalesce(r.cache_read_tokens, 0) - coalesce(
 UNREASONED_OUTPUT = "(r.output_tokens - coalesce(r.reasoning_tokens, 0))"
 TOTAL_TOKENS = "(coalesce(r.input_tokens, 0) + coalesce(r.output_tokens, 0))"
 RESPONDED_AT = "(r.requested_at + r.duration_ms * interval '1 millisecond')"
+FEEDBACK = "helicone-score-feedback"
+"""The score that a thumb up (1) or down (0) is."""
+FEEDBACK_IS_GOOD = f"((r.scores ->> '{FEEDBACK}')::numeric > 0)"
+"""Not known where there is none."""
 
 ENTRIES = (
     Entry("model", "Model", "text", "r.model", is_suggested=True),
@@ -122,6 +126,7 @@ ENTRIES = (
     Entry("finish_reason", "Finish reason", "text", "r.finish_reason", is_suggested=True),
     Entry("tool", "Tool called", "names", "r.tool_calls"),
     Entry("score", "Score", "score", "r.scores"),
+    Entry("feedback", "Feedback is good", "boolean", FEEDBACK_IS_GOOD),
     Entry("kind", "Kind", "text", "r.kind", is_suggested=True),
     Entry("request_model", "Model asked for", "text", "r.request_model"),
     Entry("response_model", "Model that answered", "text", "r.response_model"),

@@ -107,6 +107,7 @@ def request(request: OrganizationRequest, request_id: UUID) -> HttpResponseBase:
         "around": _around(row),
         "timing": drawing.timing(row), "public_url": request.build_absolute_uri("/").rstrip("/"),
         "may_delete": is_at_least(request.membership.role, Role.ADMIN),
+        "may_rate": is_at_least(request.membership.role, Role.MEMBER),
     }  # fmt: skip
     if request.htmx:
         return render(request, "requests_app/_request.html", context)

@@ -13,7 +13,7 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
 from requests_app import filter_url, telling
-from requests_app.filters import EQUAL, Leaf
+from requests_app.filters import EQUAL, FEEDBACK, Leaf
 
 register = template.Library()
 
@@ -89,3 +89,15 @@ def _address(name: str, key: str) -> str:
         return reverse(name, args=[key])
     except NoReverseMatch:
         return ""
+
+
+@register.filter
+def feedback(scores: Mapping[str, float] | None) -> str:
+    """ "up", "down", or nothing."""
+    rating = (scores or {}).get(FEEDBACK)
+    return "" if rating is None else "up" if rating > 0 else "down"
+
+
+@register.filter
+def other_scores(scores: Mapping[str, float] | None) -> list[tuple[str, float]]:
+    return sorted((name, value) for name, value in (scores or {}).items() if name != FEEDBACK)

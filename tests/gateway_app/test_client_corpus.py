@@ -40,7 +40,8 @@ pytestmark = pytest.mark.skipif(not calls(), reason="the corpus of recorded clie
 def passed(folder: Path, row: dict[str, Any]) -> Any:
     answer = of_record(answers()[row["exchange_id"]])
     came = answer.response
-    head = f"HTTP/1.1 {answer.status} As then\r\nContent-Type: {came.content_type}\r\nContent-Length: {len(came.data)}\r\n\r\n"
+    framing = f"Content-Type: {came.content_type}\r\nContent-Length: {len(came.data)}"
+    head = f"HTTP/1.1 {answer.status} As then\r\n{framing}\r\n\r\n"
     headers = {name.lower(): value for name, value in row["headers"].items() if name.lower() not in OF_THIS_HOP}
     found: list[Any] = []
 

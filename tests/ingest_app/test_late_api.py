@@ -8,17 +8,23 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from django.db import connection as django_connection
+from django.http import QueryDict
+from django.urls import reverse
 
+from accounts_app.models import Role
 from ingest_app import late, records
-from ingest_app.records import FEEDBACK, Amendment, of_step
+from ingest_app.records import Amendment, of_step
 from ingest_app.run import Line, Settings
 from ingest_app.spool import Entry, Reader, SpoolUnavailable, Writer
 from lib.clock import now
 from lib.postgres import conninfo
 from llm.pricing import PriceBook
+from requests_app import filter_url, filters
+from requests_app.filters import FEEDBACK
 from tests import factories
 from tests.ingest_app.exchanges import NOON, chat
 from tests.ingest_app.test_spans import TRACE, call, empty, exchange, span
+from tests.requests_app.factories import make_request
 
 HIS = uuid4()
 POSTS = [
@@ -194,3 +200,56 @@ def test_a_trace_whose_root_never_comes_has_its_scores_on_its_first_span(db, tmp
     through(tmp_path / "spool", early, [records.whole(exchange(call(n, 1))) for n in (3, 2)])
     through(tmp_path / "a moment later", [])
     assert [scores for scores, _ in stored(db)] == [{"quality": 0.9}, None]
+
+
+# --- shown ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_member_rates_a_request_and_sees_it_at_once(cast, sent):
+    row = make_request(cast.acme.pk, NOON, scores={"accuracy": 0.5})
+    bob, url = factories.browser(cast.bob), reverse("request-rating", args=[row.id])
+    shown = bob.post(url, {"rating": "down"}, headers={"hx-request": "true"}).content.decode()
+    assert "badge error" in shown
+    assert "Take it back" in shown
+    assert "accuracy" in shown
+    assert [(fact.request_id, fact.scores) for fact in sent] == [(row.id, {FEEDBACK: 0})]
+    assert bob.post(url, {"rating": "none"}).url == reverse("request", args=[row.id])
+    assert sent[1].scores == {FEEDBACK: None}
+    assert bob.post(url, {"rating": "maybe"}).status_code == 404
+    assert factories.browser(cast.charlie).post(url, {"rating": "up"}).status_code == 404
+    assert len(sent) == 2
+
+
+def test_who_only_looks_does_not_rate(cast, sent):
+    viewer = factories.person("v@example.org")
+    factories.membership(cast.acme, viewer, Role.VIEWER)
+    row = make_request(cast.acme.pk, NOON, scores={FEEDBACK: 1})
+    browser = factories.browser(viewer)
+    page = browser.get(reverse("request", args=[row.id])).content.decode()
+    assert "badge ok" in page
+    assert reverse("request-rating", args=[row.id]) not in page
+    assert browser.post(reverse("request-rating", args=[row.id]), {"rating": "up"}).status_code == 403
+    assert sent == []
+
+
+def test_requests_are_found_by_their_feedback_and_told_with_it(cast, client):
+    good, bad, none = (
+        make_request(cast.acme.pk, NOON + timedelta(seconds=n), scores=scores)
+        for n, scores in enumerate(({FEEDBACK: 1, "tone": 0.5}, {FEEDBACK: 0}, None))
+    )
+    key = factories.api_key(cast.acme)
+
+    def found(filter_):
+        answer = client.post("/v1/request/query", {"filter": filter_}, content_type="application/json",
+                             headers={"Authorization": f"Bearer {key}"}).json()["data"]  # fmt: skip
+        return {row["request_id"]: row["scores"] for row in answer}
+
+    assert found({"feedback": {"rating": {"equals": True}}}) == {str(good.id): {FEEDBACK: 1, "tone": 0.5}}
+    assert found({"request_response_rmt": {"scores": {"tone": {"gte": 0.4}}}}).keys() == {str(good.id)}
+    for text, wanted in (("feedback=true", {good.id}), ("feedback=false", {bad.id})):
+        node = filter_url.parse(QueryDict(text))
+        clause = filters.compile(node)
+        with django_connection.cursor() as cursor:
+            cursor.execute(f"SELECT id FROM llm_request r WHERE {clause.sql}", clause.values)
+            assert {row[0] for row in cursor.fetchall()} == wanted
+    assert none.scores is None
