@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
+from ingest_app import late
 from lib import clock
 from tests.browsing import NARROW, expect, fits, tabs
 from tests.requests_app import factories
@@ -116,3 +117,17 @@ def test_on_a_small_screen_a_row_leads_to_a_page_and_nothing_is_cut_off(look, ca
     tab.click("text=model-1")
     tab.wait_for_url(f"**/requests/{rows[1].id}")
     fits(tab)
+
+
+def test_feedback_given_in_the_drawer_is_there_at_once(look, cast, monkeypatch):
+    sent = []
+    monkeypatch.setattr(late, "send", sent.append)
+    row = factories.make_request(cast.acme.pk, clock.now(), scores={"accuracy": 0.93, "is_safe": 1})
+    tab = look(f"/requests?open={row.id}&tab=scores")
+    expect(tab.locator("#p-scores")).to_contain_text("accuracy")
+    tab.click("#p-scores >> text=Good")
+    tab.wait_for_selector("#p-scores .badge.ok")
+    expect(tab.locator("#p-scores")).to_contain_text("Take it back")
+    tab.click("#p-scores >> text=Bad")
+    tab.wait_for_selector("#p-scores .badge.error")
+    assert len(sent) == 2
