@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import re
 import zlib
-from base64 import b64decode
-from binascii import Error as NotBase64
-from collections.abc import Iterator
+from binascii import a2b_base64
 from dataclasses import dataclass
 from struct import Struct, error
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -24,16 +22,15 @@ from llm import loose
 MAX_MESSAGE: Final = 24 * 2**20
 """AWS allows 16 MB of payload."""
 _PRELUDE: Final = Struct(">III")
+_SUM: Final = Struct(">I")
 _SHORTEST: Final = _PRELUDE.size + 4
 _SIZES: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """Bytes of a header's value by its type; 6 (bytes) and 7 (text) say theirs in two bytes."""
 _START: Final = re.compile(rb"\x00.{11}[\x0b-\x0f]:(?:event-type|message-type|exception-type|content-type)", re.DOTALL)
 
 
-class Message(NamedTuple):
-    headers: dict[str, str]
-    """Only those of type text: AWS sends no other."""
-    payload: bytes
+Message = tuple[dict[str, str], bytes]
+"""(headers, payload); of the headers only those of type text: AWS sends no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +52,16 @@ def looks_like(data: bytes) -> bool:
 
 def take(data: bytes) -> Taken:
     """Never raises for what the bytes are."""
-    messages = list(_messages(data))
+    messages = _messages(data)
     whole = [message for message in messages if message is not None]
+    values = _values([payload for _, payload in whole])
     events: list[Any] = []
     pieces: list[bytes] = []
     unread = len(messages) - len(whole)
-    for message, value in zip(whole, _values([message.payload for message in whole]), strict=True):
-        if message.headers.get(":event-type") == "PayloadPart":
-            pieces.append(message.payload)
-        elif (event := _event(message, value)) is not None:
+    for (headers, payload), value, own in zip(whole, values, _vendors_own(values), strict=True):
+        if headers.get(":event-type") == "PayloadPart":
+            pieces.append(payload)
+        elif (event := _event(headers, payload, value) if own is _NONE_WITHIN else own) is not None:
             events.append(event)
         else:
             unread += 1
@@ -79,36 +77,40 @@ def _values(payloads: list[bytes]) -> list[Any]:
     return values if len(values) == len(payloads) else [_json(payload) for payload in payloads]
 
 
-def _messages(data: bytes) -> Iterator[Message | None]:
+def _messages(data: bytes) -> list[Message | None]:
     """The messages in order; None for a stretch that is none."""
-    position = 0
+    found: list[Message | None] = []
     known: dict[bytes, dict[str, str]] = {}
+    position, view = 0, memoryview(data)
     while position < len(data):
-        lengths = _lengths(data, position)
-        if lengths is None or not _is_whole(data, position, lengths[0]):
-            yield None
-            found = _next_start(data, position + 1)
-            if found is None:
-                return
-            position = found
+        lengths = _whole_at(data, view, position)
+        if lengths is None:
+            found.append(None)
+            start = _next_start(data, position + 1)
+            if start is None:
+                break
+            position = start
             continue
-        total, head = lengths
-        body = position + _PRELUDE.size
-        block = data[body : body + head]
-        headers = known.get(block)
-        if headers is None:
+        body, end = position + lengths[1], position + lengths[0]
+        block = data[position + _PRELUDE.size : body]
+        if (headers := known.get(block)) is None:
             headers = known[block] = _headers(block)
-        yield Message(headers, data[body + head : position + total - 4])
-        position += total
+        found.append((headers, data[body : end - 4]))
+        position = end
+    return found
 
 
-def _is_whole(data: bytes, position: int, total: int) -> bool:
-    """Whether the message is all there: by its checksum, else by another one (or nothing) standing right behind it."""
-    end = position + total
-    if end > len(data):
-        return False
-    is_sound = zlib.crc32(data[position : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
-    return is_sound or end == len(data) or _is_start(data, end)
+def _whole_at(data: bytes, view: memoryview, position: int) -> tuple[int, int] | None:
+    """(bytes of the message, bytes before its payload) if it is all there.
+
+    That is told by its checksum, else by another message (or nothing) standing right behind it.
+    """
+    lengths = _lengths(data, position)
+    if lengths is None or (end := position + lengths[0]) > len(data):
+        return None
+    is_sound = zlib.crc32(view[position : end - 4]) == _SUM.unpack_from(data, end - 4)[0]
+    is_whole = is_sound or end == len(data) or _is_start(data, end)
+    return (lengths[0], lengths[1] + _PRELUDE.size) if is_whole else None
 
 
 def _is_start(data: bytes, position: int) -> bool:
@@ -151,27 +153,36 @@ def _headers(block: bytes) -> dict[str, str]:
     return found
 
 
-def _event(message: Message, value: Any) -> Any:
+def _event(headers: dict[str, str], payload: bytes, value: Any) -> Any:
     """What a message of this JSON value says; None where that is nothing."""
-    headers = message.headers
     if headers.get(":message-type") != "event":
         kind = headers.get(":exception-type") or headers.get(":error-code")
         if kind or headers.get(":message-type"):
             said = loose.text(loose.mapping(value).get("message")) or headers.get(":error-message", "")
-            return {"type": "error", "error": {"type": kind or "error", "message": said or _text(message.payload)}}
-    if isinstance(value, dict) and isinstance(inner := value.get("bytes"), str):
-        return _vendors_own(inner)
+            return {"type": "error", "error": {"type": kind or "error", "message": said or _text(payload)}}
     if value is None:
         return None
     name = headers.get(":event-type")
     return {name: value} if name else value
 
 
-def _vendors_own(encoded: str) -> Any:
+_NONE_WITHIN: Final = object()
+
+
+def _vendors_own(values: list[Any]) -> list[Any]:
+    """The event that Invoke wraps in each value's `bytes`, None where it cannot be read; else _NONE_WITHIN."""
+    places = [place for place, value in enumerate(values) if type(value) is dict and type(value.get("bytes")) is str]
+    found: list[Any] = [_NONE_WITHIN] * len(values)
+    for place, event in zip(places, _values([_decoded(values[place]["bytes"]) for place in places]), strict=True):
+        found[place] = event
+    return found
+
+
+def _decoded(encoded: str) -> bytes:
     try:
-        return _json(b64decode(encoded))
-    except (NotBase64, ValueError):
-        return None
+        return a2b_base64(encoded)
+    except ValueError:
+        return b""
 
 
 def _json(payload: bytes) -> Any:

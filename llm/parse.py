@@ -165,7 +165,8 @@ def _with_usage(reading: Reading, call: Call) -> Reading:
 def _lacks_usage(call: Call, reading: Reading) -> bool:
     """Whether a call that should have told something to charge did not. Moderations are free."""
     told = reading.usage
-    counts = (told.input_tokens, told.output_tokens, told.images, told.audio_ms, told.characters, told.search_units)
+    counts = (told.input_tokens, told.output_tokens, told.images, told.audio_ms, told.characters, told.search_units,
+              (told.sent or {}).get("pages_processed"))
     is_expected = reading.kind in MODEL_KINDS and reading.kind != "moderation" and 200 <= call.status < 300
     return is_expected and all(count is None for count in counts)
 

@@ -107,12 +107,16 @@ def matcher(match: Mapping[str, Any]) -> Callable[[str], bool]:
     return _CLAUSES[key](value)
 
 
+LONGEST_TRIED: Final = 300
+"""Characters of a name a regular expression looks at: two of its signs without end take the cube of them."""
+
+
 def _regex(value: str) -> Callable[[str], bool]:
     try:
         pattern = re.compile(value)
     except re.error as error:
         raise BadPrice(f"not a regular expression: {value} ({error})") from error
-    return lambda name: pattern.search(name) is not None
+    return lambda name: pattern.search(name, 0, LONGEST_TRIED) is not None
 
 
 _CLAUSES: Final[Mapping[str, Callable[[str], Callable[[str], bool]]]] = {
@@ -126,11 +130,14 @@ _CLAUSES: Final[Mapping[str, Callable[[str], Callable[[str], bool]]]] = {
 _COMPACT_DATE: Final = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
 
-def _spellings(model: str) -> tuple[str, ...]:
-    """A model name as price rows may spell it: itself, then with a compact date written out."""
+def _spellings(model: str, price_list: str) -> tuple[str, ...]:
+    """A model name as price rows may spell it: itself, then with a compact date written out, then both without what
+    clients put before it: `models/` as Google's API does, or the name of the list it is looked up in."""
     name = model.lower()
-    dated = _COMPACT_DATE.sub(r"-\1-\2-\3", name)
-    return (name,) if dated == name else (name, dated)
+    bare = name.removeprefix("models/").removeprefix(f"{price_list}/") if "/" in name else name
+    return tuple(dict.fromkeys(
+        spelling for told in (name, bare) for spelling in (told, _COMPACT_DATE.sub(r"-\1-\2-\3", told))
+    ))  # fmt: skip
 
 
 # --- a row's prices at a moment ---------------------------------------------------------------------------------------
@@ -381,7 +388,7 @@ class PriceBook:
         return tuple(found)
 
     def _matching(self, key: tuple[int | None, str, bool], model: str) -> list[PriceRow]:
-        for spelling in _spellings(model):
+        for spelling in _spellings(model, key[1]):
             if rows := [row for is_match, row in self._lists.get(key, ()) if is_match(spelling)]:
                 return rows
         return []

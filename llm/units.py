@@ -8,7 +8,7 @@ Counts that `Usage` has no field for are read from the provider's own object, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -248,6 +248,12 @@ def _plan(keys: frozenset[str]) -> tuple[_Step, ...]:
     )
 
 
+def _with_reasoning(usage: Usage) -> Usage:
+    """Reasoning that is more than all output is none of it (Perplexity's deep research): it comes on top."""
+    output, thought = usage.output_tokens, usage.reasoning_tokens or 0
+    return replace(usage, output_tokens=output + thought) if output is not None and thought > output else usage
+
+
 def _side(unit: Unit) -> str:
     return next((side for side in ("input", "output") if side in unit.tags and not unit.is_fee), "")
 
@@ -255,6 +261,8 @@ def _side(unit: Unit) -> str:
 def tally(keys: Iterable[str], usage: Usage) -> Tally:
     """Parts that exceed what they are part of are cut: nothing is charged twice."""
     priced = frozenset(keys)
+    if "output_reasoning_mtok" in priced:
+        usage = _with_reasoning(usage)
     left = {"input": _INPUT(usage), "output": _OUTPUT(usage)}
     told: dict[str, int | None] = {}
     charged: dict[str, int] = {}

@@ -16,11 +16,11 @@ from llm.exchange import Usage
 
 INPUT_KEYS: Final = (
     "prompt_tokens", "input_tokens", "inputTokens", "prompt_token_count", "promptTokens", "prompt_eval_count",
-    "inputTokenCount", "inputTextTokenCount",
+    "inputTokenCount", "inputTextTokenCount", "tokens_evaluated",
 )
 OUTPUT_KEYS: Final = (
     "completion_tokens", "output_tokens", "outputTokens", "generation_token_count", "completionTokens",
-    "eval_count", "outputTokenCount", "totalOutputTextTokenCount",
+    "eval_count", "outputTokenCount", "totalOutputTextTokenCount", "tokens_predicted",
 )
 CACHE_READ_KEYS: Final = (
     "prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "prompt_cache_read_token_count",
@@ -140,11 +140,13 @@ def _hidden(total: int, known: int, cache: int, *, reasoning: int) -> int:
 
 
 def told_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The usage object of a reply in OpenAI's shape; Groq's streams have it in `x_groq`."""
+    """The usage object of a reply in OpenAI's shape; Groq's streams have it in `x_groq`, Moonshot's in the choice."""
     if isinstance(sent := body.get("usage"), dict) and sent:
         return sent
-    sent = loose.mapping(body.get("x_groq")).get("usage")
-    return sent if isinstance(sent, dict) else None
+    for place in (loose.mapping(body.get("x_groq")), loose.first(body.get("choices"))):
+        if isinstance(sent := place.get("usage"), dict):
+            return sent
+    return None
 
 
 def searches(sent: Mapping[str, Any]) -> int | None:

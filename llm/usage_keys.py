@@ -16,7 +16,7 @@ READ: Final = frozenset({
     "total_tokens", "totalTokens", "input_token_count", "generated_token_count", "generated_tokens",
     "promptTokenCount", "candidatesTokenCount", "totalTokenCount", "toolUsePromptTokenCount", "tokenCount",
     "token_count", "responseTokenCount", "output_token_count", "input_length", "image_count", "image_output_count",
-    "num_prompt_tokens", "num_completion_tokens", "num_total_tokens",
+    "num_prompt_tokens", "num_completion_tokens", "num_total_tokens", "tokens_evaluated", "tokens_predicted",
     "total_input_tokens", "total_output_tokens", "total_tool_use_tokens", "tokens",
     # parts
     "total_cached_tokens", "total_thought_tokens", "total_reasoning_tokens",
@@ -28,6 +28,7 @@ READ: Final = frozenset({
     "reasoning_tokens", "thinking_tokens", "thoughtsTokenCount", "audio_tokens", "image_tokens",
     # beside tokens
     "web_search_requests", "num_search_queries", "num_sources_used", "search_units", "seconds", "prompt_audio_seconds",
+    "pages_processed", "annotated_pages_processed",
     "cost", "total_cost", "cost_in_usd_ticks", "upstream_inference_cost",
 })
 IDLE: Final = frozenset({
@@ -40,6 +41,7 @@ IDLE: Final = frozenset({
     "web_search_calls", "x_search_calls", "code_interpreter_calls", "file_search_calls", "mcp_calls",
     "trafficType", "totalBillableCharacters", "billableCharacterCount", "initial_input_tokens", "count",
     "document_search_calls", "context_tokens", "num_images", "max_tokens", "search_requests",
+    "original_input_tokens", "doc_size_bytes", "total_characters", "image_pixels",
     # what makes up a cost told in one
     "input_tokens_cost", "output_tokens_cost", "request_cost", "citation_tokens_cost", "reasoning_tokens_cost",
     "search_queries_cost", "upstream_inference_prompt_cost", "upstream_inference_completions_cost",
@@ -48,6 +50,9 @@ IDLE: Final = frozenset({
     "queue_time", "prompt_time", "completion_time", "total_time", "total_duration", "load_duration",
     "prompt_eval_duration", "eval_duration", "invocationLatency", "firstByteLatency", "latencyMs",
     "predict_time", "tokens_per_second", "total_latency", "time_to_first_token", "created", "latency", "ttft",
+    "start_time", "end_time", "acceptance_rate", "total_tokens_per_sec", "time_to_first_token_graph",
+    "completion_tokens_per_sec", "completion_tokens_after_first_per_sec", "completion_tokens_after_first_per_sec_graph",
+    "completion_tokens_after_first_per_sec_first_ten",
     # numbers that name a kind (enums of Google's), and characters beside tokens
     "modality", "billable_character_count",
 })

@@ -45,7 +45,7 @@ class Seeded:
     kept: int
 
 
-_EDITION: Final = 2
+_EDITION: Final = 3
 """Raised when this file reads the same data otherwise, so that installed systems seed again."""
 
 
@@ -148,8 +148,13 @@ _BESIDE: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     },
     **{("groq", model): {"least": {"audio_hours": _SHORTEST_MS, "input_audio_hours": _SHORTEST_MS}}
        for model in ("whisper-large-v3", "whisper-large-v3-turbo")},
+    ("openai", "gpt-4o-audio-preview"): {"prices": {"input_audio_mtok": "40", "output_audio_mtok": "80"}},
+    ("openai", "gpt-4o-mini-audio-preview"): {"prices": {"input_audio_mtok": "10", "output_audio_mtok": "20"}},
 }
-"""What the package's data has no place for: fees by search context, the shortest audio Groq charges for."""
+"""What the package's data has no place for: fees by search context, the shortest audio Groq charges for.
+
+And what it leaves out: audio of the first models that spoke, which would else be charged as text.
+"""
 
 
 def _spans(
@@ -160,7 +165,7 @@ def _spans(
     extra = {"variants": variants} if variants else {}
     least = beside.get("least", {})
     if not isinstance(model.prices, list):
-        yield None, None, {**_free(model), **_price_map(model.prices, least), **extra}
+        yield None, None, {**_free(model), **beside.get("prices", {}), **_price_map(model.prices, least), **extra}
         return
     starts = sorted({start for item in model.prices if (start := _start(item.constraint))})
     edges: list[date | None] = [None, *starts]

@@ -174,6 +174,12 @@ def test_a_compact_date_in_a_model_name_finds_the_written_out_one():
     assert PriceBook([row]).find("openai", "GPT-5-20250807", at=NOON) == row
 
 
+@pytest.mark.parametrize("model", ["models/gpt-4o", "openai/gpt-4o", "models/openai/gpt-4o"])
+def test_what_clients_put_before_a_models_name_is_no_part_of_it(model):
+    assert BOOK.find("openai", model, at=NOON) == GPT
+    assert BOOK.find("openai", f"acme/{model}", at=NOON) is None
+
+
 def test_azure_falls_back_to_the_lists_its_file_names():
     assert BOOK.find("azure", "gpt-4o", at=NOON) == GPT
 
