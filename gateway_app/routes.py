@@ -48,7 +48,7 @@ class Route:
     """`/v1/gateway/<this>` names nobody."""
 
 
-HEALTH_PATHS = ("/healthz", "/healthcheck")
+HEALTH_PATHS = ("/healthz", "/healthcheck", "/api/public/health")
 
 LOG_PATHS = tuple(sorted({*BY_PATH, *otlp.PATHS, uploads.PATH}))
 """Exact paths, as the posting formats and OTLP declare them."""

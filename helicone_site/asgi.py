@@ -42,6 +42,7 @@ SHUTDOWN_SECONDS = 25
 HEALTH_DIR = places.RUN_DIR / "health"
 PROCESSES = ("edge", "web", "line", "worker")
 """Without these the product does not work; others that beat are shown too."""
+SAID_TO_OTHERS = {"/healthcheck": b'{"status":"healthy :)"}', "/api/public/health": b'{"status":"OK","version":"3"}'}
 NO_DIRECTIVES = Directives()
 
 
@@ -200,9 +201,9 @@ def forwarded(visit: Visit) -> Headers:
 
 
 async def answer_health(route: Route, send: Send) -> None:
-    """`/healthz`: a line of JSON per process, 200 when all are well. `/healthcheck`: Helicone's own answer."""
-    if route.path.rstrip("/") == "/healthcheck":
-        await reply(send, 200, [(b"content-type", b"application/json")], b'{"status":"healthy :)"}')
+    """`/healthz`: a line of JSON per process, 200 when all are well. The others: Helicone's own answer, Langfuse's."""
+    if (said := SAID_TO_OTHERS.get(route.path.rstrip("/"))) is not None:
+        await reply(send, 200, [(b"content-type", b"application/json")], said)
         return
     beats = heartbeat.read(HEALTH_DIR)
     lines = [

@@ -140,10 +140,12 @@ def test_health_is_well_when_every_process_is(tmp_path, monkeypatch):
             heartbeat.write(tmp_path / "health", "line", is_ready=False)
             later, _, _ = await stage.ask("GET", "/healthz", b"", headers={})
             legacy = await stage.ask("GET", "/healthcheck", b"", headers={})
+            langfuse = await stage.ask("GET", "/api/public/health", b"", headers={})
         lines = [json.loads(line) for line in body.splitlines()]
         assert (before, after, later) == (503, 200, 503)
         assert [line["process"] for line in lines] == ["edge", "line", "web", "worker"]
         assert legacy[2] == b'{"status":"healthy :)"}'
+        assert (langfuse[0], json.loads(langfuse[2])["status"]) == (200, "OK")
 
     run(work())
 
