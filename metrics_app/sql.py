@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -40,9 +41,12 @@ class Piece:
     until: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
-    """What every piece has to answer; `tree` is without times, `grain` None where time is no dimension."""
+    """What every piece has to answer; `tree` is without times, `grain` None where time is no dimension.
+
+    Without slots, so that what is asked again for each row of an answer is worked out once.
+    """
 
     organization_id: int
     metrics: tuple[Metric, ...]
@@ -52,20 +56,20 @@ class Layout:
     tree: Node = EVERYTHING
     kinds: frozenset[str] | None = None
 
-    @property
+    @cached_property
     def measures(self) -> tuple[Measure, ...]:
         keys = dict.fromkeys(["requests", *(key for metric in self.metrics for key in metric.measures)])
         return tuple(MEASURES[key] for key in keys)
 
-    @property
+    @cached_property
     def histograms(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(metric.histogram for metric in self.metrics if metric.histogram))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(metric.names for metric in self.metrics if metric.names))
 
-    @property
+    @cached_property
     def has_edges(self) -> bool:
         return any(metric.edge for metric in self.metrics)
 
