@@ -148,3 +148,14 @@ def test_the_script_is_the_installed_one_and_knows_the_marks_that_keep_its_style
     for mark in marks:
         assert mark in script
         assert mark.strip(".") in template
+
+
+def test_a_property_is_hidden_and_restored_where_it_is_listed(look):
+    tab = look("/properties?range=7d")
+    tab.get_by_role("button", name="Hide env").click()
+    expect(tab.get_by_role("heading", name="Every property is hidden")).to_be_visible()
+    assert urlsplit(tab.url).query == "range=7d"
+    tab.get_by_text("Hidden (1)").click()
+    tab.get_by_role("button", name="Restore env").click()
+    expect(tab.get_by_role("button", name="Hide env")).to_be_visible()
+    expect(tab.get_by_text("Hidden (1)")).to_have_count(0)
