@@ -104,6 +104,8 @@ def _match(match: Mapping[str, Any]) -> dict[str, Any]:
 
 _IN_CLASS: Final = re.compile(r"\\.|\[\^?\]?[^]]*\]")
 _QUANTIFIER: Final = re.compile(r"(\)?)(\*|\+|(?<!\()\?|\{\d*,?\d*\})[?+]?")
+_EXTENSION: Final = re.compile(r"\(\?(?!:|=|!|<=|<!|i\))")
+"""Of the signs after `(?` few are taken: with the flag `x`, for one, a sign may stand apart from its group."""
 _MOST_ENDLESS, _MOST_QUANTIFIERS = 2, 8
 
 
@@ -115,14 +117,17 @@ def _refuse_slow(match: Any) -> None:
                 _refuse_slow(each)
         elif key == "regex" and isinstance(value, str) and _is_slow(value):
             most = f"at most {_MOST_ENDLESS} of * and +, {_MOST_QUANTIFIERS} of such signs in all"
-            raise BadRule("match", f"This regular expression may take too long: use {most}, after a group none but ?.")
+            never = "after a group none but ?, and of what begins with (? only (?:, (?i), (?=, (?!, (?<= and (?<!"
+            raise BadRule("match", f"This regular expression may take too long: use {most}, {never}.")
 
 
 def _is_slow(pattern: str) -> bool:
-    found = _QUANTIFIER.findall(_IN_CLASS.sub("x", pattern))
+    bare = _IN_CLASS.sub("x", pattern)
+    found = _QUANTIFIER.findall(bare)
     endless = [sign for _, sign in found if sign in "*+" or sign.startswith("{")]
     repeated = any(group and sign != "?" for group, sign in found)
-    return repeated or len(endless) > _MOST_ENDLESS or len(found) > _MOST_QUANTIFIERS
+    is_long = len(endless) > _MOST_ENDLESS or len(found) > _MOST_QUANTIFIERS
+    return repeated or is_long or _EXTENSION.search(bare) is not None
 
 
 def _prices(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,6 +138,8 @@ def test_a_removed_price_gives_way_to_the_list(cast):
     ({"pattern": "["}, "Not a regular expression"),
     ({"pattern": "(a+)+$"}, "may take too long"),
     ({"pattern": "a*b*c*"}, "may take too long"),
+    ({"pattern": "(?x)(a+) +$"}, "may take too long"),
+    ({"pattern": "(?x:(a+)#[\n+#]\n)"}, "may take too long"),
     ({"input_mtok": "-1"}, "A price is a number from 0 up"),
     ({"input_mtok": "cheap"}, "Prices cannot be read"),
     ({"input_mtok": "NaN"}, "A price is a number from 0 up"),
