@@ -120,7 +120,7 @@ def _hashed(what: str, name: str, size: int) -> str:
 
 def documents(events: Iterable[Event]) -> list[Document]:
     """One of each span the events tell of: traces and observations, in the order of their first event."""
-    found: dict[tuple[str, str], Document] = {}
+    found: dict[tuple[str, str], list[Document]] = {}
     for event in events:
         if event.type == "trace-create":
             _add(found, _trace(event))
@@ -128,12 +128,11 @@ def documents(events: Iterable[Event]) -> list[Document]:
             document = _observation(event)
             _add(found, document)
             _add(found, _seen_root(event, document))
-    return list(found.values())
+    return [merging.merged(told) for told in found.values()]
 
 
-def _add(found: dict[tuple[str, str], Document], document: Document) -> None:
-    key = (document["trace_id"], document["span_id"])
-    found[key] = merging.merge(found[key], document) if key in found else document
+def _add(found: dict[tuple[str, str], list[Document]], document: Document) -> None:
+    found.setdefault((document["trace_id"], document["span_id"]), []).append(document)
 
 
 def _trace(event: Event) -> Document:

@@ -5,26 +5,72 @@ in which they come does not matter, and a document merged with itself is itself.
 
 Where a document says when each of its values was told (`told`: {path: ns}), the last word on each counts instead: so
 Langfuse's updates may come before what they update.
+
+However often a span is told, its document is bounded: the first events, links and attributes of an order that does not
+depend on when they came; `dropped.merged` says that there were more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import orjson
+
+from ingest_app.otlp_document import MAX_ATTRIBUTES, MAX_EVENTS, MAX_LINKS
 
 Document = Mapping[str, Any]
 
 _JOINED: Final = ("attributes", "resource", "status", "dropped")
 _UNITED: Final = ("events", "links")
 _ATTRIBUTES: Final = "attributes."
+_MOST: Final = {"events": MAX_EVENTS, "links": MAX_LINKS, "attributes": MAX_ATTRIBUTES}
+MAX_BYTES: Final = 64 * 2**20
+"""Of one span's document, all that was told of it together."""
+MORE: Final = "merged"
+
+
+def merged(documents: Iterable[Document]) -> dict[str, Any]:
+    """The document of all of them, of which there is one at least; two by two, so that many short ones added to a long
+    one do not each take as long as the long one."""
+    found = [_bounded(dict(one)) for one in documents]
+    while len(found) > 1:
+        pairs = zip(found[::2], found[1::2], strict=False)
+        found = [*(merge(one, other) for one, other in pairs), *(found[-1:] if len(found) % 2 else ())]
+    return found[0]
+
+
+def fullest(documents: Iterable[Document]) -> dict[str, Any]:
+    """The one that stands for all where they are too long together."""
+    one = max(documents, key=lambda document: (_rank(document), len(_dumped(document)), _dumped(document)))
+    return {**one, "dropped": {**one.get("dropped", {}), MORE: 1}}
 
 
 def merge(one: Document, other: Document) -> dict[str, Any]:
     """The document of both."""
-    if "told" in one or "told" in other:
-        return _by_time(one, other)
+    return _bounded(_by_time(one, other) if "told" in one or "told" in other else _by_rank(one, other))
+
+
+def _bounded(document: dict[str, Any]) -> dict[str, Any]:
+    """What comes first of what there is too much of. Changes the mapping itself."""
+    longer = [key for key, most in _MOST.items() if len(document.get(key, ())) > most]
+    for key in longer:
+        if key == "attributes":
+            names = sorted(document[key], key=lambda name: (".metadata." in name, name))
+            document[key] = {name: document[key][name] for name in islice(names, MAX_ATTRIBUTES)}
+        else:
+            document[key] = _united(document[key], ())[: _MOST[key]]
+    if "attributes" in longer and "told" in document:
+        kept = {_ATTRIBUTES + name for name in document["attributes"]}
+        told = document["told"].items()
+        document["told"] = {path: at for path, at in told if path in kept or not path.startswith(_ATTRIBUTES)}
+    if longer:
+        document["dropped"] = {**document.get("dropped", {}), MORE: 1}
+    return document
+
+
+def _by_rank(one: Document, other: Document) -> dict[str, Any]:
     early, late = (one, other) if _rank(one) <= _rank(other) else (other, one)
     is_tie = _rank(one) == _rank(other)
     merged = _over(early, late, is_tie=is_tie)

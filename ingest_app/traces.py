@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from llm.exchange import MODEL_KINDS, Attribution, Exchange, PricedExchange
 from requests_app.rows import RequestRow
 
 TraceKey = tuple[int, str]
+MOST_PROPERTIES: Final = 200
+"""A trace shares with each of its steps, however many roots it has."""
 PASSING: Final = frozenset({"span", "event"})
 """Kinds through which a call is still the same call: the HTTP client's span between an SDK's and the gateway's."""
 
@@ -68,8 +71,13 @@ def _over(under: Facts, over: Facts) -> Facts:
     return Facts(
         over.session_id or under.session_id,
         (over.session_name or under.session_name) if over.session_id in (None, under.session_id) else over.session_name,
-        over.end_user_id or under.end_user_id, {**under.properties, **over.properties},
+        over.end_user_id or under.end_user_id, _shared(under.properties, over.properties),
     )  # fmt: skip
+
+
+def _shared(under: Mapping[str, str], over: Mapping[str, str]) -> Mapping[str, str]:
+    together = {**over, **{key: under[key] for key in sorted(under) if key not in over}}
+    return together if len(together) <= MOST_PROPERTIES else dict(islice(together.items(), MOST_PROPERTIES))
 
 
 def filled(said: Attribution, facts: Facts, *, is_span: bool) -> Attribution:
