@@ -9,7 +9,7 @@ never half.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -36,6 +36,8 @@ FAILED: Final = 500
 """The status of a failed span until somebody says which it was."""
 WATCHED_KINDS: Final = frozenset({"agent", "chain", "workflow"})
 PROMOTE_AFTER: Final = timedelta(minutes=10)
+PROMOTED_AT_ONCE: Final = 1_000
+"""Steps looked at again in one transaction, of which there is one each few seconds: more than come meanwhile."""
 CHANGED_AT_ONCE: Final = 20_000
 """Siblings a new fact of a trace reaches in one transaction."""
 
@@ -139,7 +141,9 @@ def _merged(
         by_key.setdefault(key, []).append(priced)
     for key in sorted(by_key):
         before = store.lock_row(connection, key)
-        if before is not None and (change := _merge(connection, before, by_key[key], prices)) is not None:
+        if before is None or before.door != "otlp":
+            continue
+        if (change := _merge(connection, before, by_key[key], prices)) is not None:
             yield change
 
 
@@ -148,11 +152,10 @@ def _merge(
 ) -> Change | None:
     key = (before.organization_id, before.requested_at, before.id)
     kept = store_rewriting.request_body(connection, key)
-    document = orjson.loads(kept) if kept else None
-    for priced in told:
-        said = orjson.loads(priced.exchange.request.data or b"{}")
-        document = said if document is None else merging.merge(document, said)
-    data = orjson.dumps(document)
+    documents = [orjson.loads(data) for data in (kept, *(one.exchange.request.data for one in told)) if data]
+    data = orjson.dumps(merging.merged(documents or [{}]))
+    if len(data) > merging.MAX_BYTES:
+        data = orjson.dumps(merging.fullest(documents))
     if data == kept:
         return None
     after = _read_again(before, data, prices, said=told[-1].exchange)
@@ -254,18 +257,27 @@ def _demoted(connection: store.Db, organization_id: int, found: Sequence[StoredS
 
 
 def _calls_below(span_id: str, found: Sequence[StoredStep]) -> bool:
-    """Whether a model call hangs below a step, however deep."""
-    below, seen = {span_id}, {span_id}
+    """Whether a model call hangs below a step, however deep: one that is, or one a step was taken for."""
+    return any(step.kind in MODEL_KINDS or told_kind(step) in MODEL_KINDS for step in _below(span_id, found))
+
+
+def _reports_below(span_id: str, found: Sequence[StoredStep]) -> bool:
+    """Whether a step below reports a usage of its own: then that is its parents' too."""
+    return any(step.kind in WATCHED_KINDS and step.told for step in _below(span_id, found))
+
+
+def _below(span_id: str, found: Sequence[StoredStep]) -> Iterator[StoredStep]:
+    """The steps below a step, however deep. Parents may form a circle."""
     children: dict[str, list[StoredStep]] = {}
     for step in found:
         children.setdefault(step.parent_span_id or "", []).append(step)
-    while below:
-        steps = [step for parent in below for step in children.get(parent, ()) if step.span_id not in seen]
-        if any(told_kind(step) in MODEL_KINDS for step in steps):
-            return True
-        below = {step.span_id for step in steps}
-        seen |= below
-    return False
+    waiting, seen = [span_id], {span_id}
+    while waiting:
+        for step in children.get(waiting.pop(), ()):
+            if step.span_id not in seen:
+                seen.add(step.span_id)
+                waiting.append(step.span_id)
+                yield step
 
 
 _UNCOUNTED: Mapping[str, Any] = {name: None for name in (
@@ -331,16 +343,31 @@ def _watch(connection: store.Db, rows: Iterable[RequestRow]) -> None:
         store_traces.watch(connection, spans)
 
 
-def promote(connection: store.Db, prices: PriceBook, *, limit: int = 100) -> list[Change]:
-    """Steps whose time has come and that have no model call below: their usage is their own. One transaction."""
-    changes: list[Change] = []
+def promote(connection: store.Db, prices: PriceBook, *, limit: int = PROMOTED_AT_ONCE) -> list[Change]:
+    """Steps whose time has come and that have no model call below: their usage is their own, or that of the innermost
+    of several that report one. One transaction, under the rows of their traces."""
+    due: dict[TraceKey, set[str]] = {}
     for organization_id, trace_id, span_id in store_traces.take_due(connection, clock.now(), limit=limit):
-        key = (organization_id, trace_id)
-        found = store_traces.steps(connection, [key]).get(key, [])
-        step = next((one for one in found if one.span_id == span_id), None)
-        if step is None or step.kind in MODEL_KINDS or _calls_below(span_id, found):
+        due.setdefault((organization_id, trace_id), set()).add(span_id)
+    store_traces.hold(connection, due)
+    return amendments.composed(
+        change for key in sorted(due) for change in _promoted(connection, key, due[key], prices)
+    )
+
+
+def _promoted(
+    connection: store.Db, key: TraceKey, span_ids: Set[str], prices: PriceBook
+) -> Iterator[Change]:
+    found = store_traces.steps(connection, [key]).get(key, [])
+    changes = []
+    for step in found:
+        if step.span_id not in span_ids or step.kind in MODEL_KINDS:
             continue
-        before = store.lock_row(connection, (organization_id, step.requested_at, step.id))
+        if _calls_below(step.span_id, found) or _reports_below(step.span_id, found):
+            continue
+        before = store.lock_row(connection, (key[0], step.requested_at, step.id))
         if before is not None and (after := reread(connection, before, prices, promoted=True)) is not None:
             changes += [change] if (change := _written(connection, before, after)) else []
-    return changes
+    yield from changes
+    if changes:
+        yield from _demoted(connection, key[0], store_traces.steps(connection, [key])[key])

@@ -139,16 +139,22 @@ DELETE FROM trace t WHERE t.organization_id = %s AND t.last_at < %s AND NOT EXIS
 """
 
 
+def hold(connection: Db, keys: Iterable[TraceKey]) -> tuple[list[int], list[str]]:
+    """The rows of these traces until the transaction ends, taken in key order; answers the keys as columns."""
+    traces = sorted(keys, key=lambda key: (key[0], key[1].encode()))
+    columns = ([key[0] for key in traces], [key[1] for key in traces])
+    if traces:
+        connection.execute(_HOLD, columns)
+    return columns
+
+
 def forget_gone(connection: Db, steps: Iterable[tuple[int, str, str]]) -> None:
     """What is known of steps (organization_id, trace_id, span_id) whose rows have just gone, and of their traces where
     nothing else of them is left. A trace is held first: then nobody adds to it between the look and the removal."""
     gone = sorted(set(steps))
     if not gone:
         return
-    traces = sorted({step[:2] for step in gone}, key=lambda key: (key[0], key[1].encode()))
-    keys = ([key[0] for key in traces], [key[1] for key in traces])
-    connection.execute(_HOLD, keys)
-    connection.execute(_FORGET_EMPTY, keys)
+    connection.execute(_FORGET_EMPTY, hold(connection, {step[:2] for step in gone}))
     connection.execute(_UNWATCH, tuple(map(list, zip(*gone, strict=True))))
 
 

@@ -171,6 +171,32 @@ def test_an_agent_that_reports_usage_and_calls_no_model_is_counted_after_ten_min
     assert totals(db)[0][1] == 200
 
 
+def reporting(number: int, parent: int | None = None) -> dict[str, Any]:
+    """An agent with a usage of its own, or of those below it."""
+    return span(number, parent, gen_ai__operation__name="invoke_agent", gen_ai__usage__input_tokens=70,
+                gen_ai__request__model="gpt-4o", gen_ai__provider__name="openai")  # fmt: skip
+
+
+@pytest.mark.parametrize("batches", [
+    [[reporting(1), reporting(2, 1), reporting(3, 2)]], [[reporting(1)], [], [reporting(2, 1)], [reporting(3, 2)]],
+])  # fmt: skip
+def test_of_agents_inside_each_other_that_report_usage_the_innermost_is_counted(db, tmp_path, batches):
+    for place, batch in enumerate(batches):
+        run(db, tmp_path / str(place), [batch])
+        db.execute("UPDATE span_watch SET due_at = now() - interval '1 minute'")
+    run(db, tmp_path / "last", [[]])
+    assert [row[1] for row in rows(db)] == ["agent", "agent", "llm"]
+    assert totals(db)[0][1] == 70
+
+
+def test_a_step_an_application_logged_under_a_spans_ids_stays_what_it_is(db, tmp_path):
+    run(db, tmp_path / "0", [[call(1)]])
+    db.execute("UPDATE llm_request SET door = 'log'")
+    before = rows(db)
+    run(db, tmp_path / "1", [[span(1, None, name="another")]])
+    assert rows(db) == before
+
+
 def test_traces_of_two_organisations_do_not_know_each_other(db, tmp_path):
     run(db, tmp_path, [AGENT_RUN])
     assert list(store_traces.steps(db, [(2, TRACE)])) == []
