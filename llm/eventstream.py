@@ -105,12 +105,15 @@ def _whole_at(data: bytes, view: memoryview, position: int) -> tuple[int, int] |
 
     That is told by its checksum, else by another message (or nothing) standing right behind it.
     """
-    lengths = _lengths(data, position)
-    if lengths is None or (end := position + lengths[0]) > len(data):
+    try:
+        total, head, _ = _PRELUDE.unpack_from(data, position)
+    except error:
+        return None
+    end = position + total
+    if not _SHORTEST + head <= total <= MAX_MESSAGE or end > len(data):
         return None
     is_sound = zlib.crc32(view[position : end - 4]) == _SUM.unpack_from(data, end - 4)[0]
-    is_whole = is_sound or end == len(data) or _is_start(data, end)
-    return (lengths[0], lengths[1] + _PRELUDE.size) if is_whole else None
+    return (total, head + _PRELUDE.size) if is_sound or end == len(data) or _is_start(data, end) else None
 
 
 def _is_start(data: bytes, position: int) -> bool:
@@ -173,7 +176,12 @@ def _vendors_own(values: list[Any]) -> list[Any]:
     """The event that Invoke wraps in each value's `bytes`, None where it cannot be read; else _NONE_WITHIN."""
     places = [place for place, value in enumerate(values) if type(value) is dict and type(value.get("bytes")) is str]
     found: list[Any] = [_NONE_WITHIN] * len(values)
-    for place, event in zip(places, _values([_decoded(values[place]["bytes"]) for place in places]), strict=True):
+    encoded = [values[place]["bytes"] for place in places]
+    try:
+        decoded = list(map(a2b_base64, encoded))
+    except ValueError:
+        decoded = [_decoded(text) for text in encoded]
+    for place, event in zip(places, _values(decoded), strict=True):
         found[place] = event
     return found
 

@@ -14,7 +14,7 @@ import orjson
 from llm import loose, preview, usage
 from llm.call import Call
 from llm.conversation import Conversation, Message, Part, ToolSpec
-from llm.exchange import Reading, Usage
+from llm.exchange import Problem, Reading, Usage
 
 _EVENTS: Final = frozenset({
     "message_start", "message_delta", "message_stop",
@@ -173,6 +173,7 @@ def read(call: Call) -> Reading:
         request_preview=_request_preview(request),
         response_preview=_response_preview(blocks, calls),
         tool_calls=tuple(name for name, _ in calls if name),
+        problems=_beside(loose.mapping(sent)),
     )
 
 
@@ -199,6 +200,17 @@ def _usage(sent: Mapping[str, Any]) -> Usage:
         web_searches=usage.searches(sent),
         sent=sent,
     ))
+
+
+def _beside(sent: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Advisors and compactions: each tells its tokens in an iteration of its own, and the totals leave them out."""
+    beside = [item for item in loose.mappings(sent.get("iterations"))
+               if item.get("type") not in (None, "message") and (item.get("input_tokens") or item.get("output_tokens"))]
+    said = "; ".join(
+        f"{loose.text(item.get('type'))} {loose.text(item.get('model'))}".strip()
+        + f": {item.get('input_tokens')} in, {item.get('output_tokens')} out" for item in beside
+    )  # fmt: skip
+    return (Problem("usage_beside", said[:200]),) if beside else ()
 
 
 def _count(request: Mapping[str, Any], body: Mapping[str, Any]) -> Reading:
