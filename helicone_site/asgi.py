@@ -9,7 +9,7 @@ import logging
 import os
 import resource
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,18 +23,14 @@ from gateway_app import headers, routes, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
 from gateway_app.gateway import Gateway, Policy, Visit, request_framing
-from gateway_app.guard import Guard as PolicyGuard
-from gateway_app.guard import Options
-from gateway_app.redis_pipe import Pipe
 from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body
 from gateway_app.routes import Route, Whose
 from gateway_app.targets import Guard, Origin, provider_urls
 from helicone_site import places, settings
 from helicone_site.front import Bounded
-from helicone_site.room import NoRoom, Room, Share
 from ingest_app import directives, doors
 from ingest_app.directives import Directives
-from ingest_app.doors import DoorReply, DoorRequest, Doorway
+from ingest_app.doors import DoorRequest, Doorway
 from ingest_app.spool import Writer
 from lib import heartbeat
 
@@ -60,8 +56,6 @@ class Edge:
     web: Origin
     own_host: str = ""
     """Host name our own pages live under."""
-    room: Room = field(default_factory=Room)
-    """For the bodies of log doors, all together."""
 
 
 class Switch:
@@ -128,27 +122,22 @@ async def reply(send: Send, status: int, more: Headers, body: bytes) -> None:
 
 
 async def answer_log(edge: Edge, visit: Visit) -> None:
-    """Reads the body of who may send one, within what its door and all of them take, and hands it over."""
-    query = visit.scope["query_string"].decode("latin-1")
-    head = DoorRequest(visit.scope["method"], visit.route.path, visit.headers, b"", visit.route.path_key, query)
-    answered = await doors.at_once(head, edge.doorway) or await answer_body(edge, visit, head)
+    """Reads the body within what its door takes and hands it over."""
+    body = await read_bounded(visit, edge.doorway.most(visit.route.path)[0])
+    request = DoorRequest(
+        visit.scope["method"], visit.route.path, visit.headers, body or b"", visit.route.path_key,
+        visit.scope["query_string"].decode("latin-1"),
+    )  # fmt: skip
+    if body is None:
+        answered = doors.too_large(request, edge.doorway)
+    else:
+        answered = await doors.handle(request, edge.doorway)
     more = [(name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-length"]
     await reply(visit.send, answered.status, more, answered.body)
 
 
-async def answer_body(edge: Edge, visit: Visit, head: DoorRequest) -> DoorReply:
-    with edge.room.share() as share:
-        try:
-            body = await read_bounded(visit, edge.doorway.most(head.path)[0], share)
-        except NoRoom:
-            return doors.no_room(head)
-        if body is None:
-            return doors.too_large(head, edge.doorway)
-        return await doors.handle(replace(head, body=body), edge.doorway)
-
-
-async def read_bounded(visit: Visit, most: int, share: Share) -> bytes | None:
-    """The whole body; None when it is longer than `most` bytes. Raises ClientGone, NoRoom."""
+async def read_bounded(visit: Visit, most: int) -> bytes | None:
+    """The whole body; None when it is longer than `most` bytes. Raises ClientGone."""
     framing, _ = request_framing(visit.headers)
     if framing.length is not None and framing.length > most:
         return None
@@ -161,7 +150,6 @@ async def read_bounded(visit: Visit, most: int, share: Share) -> bytes | None:
         size += len(chunks[-1])
         if size > most:
             return None
-        share.take(len(chunks[-1]))
         has_more = message.get("more_body", False)
     return b"".join(chunks)
 
@@ -260,26 +248,18 @@ async def running() -> AsyncIterator[Edge]:
     keeper = Keeper(conninfo(), places.SNAPSHOT_FILE)
     try:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
-            gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard())
+            gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy)
             doorway = Doorway(
                 keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS),
                 max_export_bytes=settings.OTLP_MAX_BYTES, public_url=settings.PUBLIC_URL, secret=settings.SECRET_KEY,
             )  # fmt: skip
             web = Origin("unix", str(places.WEB_SOCKET), 0)
             edge = Edge(gateway, doorway, pool, web, urlsplit(settings.PUBLIC_URL).hostname or "")
-            async with beside(keeper.run(), gateway.run(), gateway.guard.run(), beat(edge)):
+            async with beside(keeper.run(), gateway.run(), beat(edge)):
                 yield edge
             await gateway.settled()
     finally:
         spool.close()
-
-
-def policies_guard() -> PolicyGuard:
-    options = Options(
-        cache_max_bytes=settings.CACHE_MAX_BYTES, reply_max_bytes=settings.CACHE_REPLY_MAX_BYTES,
-        is_open_without_redis=settings.LIMITS_WITHOUT_REDIS == "open",
-    )  # fmt: skip
-    return PolicyGuard(Pipe(settings.REDIS_URL, patience=settings.REDIS_PATIENCE_MS / 1000), options)
 
 
 @contextlib.asynccontextmanager
