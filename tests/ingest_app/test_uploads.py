@@ -195,7 +195,7 @@ def test_message_and_bodies_are_one_call_in_any_order(db, tmp_path, order, is_on
     assert (one.kind, one.model, one.input_tokens, one.output_tokens) == ("llm", "gpt-4o-2024-08-06", 12, 3)
     assert (one.session_id, one.end_user_id, one.properties, one.problems) == ("s-1", "ada", {"env": "prod"}, [])
     assert one.requested_at.isoformat() == "2026-11-18T11:59:50.250000+00:00"
-    kept = bodies.read(LLMRequestBody.objects.get())  # type: ignore[arg-type]
+    kept = bodies.read(LLMRequestBody.objects.get())
     assert (orjson.loads(kept.request), orjson.loads(kept.response)) == (REQUEST, REPLY)
     assert sums(db) == (1, 12, 3)
     assert db.execute("SELECT count(*) FROM pending_body").fetchone() == (0,)
