@@ -9,7 +9,7 @@ import logging
 import os
 import resource
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,9 +28,10 @@ from gateway_app.routes import Route, Whose
 from gateway_app.targets import Guard, Origin, provider_urls
 from helicone_site import places, settings
 from helicone_site.front import Bounded
+from helicone_site.room import NoRoom, Room, Share
 from ingest_app import directives, doors
 from ingest_app.directives import Directives
-from ingest_app.doors import DoorRequest, Doorway
+from ingest_app.doors import DoorReply, DoorRequest, Doorway
 from ingest_app.spool import Writer
 from lib import heartbeat
 
@@ -56,6 +57,8 @@ class Edge:
     web: Origin
     own_host: str = ""
     """Host name our own pages live under."""
+    room: Room = field(default_factory=Room)
+    """For the bodies of log doors, all together."""
 
 
 class Switch:
@@ -122,22 +125,27 @@ async def reply(send: Send, status: int, more: Headers, body: bytes) -> None:
 
 
 async def answer_log(edge: Edge, visit: Visit) -> None:
-    """Reads the body within what its door takes and hands it over."""
-    body = await read_bounded(visit, edge.doorway.most(visit.route.path)[0])
-    request = DoorRequest(
-        visit.scope["method"], visit.route.path, visit.headers, body or b"", visit.route.path_key,
-        visit.scope["query_string"].decode("latin-1"),
-    )  # fmt: skip
-    if body is None:
-        answered = doors.too_large(request, edge.doorway)
-    else:
-        answered = await doors.handle(request, edge.doorway)
+    """Reads the body of who may send one, within what its door and all of them take, and hands it over."""
+    query = visit.scope["query_string"].decode("latin-1")
+    head = DoorRequest(visit.scope["method"], visit.route.path, visit.headers, b"", visit.route.path_key, query)
+    answered = await doors.at_once(head, edge.doorway) or await answer_body(edge, visit, head)
     more = [(name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-length"]
     await reply(visit.send, answered.status, more, answered.body)
 
 
-async def read_bounded(visit: Visit, most: int) -> bytes | None:
-    """The whole body; None when it is longer than `most` bytes. Raises ClientGone."""
+async def answer_body(edge: Edge, visit: Visit, head: DoorRequest) -> DoorReply:
+    with edge.room.share() as share:
+        try:
+            body = await read_bounded(visit, edge.doorway.most(head.path)[0], share)
+        except NoRoom:
+            return doors.no_room(head)
+        if body is None:
+            return doors.too_large(head, edge.doorway)
+        return await doors.handle(replace(head, body=body), edge.doorway)
+
+
+async def read_bounded(visit: Visit, most: int, share: Share) -> bytes | None:
+    """The whole body; None when it is longer than `most` bytes. Raises ClientGone, NoRoom."""
     framing, _ = request_framing(visit.headers)
     if framing.length is not None and framing.length > most:
         return None
@@ -150,6 +158,7 @@ async def read_bounded(visit: Visit, most: int) -> bytes | None:
         size += len(chunks[-1])
         if size > most:
             return None
+        share.take(len(chunks[-1]))
         has_more = message.get("more_body", False)
     return b"".join(chunks)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import re
 import secrets
 from collections import Counter
@@ -144,6 +145,25 @@ def too_large(request: DoorRequest, doorway: Doorway) -> DoorReply:
     return _spoken(_too_large(*doorway.most(request.path)), request)
 
 
+def no_room(request: DoorRequest) -> DoorReply:
+    """The answer while so much is being read that no more is."""
+    return _spoken(_unavailable("Too much is being read just now. Send it again in a moment."), request)
+
+
+async def at_once(request: DoorRequest, doorway: Doorway) -> DoorReply | None:
+    """The answer to a request by its head alone, where that is enough: nobody's body is read but who may send one."""
+    if request.method == "OPTIONS":
+        return _preflight(request)
+    try:
+        if _named(request.path) == uploads.PATH:
+            _leave(request, doorway)
+        else:
+            await _sender(request, doorway)
+    except Refusal as refusal:
+        return _spoken(refusal, request)
+    return None
+
+
 async def handle(request: DoorRequest, doorway: Doorway) -> DoorReply:
     """The answer to a request whose path `is_door`; 200 only when what it told is durable."""
     if request.method == "OPTIONS":
@@ -191,7 +211,8 @@ def _preflight(request: DoorRequest) -> DoorReply:
     )
 
 
-async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
+async def _sender(request: DoorRequest, doorway: Doorway) -> Speaker:
+    """Who posts, by a method the path takes."""
     path = _named(request.path)
     if path not in BY_PATH and path not in otlp.PATHS:
         raise Refusal(404, "Logs are not posted here. Post them to /custom/v1/log.")
@@ -199,9 +220,13 @@ async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
     if request.method not in methods:
         allowed = ", ".join((*methods, "OPTIONS"))
         raise Refusal(405, f"Here it is {' or '.join(methods)}, not {request.method[:20]}.", {"allow": allowed})
-    speaker = await _speaker(_key(request), doorway.keys)
+    return await _speaker(_key(request), doorway.keys)
+
+
+async def _posting(request: DoorRequest, doorway: Doorway) -> Posting:
+    speaker = await _sender(request, doorway)
     return Posting(
-        path=path,
+        path=_named(request.path),
         headers=request.headers,
         body=await _aside(len(request.body) * _grows(request), _unpacked, request, doorway),
         organization_id=speaker.organization_id,
@@ -293,7 +318,9 @@ def _too_large(most: int, setting: str) -> Refusal:
 
 async def _take(request: DoorRequest, doorway: Doorway) -> DoorReply:
     posting = await _posting(request, doorway)
-    ids, answer, taken = await _aside(len(posting.body), _logged, posting, doorway)
+    is_large = len(posting.body) > MAX_READ_INLINE
+    async with doorway.turns if is_large else contextlib.nullcontext():
+        ids, answer, taken = await _aside(len(posting.body), _logged, posting, doorway)
     await asyncio.gather(*(doorway.spool.put_durably(record) for record in taken))
     return DoorReply(answer.status, {"content-type": answer.content_type, **_CORS, **ids}, answer.body)
 
@@ -318,14 +345,19 @@ async def _aside(size: int, work: Callable[[_Given, Doorway], _Made], given: _Gi
 # --- bodies uploaded apart --------------------------------------------------------------------------------------------
 
 
-async def _take_upload(request: DoorRequest, doorway: Doorway) -> DoorReply:
-    """Both bodies of a call, from whoever holds leave to upload them."""
+def _leave(request: DoorRequest, doorway: Doorway) -> uploads.Leave:
     if request.method != "PUT":
         raise Refusal(405, f"Bodies are PUT here, not {request.method[:20]}.", {"allow": "PUT, OPTIONS"})
     token = dict(parse_qsl(request.query)).get("token", "")
     leave = uploads.read(token, doorway.secret, now=doorway.now())
     if leave is None:
         raise Refusal(403, "The leave to upload is unknown or has ended. Ask for another.")
+    return leave
+
+
+async def _take_upload(request: DoorRequest, doorway: Doorway) -> DoorReply:
+    """Both bodies of a call, from whoever holds leave to upload them."""
+    leave = _leave(request, doorway)
     data = await _aside(len(request.body) * _grows(request), _unpacked, request, doorway)
     sides = await _aside(len(data), _sides, data, doorway)
     late = LateBodies(leave.organization_id, leave.request_id, doorway.now(), *sides)

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from helicone_site import asgi
+from helicone_site import asgi, room
 from helicone_site.web import OPTIONS
 from lib import heartbeat
 from tests.gateway_app.stage import AUTH, KEY, Asked, answering, json_answer, read_request, run, staged
@@ -195,5 +195,44 @@ def test_where_no_key_is_required_no_page_is_let_in(tmp_path):
     async def work():
         async with staged(tmp_path, answering(json_answer()), requires_key=False) as stage:
             assert "access-control-allow-origin" not in (await stage.ask(headers=PAGE))[1]
+
+    run(work())
+
+
+@pytest.mark.parametrize(("headers", "status"), [
+    ({"authorization": "Bearer sk-helicone-zzzzzzz-bbbbbbb-ccccccc-ddddddd"}, 401), ({}, 401),
+    ({**BEARER, "content-type": "application/x-protobuf"}, 0),
+])  # fmt: skip
+@pytest.mark.parametrize("path", ["/v1/traces", "/custom/v1/log"])
+def test_the_body_of_who_may_not_log_is_not_waited_for(tmp_path, headers, status, path):
+    async def work():
+        async with staged(tmp_path, answering()) as stage:
+            reader, writer = await stage.connect(path=path, body=None, headers={**headers, "content-length": "100000"})
+            try:
+                raw = await asyncio.wait_for(reader.read(12), 20 if status else 0.2)
+            except TimeoutError:
+                raw = b"HTTP/1.1 000"
+            writer.close()
+        assert raw == b"HTTP/1.1 %03d" % status
+
+    run(work())
+
+
+def test_bodies_beyond_what_is_held_at_once_are_to_come_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "MOST_HELD", len(LOG) * 3 // 2)
+
+    async def work():
+        async with staged(tmp_path, answering()) as stage:
+            length = {"content-length": str(len(LOG))}
+            reader, writer = await stage.connect(path="/custom/v1/log", body=None, headers={**BEARER, **length})
+            writer.write(LOG[:-1])
+            status = 200
+            while status == 200:
+                status, came, _ = await stage.ask(path="/custom/v1/log", body=LOG, headers=BEARER)
+            assert (status, came["retry-after"]) == (503, "5")
+            writer.write(LOG[-1:])
+            assert (await asyncio.wait_for(reader.read(), 20)).startswith(b"HTTP/1.1 200")
+            writer.close()
+            assert (await stage.ask(path="/custom/v1/log", body=LOG, headers=BEARER))[0] == 200
 
     run(work())
