@@ -145,7 +145,7 @@ def properties(request: OrganizationRequest, view: View) -> dict[str, Any]:
         for key in keys
     ]  # fmt: skip
     hidden = [(key, page_link("property", view, key)) for key in hiding.hidden(view.organization_id)]
-    return {"slots": slots, "keys": keys, "hidden": hidden,
+    return {"slots": slots, "keys": keys, "hidden_keys": hidden,
             "may_hide": is_at_least(request.membership.role, Role.MEMBER)}  # fmt: skip
 
 

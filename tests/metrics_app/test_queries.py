@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from llm.exchange import MODEL_KINDS
-from metrics_app import calendar, queries, rollup
+from metrics_app import calendar, fold, queries, rollup
 from metrics_app.catalog import DIMENSIONS, METRICS, OTHER, TIME
 from metrics_app.question import BadQuestion, Question
 from requests_app import queries_sums
@@ -27,6 +27,12 @@ NOON = datetime(2026, 11, 19, 12, 0, tzinfo=UTC)
 ADDITIVE = tuple(key for key, metric in METRICS.items() if metric.is_additive)
 BY = (*(key for key in DIMENSIONS if key != TIME), "property.env", "property.nobody")
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def folding_at_that_time(monkeypatch):
+    """What the fold keeps by the minute depends on how old it is; questions here are asked at NOW."""
+    monkeypatch.setattr(fold, "now", lambda: NOW)
 
 
 @pytest.fixture
