@@ -17,7 +17,7 @@ from ingest_app.directives import Directives
 from ingest_app.spool import Record, Writer
 from ingest_app.traceparent import Parent
 from llm import parse
-from llm.exchange import STATUS_INTERRUPTED, Exchange, Problem
+from llm.exchange import STATUS_INTERRUPTED, CacheHit, Exchange, Meter, Problem
 
 READ_AT_ONCE_BYTES = 32 * 1024
 """A larger body with an omitted side is read in a thread, beside the event loop."""
@@ -42,6 +42,9 @@ class Outcome:
     time_to_first_token_ms: int | None = None
     headers: Mapping[str, str] | None = None
     problem: Problem | None = None
+    notes: tuple[Problem, ...] = ()
+    cache_hit: CacheHit | None = None
+    meters: tuple[Meter, ...] = ()
 
 
 class Facts(NamedTuple):
@@ -136,7 +139,7 @@ class Capture:
         exchange = self._exchange(
             outcome.status, duration_ms=outcome.duration_ms, time_to_first_token_ms=outcome.time_to_first_token_ms,
             request=self.request.body(*self._sent_types(), front=front), response=response, response_headers=headers,
-            problems=self._problems(outcome),
+            problems=self._problems(outcome), cache_hit=outcome.cache_hit, meters=outcome.meters,
         )  # fmt: skip
         if not self._reads:
             self._put_end(exchange)
@@ -165,7 +168,7 @@ class Capture:
         return records.whole(exchange) if self._is_refused else records.end(exchange)
 
     def _problems(self, outcome: Outcome) -> tuple[Problem, ...]:
-        found = [*self._directives.problems]
+        found = [*self._directives.problems, *outcome.notes]
         if outcome.problem is not None:
             found.append(outcome.problem)
         if self._pieces.has_lost:

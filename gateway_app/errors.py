@@ -13,6 +13,9 @@ GatewayError                  answered in the client's own shape; `status` is HT
  ├─ TargetRefused     403     a private address the operator has not allowed
  ├─ ProviderUnknown   404     a path that names a provider nobody described
  ├─ NotSupported      501     WebSocket, Helicone-Fallbacks
+ ├─ CacheTooDeep      400     more answers of one request asked for than are kept
+ ├─ RateLimited       429     a limit is used up
+ ├─ LimitsUnreachable 503     limits cannot be looked at, and the operator wants no call then
  ├─ NotReady          503     the keys were never read
  └─ UpstreamError     502     the provider's side failed
      ├─ Unreachable   502     no address, no connection, no TLS
@@ -46,7 +49,7 @@ class GatewayError(Exception):
     """The `type` both shapes carry."""
     recorded: ClassVar[int | None] = None
     """Status of the row where it is not HTTP's."""
-    retry_after_seconds: ClassVar[int | None] = None
+    retry_after_seconds: int | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -104,6 +107,23 @@ class NotSupported(GatewayError):
     status, code, kind = 501, "not_supported", "invalid_request_error"
 
 
+class CacheTooDeep(GatewayError):
+    status, code, kind = 400, "cache_bucket_too_large", "invalid_request_error"
+
+
+class RateLimited(GatewayError):
+    status, code, kind = 429, "rate_limited", "rate_limit_error"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class LimitsUnreachable(GatewayError):
+    status, code, kind = 503, "limits_unreachable", "api_error"
+    retry_after_seconds = 2
+
+
 class NotReady(GatewayError):
     status, code, kind = 503, "not_ready", "api_error"
     retry_after_seconds = 2
@@ -131,11 +151,12 @@ class Silent(UpstreamError):
 
 
 def body(error: GatewayError, shape: Shape) -> bytes:
-    """The error as the client's SDK expects to read it."""
+    """The error as the client's SDK expects to read it; of a limit also as Helicone's clients do."""
+    more = {"message": error.message} if isinstance(error, RateLimited) else {}
     if shape == "anthropic":
-        return orjson.dumps({"type": "error", "error": {"type": error.kind, "message": error.message}})
+        return orjson.dumps({"type": "error", "error": {"type": error.kind, "message": error.message}, **more})
     if shape == "aws":
         return orjson.dumps({"message": error.message, "__type": error.code})
     return orjson.dumps(
-        {"error": {"message": error.message, "type": error.kind, "param": None, "code": error.code}}
+        {"error": {"message": error.message, "type": error.kind, "param": None, "code": error.code}, **more}
     )

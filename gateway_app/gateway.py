@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
-from gateway_app import cors, errors, headers, regions, shaping
+from gateway_app import cors, errors, headers, policies, regions, shaping
+from gateway_app.cache import Entry, Question
 from gateway_app.capture import Capture, Counts, Facts, Outcome
 from gateway_app.connection import Head, Headers
 from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMissing, KeyUnknown, NotReady, NotSupported
+from gateway_app.guard import Guard, Options, Turn
 from gateway_app.headers import Framing
+from gateway_app.policies import Policies
 from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body, rest_of_body
 from gateway_app.routes import Route, target_url
 from gateway_app.shaping import Asked, Shaping
@@ -67,12 +70,15 @@ class Visit(NamedTuple):
 class Gateway:
     """Door 1. `run` must be running: it brings a stream's newest bytes to the spool each second."""
 
-    def __init__(self, *, keeper: Keeper, spool: Writer, pool: Pool, policy: Policy) -> None:
+    def __init__(
+        self, *, keeper: Keeper, spool: Writer, pool: Pool, policy: Policy, guard: Guard | None = None
+    ) -> None:
         self.keeper = keeper
         self.spool = spool
         self.shelf = Shelf(spool)
         self.pool = pool
         self.policy = policy
+        self.guard = guard or Guard(None, Options())
         self.counts = Counts()
         self._live: set[Passage] = set()
         self._deferred: set[asyncio.Future[None]] = set()
@@ -108,6 +114,7 @@ class Gateway:
         """Returns when everything ended is on its way to the spool."""
         self.shelf.flush()
         await asyncio.gather(*self._deferred, return_exceptions=True)
+        await self.guard.settled()
 
     def _defer(self, work: Callable[[], None]) -> None:
         future = asyncio.get_running_loop().run_in_executor(None, work)
@@ -125,6 +132,7 @@ class Passage:
         self._started = time.monotonic()
         self._id = uuid7(self._requested_at)
         self._capture: Capture | None = None
+        self._turn: Turn | None = None
         self._has_answered = False
         self._answer_headers: Mapping[str, str] | None = None
         self._status = STATUS_INTERRUPTED
@@ -150,6 +158,8 @@ class Passage:
             if not self._has_answered:
                 await self._tell(error)
         finally:
+            if self._turn is not None:
+                self._turn.leave()
             self._end(problem)
 
     async def _pass(self) -> None:
@@ -190,9 +200,11 @@ class Passage:
         self, speaker: Speaker | None, presented: Presented, provider: str, target: Target, *,
         asked: Asked, plan: Shaping | None,
     ) -> None:  # fmt: skip
+        asks = None if speaker is None else policies.read(self._visit.directives, self._visit.headers)
         framing, is_empty = request_framing(self._visit.headers)
         first, is_complete = await first_of_body(self._visit.receive, is_empty)
-        if plan is not None and not is_complete:
+        is_read = plan is not None or (asks is not None and asks.needs_body(self._visit.directives))
+        if is_read and not is_complete:
             first, is_complete = await rest_of_body(self._visit.receive, first, most=shaping.LONGEST_BODY), True
         sent, credentials = first, presented.credentials
         if plan is not None:
@@ -207,6 +219,9 @@ class Passage:
             recorded_query = without_credentials(asked.query)
             url = f"{target.origin.text}{asked.path}" + (f"?{recorded_query}" if recorded_query else "")
             self._begin(speaker, provider=provider, url=url, first=first)
+            whole_url = f"{target.origin.text}{asked.path}?{asked.query}"
+            if asks is not None and await self._is_answered(asks, speaker, whole_url, sent):
+                return
         if self._capture is not None and not is_complete:
             await self._capture.begun()
         outgoing = Outgoing(asked.method, head, sent, is_complete, framing.is_chunked and not is_complete)
@@ -226,6 +241,27 @@ class Passage:
         self._capture.begin(first)
         self._gateway.watch(self)
 
+    async def _is_answered(self, asks: Policies, speaker: Speaker, url: str, sent: bytes) -> bool:
+        """Whether the cache had the answer. Raises RateLimited, LimitsUnreachable."""
+        visit = self._visit
+        self._turn = Turn(self._gateway.guard, asks, organization_id=speaker.organization_id, request_id=self._id)
+        question = Question(speaker.organization_id, visit.scope["method"], url, visit.headers, sent)
+        entry = await self._turn.enter(question, visit.directives)
+        if entry is not None:
+            await self._replay(entry)
+        return entry is not None
+
+    async def _replay(self, entry: Entry) -> None:
+        if self._capture is not None:
+            await self._capture.begun()
+        await self._send_head(Head(200, entry.headers))
+        for piece in entry.pieces():
+            self.came(piece)
+            await self._visit.send({"type": "http.response.body", "body": piece, "more_body": True})
+            await self.settle()
+        await self._visit.send({"type": "http.response.body", "body": b""})
+        self._status = 200
+
     async def _call(self, call: Call) -> None:
         try:
             head = await call.start()
@@ -234,6 +270,8 @@ class Passage:
             await self._send_head(head)
             await answer(call, self._visit.send, _Down(self))
             self._status = head.status
+            if self._turn is not None:
+                self._turn.leave(head.status, head.headers, latency_ms=self._elapsed_ms())
         finally:
             call.finish()
 
@@ -256,6 +294,7 @@ class Passage:
             (b"helicone-id", shown.encode()),
             (b"helicone-status", b"success" if is_success else b"failed"),
             *SAFE_ANSWER,
+            *(self._turn.headers if self._turn is not None else ()),
         ]
 
     async def _tell(self, error: GatewayError) -> None:
@@ -290,6 +329,8 @@ class Passage:
             headers=headers.recorded(self._answer_headers or {}),
             problem=problem,
         )
+        if (turn := self._turn) is not None:
+            outcome = replace(outcome, notes=tuple(turn.notes), cache_hit=turn.hit, meters=turn.meters)
         self._gateway.close(self, self._capture, outcome)
 
     def _elapsed_ms(self) -> int:
@@ -302,6 +343,8 @@ class Passage:
             self._first_token_ms = self._elapsed_ms()
         if self._capture is not None:
             self._capture.response.take(chunk)
+        if self._turn is not None:
+            self._turn.take(chunk)
 
     async def settle(self) -> None:
         """The client has taken that part."""

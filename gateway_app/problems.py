@@ -9,5 +9,10 @@ CODES: Final = {
     "upstream_broken": "The provider's answer was no HTTP, or ended before it was whole.",
     "upstream_timeout": "Nothing moved for UPSTREAM_TIMEOUT_SECONDS, so the call was ended.",
     "target_refused": "The target is an address inside the network that GATEWAY_PRIVATE_TARGETS does not allow.",
+    "rate_limited": "A rate limit was used up; the client got 429, and the provider was not called.",
+    "limit_without_segment": "The rate limit is by a user or property this request does not name; it did not count.",
+    "limits_unreachable": "Redis did not answer, so the rate limit could not be looked at.",
+    "cache_unreachable": "Redis did not answer, so the cache was not looked at.",
+    "cache_bucket_too_large": "More answers of one request were asked for than the cache keeps; the client got 400.",
     "capture_incomplete": "The spool could not keep a part of a body as it passed.",
 }

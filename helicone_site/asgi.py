@@ -23,6 +23,9 @@ from gateway_app import headers, routes, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
 from gateway_app.gateway import Gateway, Policy, Visit, request_framing
+from gateway_app.guard import Guard as PolicyGuard
+from gateway_app.guard import Options
+from gateway_app.redis_pipe import Pipe
 from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body
 from gateway_app.routes import Route, Whose
 from gateway_app.targets import Guard, Origin, provider_urls
@@ -257,18 +260,26 @@ async def running() -> AsyncIterator[Edge]:
     keeper = Keeper(conninfo(), places.SNAPSHOT_FILE)
     try:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
-            gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy)
+            gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard())
             doorway = Doorway(
                 keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS),
                 max_export_bytes=settings.OTLP_MAX_BYTES, public_url=settings.PUBLIC_URL, secret=settings.SECRET_KEY,
             )  # fmt: skip
             web = Origin("unix", str(places.WEB_SOCKET), 0)
             edge = Edge(gateway, doorway, pool, web, urlsplit(settings.PUBLIC_URL).hostname or "")
-            async with beside(keeper.run(), gateway.run(), beat(edge)):
+            async with beside(keeper.run(), gateway.run(), gateway.guard.run(), beat(edge)):
                 yield edge
             await gateway.settled()
     finally:
         spool.close()
+
+
+def policies_guard() -> PolicyGuard:
+    options = Options(
+        cache_max_bytes=settings.CACHE_MAX_BYTES, reply_max_bytes=settings.CACHE_REPLY_MAX_BYTES,
+        is_open_without_redis=settings.LIMITS_WITHOUT_REDIS == "open",
+    )  # fmt: skip
+    return PolicyGuard(Pipe(settings.REDIS_URL, patience=settings.REDIS_PATIENCE_MS / 1000), options)
 
 
 @contextlib.asynccontextmanager

@@ -94,6 +94,16 @@ GATEWAY_REQUIRE_KEY = env.boolean("GATEWAY_REQUIRE_KEY", True)
 """0: a call without a valid key is forwarded and not logged, as Helicone's own proxies do."""
 GATEWAY_PRIVATE_TARGETS = env.text("GATEWAY_PRIVATE_TARGETS", "deny")
 """deny, allow, or a comma list of CIDRs a client may name as its target."""
+CACHE_MAX_BYTES = env.integer("CACHE_MAX_BYTES", 64 * 2**20, minimum=0)
+"""Of compressed replies kept in Redis: half of what the embedded Valkey may use."""
+CACHE_REPLY_MAX_BYTES = env.integer("CACHE_REPLY_MAX_BYTES", 2 * 2**20, minimum=0)
+"""A longer reply is not kept."""
+LIMITS_WITHOUT_REDIS = env.text("LIMITS_WITHOUT_REDIS", "open")
+"""open: without Redis rate limits let calls pass; closed: they are answered with 503."""
+if LIMITS_WITHOUT_REDIS not in {"open", "closed"}:
+    raise env.BadSetting(f"LIMITS_WITHOUT_REDIS must be open or closed, not {LIMITS_WITHOUT_REDIS!r}")
+REDIS_PATIENCE_MS = env.integer("REDIS_PATIENCE_MS", 250, minimum=1)
+"""A cache or limit that takes longer to ask is done without."""
 UPSTREAM_TIMEOUT_SECONDS = env.integer("UPSTREAM_TIMEOUT_SECONDS", 600, minimum=1)
 """Longest silence of a provider before its call is given up (status -2)."""
 

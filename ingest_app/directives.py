@@ -16,6 +16,10 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from uuid import UUID
 
+import orjson
+
+from ingest_app import rate_policy
+from ingest_app.rate_policy import RatePolicy
 from llm.exchange import Attribution, Problem
 
 MAX_ID = 500
@@ -45,6 +49,15 @@ class Directives:
     target_url: str | None = None
     openai_api_base: str | None = None
     has_fallbacks: bool = False
+    cache_enabled: bool = False
+    cache_read: bool = False
+    cache_save: bool = False
+    cache_slots: int = 1
+    """So many different answers of one request are kept (`Helicone-Cache-Bucket-Max-Size`)."""
+    cache_seed: str = ""
+    cache_ignored: tuple[str, ...] = ()
+    """Keys of the body that do not tell one request from another."""
+    rate_limit: RatePolicy | None = None
     problems: tuple[Problem, ...] = ()
 
 
@@ -78,6 +91,26 @@ def _is_true(value: str) -> bool:
     raise ValueError(f"must be true or false in lower case, not {value[:20]!r}")
 
 
+def _is_true_in_any_case(value: str) -> bool:
+    return _is_true(value.lower())
+
+
+def _slots(value: str) -> int:
+    """The gateway refuses a number it cannot keep; here it need only be one."""
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError("must be a whole number from 1")
+    return int(value)
+
+
+def _names(value: str) -> tuple[str, ...]:
+    """`"a","b"`, as Helicone reads it, or `a,b`, as it is documented."""
+    try:
+        found = orjson.loads(f"[{value.strip().removeprefix('[').removesuffix(']')}]")
+    except orjson.JSONDecodeError:
+        found = [name.strip().strip("\"'") for name in value.split(",")]
+    return tuple(str(name) for name in found if name != "")
+
+
 def _nano_usd_per_token(value: str) -> float:
     """USD per token, 0 for free. A number that can only be a price per million tokens is refused."""
     try:
@@ -104,6 +137,7 @@ class Entry:
         return self.header.lower()
 
 
+RATE_LIMIT_HEADER = "Helicone-RateLimit-Policy"
 ENTRIES = (
     Entry("Helicone-Request-Id", "client_request_id", _uuid),
     Entry("Helicone-User-Id", "end_user_id", str),
@@ -121,6 +155,13 @@ ENTRIES = (
     Entry("Helicone-Target-URL", "target_url", _url, MAX_URL + 1),
     Entry("Helicone-OpenAI-Api-Base", "openai_api_base", _url, MAX_URL + 1),
     Entry("Helicone-Fallbacks", "has_fallbacks", bool),
+    Entry("Helicone-Cache-Enabled", "cache_enabled", _is_true_in_any_case),
+    Entry("Helicone-Cache-Read", "cache_read", _is_true_in_any_case),
+    Entry("Helicone-Cache-Save", "cache_save", _is_true_in_any_case),
+    Entry("Helicone-Cache-Bucket-Max-Size", "cache_slots", _slots, 9),
+    Entry("Helicone-Cache-Seed", "cache_seed", str),
+    Entry("Helicone-Cache-Ignore-Keys", "cache_ignored", _names, MAX_PATH),
+    Entry(RATE_LIMIT_HEADER, "rate_limit", rate_policy.read),
 )
 PROPERTY_HEADER = "Helicone-Property-"
 """The rest of the name is the property's key.
@@ -167,6 +208,12 @@ def read(headers: Mapping[str, str]) -> Directives:
         elif entry := _BY_NAME.get(name):
             _keep(found, entry, value, problems)
     return _directives(found, properties, problems)
+
+
+def complaint(directives: Directives, header: str) -> str:
+    """Why that header could not be read; empty where it could, or was not sent."""
+    said = (problem.detail for problem in directives.problems if problem.code == "directive_unreadable")
+    return next((detail for detail in said if detail.startswith(f"{header}: ")), "")
 
 
 def without_credentials(headers: Mapping[str, str]) -> dict[str, str]:

@@ -34,6 +34,10 @@ class Tally:
     drops: Counter[DropReason] = field(default_factory=Counter)
 
 
+def _nothing_to_settle(batch: Sequence[PricedExchange]) -> None:
+    """Where there is no Redis: tests, tools."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What the steps work with."""
@@ -41,6 +45,8 @@ class Bench:
     connection: store.Db
     prices: PriceBook
     tally: Tally
+    settle: Callable[[Sequence[PricedExchange]], None] = _nothing_to_settle
+    """Counts what calls cost against the limits in cents they name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,11 @@ def price_all(batch: Sequence[ParsedExchange], bench: Bench) -> list[PricedExcha
     return [PricedExchange(p.exchange, p.reading, charge(p.exchange, p.reading)) for p in batch]
 
 
+def settle_all(batch: Sequence[PricedExchange], bench: Bench) -> Sequence[PricedExchange]:
+    bench.settle(batch)
+    return batch
+
+
 def store_all(batch: Sequence[PricedExchange], bench: Bench) -> list[Change]:
     filled = spans.fill(bench.connection, batch)
     stored = store.store(bench.connection, filled.batch)
@@ -84,7 +95,7 @@ def roll_up(changes: Sequence[Change], bench: Bench) -> Sequence[Change]:
 
 
 Step = Callable[[Any, Bench], Sequence[Any]]
-READING: tuple[tuple[str, Step], ...] = (("parse", parse_all), ("price", price_all))
+READING: tuple[tuple[str, Step], ...] = (("parse", parse_all), ("price", price_all), ("settle", settle_all))
 """Before the transaction."""
 STORING: tuple[tuple[str, Step], ...] = (("store", store_all), ("roll_up", roll_up))
 """In one transaction."""

@@ -17,7 +17,18 @@ import orjson
 
 from ingest_app.spool import Entry, Kind, Record
 from lib.clock import from_microseconds, microseconds
-from llm.exchange import STATUS_INTERRUPTED, Attribution, Body, Estimate, Exchange, Problem, Reading, Usage
+from llm.exchange import (
+    STATUS_INTERRUPTED,
+    Attribution,
+    Body,
+    CacheHit,
+    Estimate,
+    Exchange,
+    Meter,
+    Problem,
+    Reading,
+    Usage,
+)
 
 VERSION = 1
 LARGEST_SCORE = 10**15
@@ -201,6 +212,10 @@ def _facts(exchange: Exchange) -> bytes:
     }
     if exchange.reading is not None:
         facts["reading"] = _reading_facts(exchange.reading)
+    if exchange.cache_hit is not None:
+        facts["cache_hit"] = (str(exchange.cache_hit.original), exchange.cache_hit.latency_ms)
+    if exchange.meters:
+        facts["meters"] = [(meter.key, meter.quota, meter.window) for meter in exchange.meters]
     if exchange.problems:
         facts["problems"] = [(problem.code, problem.detail) for problem in exchange.problems]
     return _dumped(facts)
@@ -250,7 +265,13 @@ def _exchange(facts: Mapping[str, Any], request: bytes, response: bytes) -> Exch
         attribution=_known(Attribution, facts["attribution"]),
         reading=_reading(facts["reading"]) if "reading" in facts else None,
         problems=tuple(Problem(code, detail) for code, detail in facts.get("problems", ())),
+        cache_hit=_cache_hit(facts.get("cache_hit")),
+        meters=tuple(Meter(*told) for told in facts.get("meters", ())),
     )
+
+
+def _cache_hit(told: tuple[str, int] | None) -> CacheHit | None:
+    return None if told is None else CacheHit(UUID(told[0]), told[1])
 
 
 def _body(facts: tuple[str, str, int, str], data: bytes) -> Body:

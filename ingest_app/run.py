@@ -12,6 +12,7 @@ import psycopg
 
 from ingest_app import forget, line, records
 from ingest_app.records import Amendment, Forget, LateBodies, Said
+from ingest_app.settling import Settler
 from ingest_app.spool import Entry, Reader
 from lib.clock import now
 from llm.exchange import Exchange, Problem, Reading
@@ -36,6 +37,8 @@ AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
 @dataclass(frozen=True, slots=True)
 class Settings:
     partition_days: int
+    redis_url: str = ""
+    """Where limits are kept; empty: nowhere."""
 
 
 class Line:
@@ -53,6 +56,7 @@ class Line:
         self._load_prices = load_prices
         self._settings = settings
         self._bench: line.Bench | None = None
+        self._settler = Settler(settings.redis_url) if settings.redis_url else None
         self._partitions: set[datetime] = set()
         self._place = forget.START
         """How far the order under way has come; one cut short begins anew."""
@@ -136,6 +140,8 @@ class Line:
             self._ensure_partitions(connection, {now() + timedelta(weeks=n) for n in range(store.WEEKS_AHEAD)})
             self._due["prices"] = 0.0
             self._bench = line.Bench(connection, PriceBook(()), self.tally)
+            if self._settler is not None:
+                self._bench = replace(self._bench, settle=self._settler.settle)
         if self._is_due("prices", PRICES_EVERY_SECONDS):
             self._bench = replace(self._bench, prices=self._load_prices(self._bench.connection))
         return self._bench

@@ -168,6 +168,26 @@ PREVIEW_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
+class CacheHit:
+    """The reply was another call's, kept. Nobody was asked and nothing paid."""
+
+    original: UUID
+    """Our id of the call that was made for it."""
+    latency_ms: int
+    """How long that one took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A limit in cents this call is counted against once its cost is known."""
+
+    key: str
+    quota: float
+    window: int
+    """Seconds in which the quota comes back."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A request and its reply as bytes and facts, not yet read. `organization_id` never changes."""
 
@@ -201,6 +221,8 @@ class Exchange:
     """Read already at the door, because a side is omitted and its bytes are gone."""
     problems: tuple[Problem, ...] = ()
     """Named at the door: a clamped time, a cut body."""
+    cache_hit: CacheHit | None = None
+    meters: tuple[Meter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +237,8 @@ class Charge:
 
     nano_usd: int | None
     reason: str
-    """`price`, `provider`, `client`, or why not: `no_price`, `no_usage`, `no_model`, `not_a_model_call`, `failed`."""
+    """`price`, `provider`, `client`, `cached`, or why not: `no_price`, `no_usage`, `no_model`, `not_a_model_call`,
+    `failed`."""
     price_id: int | None = None
     estimated_nano_usd: int | None = None
     """What the reading's estimate would cost; stands apart and is in no sum."""

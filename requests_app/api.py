@@ -261,7 +261,7 @@ def _helicone_request(row: RequestRow, request_id: str) -> dict[str, Any]:
         "assets": [],
         "target_url": row.target_url,
         "model": row.model or "unknown",
-        "cache_reference_id": str(row.id) if row.cached else filter_json.NO_CACHE_HIT,
+        "cache_reference_id": str(row.cached_from or row.id) if row.cached else filter_json.NO_CACHE_HIT,
         "cache_enabled": row.cached,
         "updated_at": _iso(responded_at or row.requested_at),
         "request_referrer": "",

@@ -8,7 +8,18 @@ from typing import Any
 import orjson
 
 from lib.zstd import Codec
-from llm.exchange import MODEL_KINDS, Body, Charge, Estimate, Exchange, PricedExchange, Problem, Reading, Usage
+from llm.exchange import (
+    MODEL_KINDS,
+    Body,
+    CacheHit,
+    Charge,
+    Estimate,
+    Exchange,
+    PricedExchange,
+    Problem,
+    Reading,
+    Usage,
+)
 from llm.frames import decoded
 from requests_app.rows import BodyRow, RequestRow
 from requests_app.store_dictionaries import PLAIN, Packing
@@ -48,7 +59,7 @@ def integer(value: int | float | None, largest: int = LARGEST_INTEGER) -> int | 
 
 
 def row_of(priced: PricedExchange) -> RequestRow:
-    exchange, reading, charge = priced.exchange, priced.reading, priced.charge
+    exchange, reading = priced.exchange, priced.reading
     return RequestRow(
         organization_id=exchange.organization_id,
         requested_at=exchange.requested_at,
@@ -63,10 +74,7 @@ def row_of(priced: PricedExchange) -> RequestRow:
         error_message=text(reading.error_message, LONGEST_TEXT),
         finish_reason=text(reading.finish_reason),
         is_stream=reading.is_stream,
-        cached=False,
-        cost_nano_usd=integer(charge.nano_usd, LARGEST_COST),
-        cost_reason=charge.reason,
-        price_id=charge.price_id,
+        cached=exchange.cache_hit is not None,
         scores=None,
         threat=None,
         dialect=reading.dialect,
@@ -79,9 +87,33 @@ def row_of(priced: PricedExchange) -> RequestRow:
         problems=tuple(_named(problem) for problem in (*exchange.problems, *reading.problems)),
         **_passed(exchange),
         **_attributed(exchange, reading),
+        **(_spent(priced) if exchange.cache_hit is None else _saved(priced, exchange.cache_hit)),
+    )
+
+
+def _spent(priced: PricedExchange) -> dict[str, Any]:
+    reading, charge = priced.reading, priced.charge
+    return {
+        "cost_nano_usd": integer(charge.nano_usd, LARGEST_COST), "cost_reason": charge.reason,
+        "price_id": charge.price_id,
         **_counted(reading.usage, reported=reading.span.reported if reading.span else None),
         **_estimated(reading.estimate, charge),
-    )
+    }  # fmt: skip
+
+
+def _saved(priced: PricedExchange, hit: CacheHit) -> dict[str, Any]:
+    """An answer from the cache used no tokens and cost nothing; what it would have, it saved."""
+    usage = priced.reading.usage
+    saved = {
+        "saved_nano_usd": integer(priced.charge.nano_usd, LARGEST_COST), "saved_ms": integer(hit.latency_ms),
+        "saved_input_tokens": integer(usage.input_tokens), "saved_output_tokens": integer(usage.output_tokens),
+    }  # fmt: skip
+    return {
+        "cost_nano_usd": 0, "cost_reason": "cached", "price_id": None, "cached_from": hit.original,
+        **_counted(Usage(input_tokens=0, output_tokens=0), reported=None),
+        **_estimated(None, Charge(0, "cached")),
+        "usage_parts": {name: value for name, value in saved.items() if value is not None},
+    }  # fmt: skip
 
 
 def _passed(exchange: Exchange) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class LLMRequest(models.Model):
     response_state = models.TextField()
     problems = ArrayField(models.TextField())
     amended = models.JSONField(null=True)
+    cached_from = models.UUIDField(null=True)
 
     class Meta:
         managed = False

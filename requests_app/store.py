@@ -32,7 +32,8 @@ WEEKS_AHEAD = 4
 COLUMNS = tuple(f.name for f in fields(RequestRow))
 JSON_COLUMNS = ("usage_parts", "properties", "scores", "amended")
 TYPES = {
-    "organization_id": "int8", "requested_at": "timestamptz", "id": "uuid", "status": "int2", "is_stream": "bool",
+    "organization_id": "int8", "requested_at": "timestamptz", "id": "uuid", "cached_from": "uuid",
+    "status": "int2", "is_stream": "bool",
     "cached": "bool", "duration_ms": "int4", "time_to_first_token_ms": "int4", "input_tokens": "int4",
     "output_tokens": "int4", "cache_read_tokens": "int4", "cache_write_tokens": "int4",
     "cache_write_1h_tokens": "int4", "reasoning_tokens": "int4", "input_audio_tokens": "int4",

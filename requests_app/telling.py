@@ -44,6 +44,7 @@ COST_SOURCES = {
     "price": "tokens × the price list's price on that day",
     "provider": "as the provider stated it in its reply",
     "client": "as the client stated it",
+    "cached": "answered from the cache, so nobody was paid",
 }
 PROBLEMS = {
     **CODES,

@@ -17,6 +17,7 @@ from accounts_app.keys import Speaker
 from accounts_app.snapshot import Keeper
 from gateway_app import upstream
 from gateway_app.gateway import Gateway, Policy
+from gateway_app.guard import Guard as PolicyGuard
 from gateway_app.targets import Guard, Origin
 from helicone_site.asgi import Edge, serve
 from helicone_site.front import Bounded
@@ -196,6 +197,7 @@ async def staged(
     guard: str = "deny",
     silence_seconds: float = 10.0,
     patience: float = 10.0,
+    guard_of: PolicyGuard | None = None,
     **policy: Any,
 ) -> AsyncIterator[Stage]:
     async with listening(play) as upstream_port:
@@ -204,10 +206,10 @@ async def staged(
         async with upstream.running(Guard.read(guard), silence_seconds=silence_seconds) as pool:
             url = f"http://127.0.0.1:{upstream_port}"
             given = {"provider_urls": {"openai": url, "anthropic": url}, "silence_seconds": patience, **policy}
-            gateway = Gateway(keeper=cast(Keeper, keys), spool=spool, pool=pool, policy=Policy(**given))
+            gateway = Gateway(keeper=cast(Keeper, keys), spool=spool, pool=pool, policy=Policy(**given), guard=guard_of)
             doorway = Doorway(keys, spool, 2**20, timedelta(days=400))
             edge = Edge(gateway, doorway, pool, Origin("unix", str(folder / "web.sock"), 0))
-            flushing = asyncio.create_task(gateway.run())
+            flushing = asyncio.gather(gateway.run(), gateway.guard.run())
             async with served(edge) as port:
                 yield Stage(port, upstream_port, folder / "spool", spool, keys, gateway)
             flushing.cancel()

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             reader,
             connect=_connect,
             load_prices=_Prices().load,
-            settings=Settings(partition_days=settings.PARTITION_DAYS),
+            settings=Settings(partition_days=settings.PARTITION_DAYS, redis_url=settings.REDIS_URL),
         )
         _spare_collector()
         try:

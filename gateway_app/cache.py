@@ -1,0 +1,103 @@
+"""What the cache keeps: under which name, and in which form.
+
+    name     SHA-256 over organization, credentials, seed, method, URL, body; in Redis `helicone:c:<name>:<slot>`
+    value    4 bytes length ▸ JSON of the facts ▸ zstd frame of the body
+
+An organization, and within it a provider's credential, has a cache of its own: nobody is given what another paid for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from gateway_app.connection import Headers
+from lib.zstd import PLAIN
+
+CREDENTIALS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "aws-access-key")
+TELLING: Final = ("accept", "content-type", "anthropic-version", "anthropic-beta", "openai-beta", "openai-organization",
+                  "openai-project")  # fmt: skip
+"""Headers that change what a provider answers."""
+NOT_REPLAYED: Final = frozenset({b"set-cookie", b"date", b"content-length", b"age"})
+SHORT_LIVED: Final = "bearer ya29."
+"""Google's tokens change by the hour; whoever holds one is told apart by the organization only."""
+PIECE_BYTES: Final = 64 * 1024
+
+
+class Question(NamedTuple):
+    """A request, as far as it decides its answer. `headers` lower-case; `body` as it is sent on."""
+
+    organization_id: int
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def name_of(question: Question, *, seed: str, ignored: frozenset[str]) -> str:
+    digest = hashlib.sha256()
+    headers = question.headers
+    held = [headers.get(name, "") for name in CREDENTIALS]
+    told = ["" if value.lower().startswith(SHORT_LIVED) else value for value in held]
+    facts = [question.organization_id, seed, question.method, question.url, told,
+             [headers.get(name, "") for name in TELLING]]  # fmt: skip
+    digest.update(orjson.dumps(facts))
+    digest.update(_plain(question.body, ignored))
+    return digest.hexdigest()
+
+
+def _plain(body: bytes, ignored: frozenset[str]) -> bytes:
+    """JSON without its white space and the ignored keys; anything else as it is."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body
+    if ignored and isinstance(value, dict):
+        value = {key: held for key, held in value.items() if key not in ignored}
+    return orjson.dumps(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A reply that was kept; its status was 200."""
+
+    original: UUID
+    latency_ms: int
+    """How long the call took it came from."""
+    headers: Headers
+    body: bytes
+
+    def packed(self) -> bytes:
+        named = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]
+        facts = orjson.dumps({"id": str(self.original), "ms": self.latency_ms, "headers": named})
+        return struct.pack("<I", len(facts)) + facts + PLAIN.compress(self.body)
+
+    def pieces(self) -> Iterator[bytes]:
+        for start in range(0, max(1, len(self.body)), PIECE_BYTES):
+            yield self.body[start : start + PIECE_BYTES]
+
+
+def unpacked(data: bytes) -> Entry:
+    """Raises ValueError, KeyError or zstandard.ZstdError for what no `packed` made."""
+    (length,) = struct.unpack_from("<I", data)
+    facts = orjson.loads(data[4 : 4 + length])
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in facts["headers"]]
+    return Entry(UUID(facts["id"]), facts["ms"], headers, PLAIN.decompress(data[4 + length :]))
+
+
+def replayable(headers: Headers) -> Headers:
+    """Of a reply's headers those that hold for a later one too; framed anew, by its whole length."""
+    return [(name, value) for name, value in headers if name.lower() not in NOT_REPLAYED]
+
+
+def is_whole_answer(content_type: str, body: bytes) -> bool:
+    """Not a stream that broke off with an error in it."""
+    if not content_type.startswith("text/event-stream"):
+        return True
+    return b"event: error" not in body and b'data: {"error"' not in body

@@ -1,0 +1,109 @@
+"""Rate limits: which bucket a request draws from, and what its client is told.
+
+A token bucket holds `quota` tokens, is full at first and refills in `window` seconds. `request`: a call takes one token
+or is refused. `cents`: a call is refused while none is left; its cost is taken once it is known, by the line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from gateway_app.connection import Headers
+from gateway_app.errors import RateLimited
+from ingest_app.directives import Directives
+from ingest_app.rate_policy import USER, RatePolicy
+from llm.exchange import Meter
+
+LONGEST_VALUE: Final = 256
+ERROR_HEADER: Final = b"helicone-ratelimit-error"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A policy for this request's own segment."""
+
+    policy: RatePolicy
+    key: str
+    """Of its bucket in Redis: organization, unit and segment, but not the quota, so that a new one goes on."""
+
+    @property
+    def needs(self) -> int:
+        """Tokens a call takes before it is made."""
+        return 0 if self.policy.unit == "cents" else 1
+
+    def meter(self) -> Meter:
+        return Meter(self.key, self.policy.quota, self.policy.window)
+
+
+def of_request(organization_id: int, policy: RatePolicy, directives: Directives, body: bytes) -> Limit | None:
+    """None where the request does not name the user or property it counts by."""
+    value = _value(policy.segment, directives, body)
+    if value is None:
+        return None
+    said = orjson.dumps([organization_id, policy.unit, policy.segment, value])
+    return Limit(policy, f"helicone:l:{hashlib.sha256(said).hexdigest()[:32]}")
+
+
+def _value(segment: str, directives: Directives, body: bytes) -> str | None:
+    if not segment:
+        return ""
+    attribution = directives.attribution
+    found = (attribution.end_user_id or _user_of(body)) if segment == USER else attribution.properties.get(segment)
+    if not found:
+        return None
+    printable = "".join(letter for letter in found.replace(":", "_") if letter.isprintable())
+    return printable.strip()[:LONGEST_VALUE] or None
+
+
+def _user_of(body: bytes) -> str | None:
+    """`user` of OpenAI's bodies, `metadata.user_id` of Anthropic's."""
+    try:
+        told: Any = orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(told, Mapping):
+        return None
+    metadata = told.get("metadata")
+    user = told.get("user") or (metadata.get("user_id") if isinstance(metadata, Mapping) else None)
+    return user if isinstance(user, str) else None
+
+
+def headers_of(limits: Sequence[Limit], tokens: Sequence[float]) -> Headers:
+    """What is told of the limit with the least left; `tokens` are what the buckets hold now."""
+    limit, left = min(zip(limits, tokens, strict=True), key=lambda one: one[1] / one[0].policy.quota)
+    policy = limit.policy
+    told = [
+        (b"helicone-ratelimit-limit", f"{policy.quota:.15g}"),
+        (b"helicone-ratelimit-remaining", str(max(0, math.floor(left + 1e-9)))),
+        (b"helicone-ratelimit-policy", policy.text),
+    ]
+    if (full_in := _seconds(policy, policy.quota - left)) > 0:
+        told.append((b"helicone-ratelimit-reset", str(full_in)))
+    return [(name, value.encode()) for name, value in told]
+
+
+def refusal(limit: Limit, tokens: float) -> RateLimited:
+    policy = limit.policy
+    wait = max(1, _seconds(policy, (limit.needs or 1e-3) - tokens))
+    whose = {"": "", USER: " for this user"}.get(policy.segment, f" for this {policy.segment}")
+    return RateLimited(
+        "Helicone user was rate limit via Helicone-RateLimit-Policy header. "
+        f"The limit {policy.text} is used up{whose}: {policy.quota:.15g} {_unit(policy)} in {policy.window} seconds. "
+        f"Try again in {wait} seconds.",
+        retry_after_seconds=wait,
+    )
+
+
+def _unit(policy: RatePolicy) -> str:
+    return "US cents" if policy.unit == "cents" else "requests"
+
+
+def _seconds(policy: RatePolicy, tokens: float) -> int:
+    """Until so many tokens have come."""
+    return math.ceil(tokens * policy.window / policy.quota - 1e-6)
