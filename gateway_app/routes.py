@@ -97,11 +97,12 @@ _BARE = frozenset(BARE_PREFIXES)
 
 
 def resolve(
-    raw_path: str, *, headers: Mapping[str, str], host: str = "", own_host: str = "", has_target: bool = False
-) -> Route:
+    raw_path: str, *, headers: Mapping[str, str], host: str = "", own_host: str = "", has_target: bool = False,
+    target: Provider | None = None,
+) -> Route:  # fmt: skip
     """Whose the request is. Pure; never raises. `host` and `own_host` without port, `headers` lower-case.
 
-    `has_target`: the client names a target by a directive.
+    `has_target`: the client names a target by a directive; `target`: the provider that is, where it is one we know.
     """
     path, path_key = _without_key(raw_path)
     words = _words(path)
@@ -115,7 +116,7 @@ def resolve(
     route = (
         _by_gateway_path(path, words, has_target=has_target)
         or _by_host(path, host, own_host)
-        or (None if has_target and words and words[0] in ALSO_API_PATHS else _by_first_word(path, words))
+        or (None if has_target and words and _is_of_target(words[0], target) else _by_first_word(path, words))
         or _bare(path, words, headers, has_target=has_target)
     )
     return replace(route, path_key=path_key) if path_key else route
@@ -175,6 +176,14 @@ def _by_first_word(path: str, words: list[str]) -> Route | None:
     if len(words) < 2 or words[:2] == ["openai", "deployments"]:
         return None
     return _by_slug(words[0], _rest(path, 1))
+
+
+def _is_of_target(word: str, target: Provider | None) -> bool:
+    """Whether a first word belongs to the path of the target a client names: routers have others' names in theirs
+    (`https://router.huggingface.co/together/v1`). A provider without an address of its own can only be called so."""
+    named = providers.by_path_slug(word)
+    is_anothers = target is not None and named is not None and named.slug == word and named.slug != target.slug
+    return word in ALSO_API_PATHS or (is_anothers and bool(named and named.base_url))
 
 
 def _by_slug(slug: str, rest: str) -> Route | None:
@@ -281,7 +290,13 @@ def _client_target(route: Route, directives: Directives) -> tuple[str, str] | No
     url = directives.openai_api_base or directives.target_url
     if not url:
         return None
-    known = providers.by_host(url.partition("://")[2].partition("/")[0].rpartition("@")[2])
+    known = target_provider(directives)
     if known is None and route.provider is not None and not route.provider.base_url:
         known = route.provider
     return (known.slug if known else "", url)
+
+
+def target_provider(directives: Directives) -> Provider | None:
+    """The provider whose host the client names as its target, where we know it."""
+    url = directives.openai_api_base or directives.target_url or ""
+    return providers.by_host(url.partition("://")[2].partition("/")[0].rpartition("@")[2])

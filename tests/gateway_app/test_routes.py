@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway_app.errors import NotSupported, ProviderKeyMissing, ProviderUnknown, TargetMissing
-from gateway_app.routes import BARE_PREFIXES, HEALTH_PATHS, LOG_PATHS, WEB_PREFIXES, Whose, resolve, target_url
+from gateway_app.routes import (
+    BARE_PREFIXES,
+    HEALTH_PATHS,
+    LOG_PATHS,
+    WEB_PREFIXES,
+    Whose,
+    resolve,
+    target_provider,
+    target_url,
+)
 from ingest_app.directives import Directives
 from llm import providers
 
@@ -119,6 +128,23 @@ def test_a_client_that_names_its_target_has_its_path_sent_as_it_is(path, sent):
     slug, url, is_client_named = target_url(route, Directives(target_url="https://api.groq.com/dropped"), {})
     assert (route.whose, route.path) == (Whose.GATEWAY, sent)
     assert (slug, url, is_client_named) == ("groq", "https://api.groq.com/dropped", True)
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "sent"),
+    [
+        ("https://router.huggingface.co", "/together/v1/chat/completions", "/together/v1/chat/completions"),
+        ("https://router.huggingface.co", "/novita/v3/openai/chat/completions", "/novita/v3/openai/chat/completions"),
+        ("https://router.huggingface.co", "/huggingface/v1/chat/completions", "/v1/chat/completions"),
+        ("https://api.groq.com/openai", "/oai/v1/chat/completions", "/v1/chat/completions"),
+        ("https://mine.openai.azure.com", "/azure/openai/deployments/d/chat", "/openai/deployments/d/chat"),
+        ("https://models.example.com", "/together/v1/chat/completions", "/v1/chat/completions"),
+    ],
+)
+def test_names_of_other_providers_in_the_path_of_a_router_stay_there(target, path, sent):
+    directives = Directives(target_url=target)
+    route = resolve(path, headers=PROXIED, has_target=True, target=target_provider(directives))
+    assert (route.path, target_url(route, directives, {})[1]) == (sent, target)
 
 
 def test_a_key_of_ours_in_the_path_is_taken_out_wherever_it_stands():

@@ -80,21 +80,24 @@ def of_record(record: Mapping[str, Any]) -> Exchange:
     provider = providers.by_host(host)
     return exchange(
         provider=provider.slug if provider else host, status=came["status"], method=asked["method"], url=asked["url"],
-        request=_side(asked), response=_side(came), response_headers=_headers(came),
+        request=_side(asked), response=_side(came), response_headers=headers_of(came),
     )
 
 
-def _headers(side: Mapping[str, Any]) -> dict[str, str]:
+def headers_of(side: Mapping[str, Any]) -> dict[str, str]:
+    """Of a side of a record; of a repeated one the first."""
     values = {name.lower(): value for name, value in side["headers"].items()}
     return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
+
+
+def bytes_of(side: Mapping[str, Any]) -> bytes:
+    text = side.get("body") or ""
+    return base64.b64decode(text) if side.get("body_encoding") == "base64" else text.encode()
 
 
 def _side(side: Mapping[str, Any]) -> Body:
     if side.get("body") is None:
         return Body()
-    text = side["body"]
-    data = base64.b64decode(text) if side.get("body_encoding") == "base64" else text.encode()
-    headers = _headers(side)
-    return body(
-        data, content_type=headers.get("content-type", ""), content_encoding=headers.get("content-encoding", "")
-    )
+    headers = headers_of(side)
+    encoding = headers.get("content-encoding", "")
+    return body(bytes_of(side), content_type=headers.get("content-type", ""), content_encoding=encoding)

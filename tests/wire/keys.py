@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from llm import render
+from llm import frames, render
 from llm.exchange import Exchange, Reading, Usage
 
 COUNTS: Final[Mapping[str, Callable[[Usage], int | None]]] = {
@@ -104,8 +104,9 @@ def _name(said: Any) -> str | None:
 
 def _finish_reasons(exchange: Exchange, reading: Reading) -> list[str]:
     """Of all choices, as the page that shows them says."""
+    came = exchange.response
     shown = render.conversation(
         dialect=reading.dialect, request=exchange.request.data,
-        response=reading.folded_response or exchange.response.data,
+        response=reading.folded_response or frames.decoded(came.data, came.content_encoding),
     )
     return [message.finish_reason for message in shown.reply]

@@ -15,10 +15,11 @@ from django.conf import settings
 
 from ingest_app.envelopes import helicone_log
 from ingest_app.posting import Posting
-from llm.exchange import Exchange, Reading
+from llm.exchange import Exchange, PricedExchange, Reading
 from llm.parse import parse
 from llm.pricing import PriceBook, PriceRow, total
 from requests_app import prices
+from tests.wire import replay
 from tests.wire.exchanges import NOON, of_record, recorded
 from tests.wire.keys import EXCEPTIONS, Different, difference
 
@@ -51,8 +52,11 @@ def book() -> PriceBook:
 # --- two doors --------------------------------------------------------------------------------------------------------
 
 
-def by_gateway(record: Mapping[str, Any]) -> Exchange:
-    return of_record(record)
+@pytest.fixture(scope="module")
+def passed(tmp_path_factory: pytest.TempPathFactory, book: PriceBook) -> dict[str, PricedExchange]:
+    """By record, what the line makes of the calls after they passed the gateway."""
+    everything = [record for group in endpoints().values() for record in group]
+    return replay.replayed(tmp_path_factory.mktemp("gateway"), everything, book)
 
 
 def by_log(record: Mapping[str, Any]) -> Exchange | None:
@@ -121,13 +125,10 @@ def cost_difference(book: PriceBook, exchange: Exchange, reading: Reading, recor
 # --- everything -------------------------------------------------------------------------------------------------------
 
 
-def differences(records: Iterable[Mapping[str, Any]], door: Any, book: PriceBook) -> dict[str, Different]:
+def differences(told: Iterable[tuple[Mapping[str, Any], Exchange, Reading]], book: PriceBook) -> dict[str, Different]:
     """{record: what is read otherwise than its key says}, without the exceptions."""
     found = {}
-    for record in records:
-        if (exchange := door(record)) is None:
-            continue
-        reading = parse(exchange)
+    for record, exchange, reading in told:
         different = difference(exchange, reading, record["truth"]) | cost_difference(book, exchange, reading, record)
         if unexplained := {key: pair for key, pair in different.items() if key not in EXCEPTIONS.get(record["id"], {})}:
             found[record["id"]] = unexplained
@@ -142,11 +143,27 @@ def table(found: Mapping[str, Different]) -> str:
     return "\n".join(["", *(f"{number:4} × {fact}" for fact, number in facts.most_common()), *rows])
 
 
-@pytest.mark.parametrize("door", [by_gateway, by_log], ids=["gateway", "log"])
 @pytest.mark.parametrize("endpoint", sorted(endpoints()) or ["none"])
-def test_recorded_calls_are_read_and_priced_as_their_key_says(endpoint, door, book):
-    found = differences(endpoints()[endpoint], door, book)
+def test_recorded_calls_through_the_gateway_are_read_and_priced_as_their_key_says(endpoint, passed, book):
+    rows = [(record, passed[record["id"]]) for record in endpoints()[endpoint]]
+    found = differences([(record, row.exchange, row.reading) for record, row in rows], book)
     assert not found, table(found)
+
+
+@pytest.mark.parametrize("endpoint", sorted(endpoints()) or ["none"])
+def test_recorded_calls_as_their_client_logs_them_are_read_and_priced_as_their_key_says(endpoint, book):
+    logged = [(record, by_log(record)) for record in endpoints()[endpoint]]
+    found = differences([(record, each, parse(each)) for record, each in logged if each is not None], book)
+    assert not found, table(found)
+
+
+def test_every_recorded_call_went_where_its_client_sent_it(passed):
+    records = {record["id"]: record for group in endpoints().values() for record in group}
+    assert passed.keys() == records.keys()
+    sent = {name: records[name]["request"]["url"].partition("#")[0] for name in passed}
+    assert {name: row.exchange.url for name, row in passed.items() if row.exchange.url != sent[name]} == {}
+    assert {row.exchange.response.state for row in passed.values()} == {"kept"}
+    assert {name for name, row in passed.items() if row.exchange.problems} == set()
 
 
 def test_recorded_calls_never_trip_the_reader():
