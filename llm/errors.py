@@ -20,6 +20,7 @@ def of(body: Any, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
         body = body[0] if body else None
     outer = loose.mapping(body)
     error = outer.get("error") or outer.get("errors") or loose.mapping(outer.get("response")).get("error")
+    error = error or _base(outer)
     if isinstance(error, list):
         error = error[0] if error else None
     inner = error if isinstance(error, dict) else outer
@@ -31,7 +32,13 @@ def of(body: Any, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
 def is_error(body: Any) -> bool:
     """Whether a body under a good status says it is an error."""
     outer = loose.mapping(body)
-    return bool(outer.get("error")) or outer.get("type") == "error"
+    return bool(outer.get("error")) or outer.get("type") == "error" or bool(_base(outer))
+
+
+def _base(outer: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What MiniMax says of a call beside its reply, always under 200, where that is no success."""
+    told = loose.mapping(outer.get("base_resp"))
+    return told if told.get("status_code") else None
 
 
 def _kind(error: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
@@ -45,7 +52,7 @@ def _kind(error: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
 
 
 def _message(error: Mapping[str, Any]) -> str | None:
-    for key in ("message", "detail", "error_description", "msg", "Message"):
+    for key in ("message", "detail", "error_description", "msg", "Message", "status_msg"):
         value = error.get(key)
         if isinstance(value, str) and value:
             return value

@@ -19,8 +19,9 @@ from llm.exchange import MODEL_KINDS, Exchange, Problem, Reading, Usage
 from llm.frames import Payload
 
 _KINDS_BY_PATH: Final = (
-    ("/embeddings", "embedding"), ("/embed", "embedding"), ("/images/", "image"), ("/audio/", "audio"),
-    ("/moderations", "moderation"), ("/rerank", "rerank"), ("/count_tokens", "count"), ("counttokens", "count"),
+    ("embeddings", "embedding"), ("/embed", "embedding"), ("/feature-extraction", "embedding"), ("/images/", "image"),
+    ("/audio/", "audio"), ("/moderations", "moderation"), ("/rerank", "rerank"), ("/count_tokens", "count"),
+    ("counttokens", "count"),
 )
 _NO_MODEL: Final = re.compile(
     r"/(?:batches|files|uploads|fine_tuning|fine-tunes|vector_stores|conversations|assistants|evals|containers|realtime"
@@ -31,8 +32,14 @@ _SPAN_TYPE: Final = "application/vnd.otlp.span+json"
 _MOST_KEYS: Final = 10
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
 _PATH_MODEL: Final = re.compile(
-    r"/(?:engines|deployments|models?|serving-endpoints)/([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE
+    r"/(?:engines|deployments|models?|serving-endpoints)/"
+    r"(?!(?:chat|completions|embeddings|images|responses|messages)(?:/|$))([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE
 )
+"""Azure and Databricks also have `/models/chat/completions`, which names none."""
+_HUB_MODEL: Final = re.compile(r"/models/([^/]+/[^/]+)")
+"""Hugging Face's are called `owner/name`."""
+_TOLD_BY_TOTAL: Final = frozenset({"embedding", "rerank", "moderation"})
+"""Kinds whose tokens are all input, so that a total alone tells them."""
 
 
 def parse(exchange: Exchange) -> Reading:
@@ -128,7 +135,8 @@ def _finished(
     return replace(
         reading,
         dialect=name,
-        request_model=reading.request_model or _path_model(exchange),
+        request_model=reading.request_model or loose.name(call.request.get("model_id")) or _path_model(exchange),
+        response_model=reading.response_model or _response_model(call, reading),
         is_stream=bool(came.events) or (call.request.get("stream") is True and came.shape == "empty"),
         error_type=error_type or reading.error_type,
         error_message=error_message or reading.error_message,
@@ -136,6 +144,11 @@ def _finished(
         response_preview=reading.response_preview or preview.line(error_message or came.noise),
         problems=tuple(problems),
     )
+
+
+def _response_model(call: Call, reading: Reading) -> str | None:
+    """As watsonx names it, beside OpenAI's shape too."""
+    return loose.name(loose.mapping(call.response).get("model_id")) if reading.kind in MODEL_KINDS else None
 
 
 def _unknown_keys(told: Usage) -> list[Problem]:
@@ -158,7 +171,10 @@ def _with_usage(reading: Reading, call: Call) -> Reading:
     told = reading.usage
     if told.input_tokens is not None or told.output_tokens is not None or reading.kind not in MODEL_KINDS:
         return reading
-    found = bedrock.told_beside(call) or usage.generic(loose.mapping(call.response))
+    body = loose.mapping(call.response)
+    found = bedrock.told_beside(call) or usage.generic(body)
+    if found is None and reading.kind in _TOLD_BY_TOTAL:
+        found = usage.all_input(loose.mapping(body.get("usage")))
     return replace(reading, usage=found) if found else reading
 
 
@@ -201,7 +217,10 @@ def _error(call: Call, came: Payload, *, problems: list[Problem]) -> tuple[str |
 
 def _path_model(exchange: Exchange) -> str | None:
     """The model an address names, where something is asked of it: `/models/x` is also where models are looked up."""
-    found = _PATH_MODEL.search(urlsplit(exchange.url).path) if exchange.method == "POST" else None
+    if exchange.method != "POST":
+        return None
+    path = urlsplit(exchange.url).path
+    found = (exchange.provider == "huggingface" and _HUB_MODEL.search(path)) or _PATH_MODEL.search(path)
     return unquote(found[1]) if found else None
 
 

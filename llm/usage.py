@@ -16,18 +16,25 @@ from llm.exchange import Usage
 
 INPUT_KEYS: Final = (
     "prompt_tokens", "input_tokens", "inputTokens", "prompt_token_count", "promptTokens", "prompt_eval_count",
-    "inputTokenCount", "inputTextTokenCount", "tokens_evaluated",
+    "inputTokenCount", "inputTextTokenCount", "tokens_evaluated", "input_token_count", "total_input_tokens",
+    "num_tokens_prompt_total",
 )
 OUTPUT_KEYS: Final = (
     "completion_tokens", "output_tokens", "outputTokens", "generation_token_count", "completionTokens",
-    "eval_count", "outputTokenCount", "totalOutputTextTokenCount", "tokens_predicted",
+    "eval_count", "outputTokenCount", "totalOutputTextTokenCount", "tokens_predicted", "generated_token_count",
+    "total_output_tokens", "num_tokens_generated",
 )
 CACHE_READ_KEYS: Final = (
     "prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "prompt_cache_read_token_count",
-    "cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens",
+    "cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens", "cached_prompt_text_tokens",
 )
 TOTAL_KEYS: Final = ("total_tokens", "totalTokens")
-_CACHE_WRITE_DETAILS: Final = ("cache_write_tokens", "cache_creation_tokens")
+_CACHE_READ_DETAILS: Final = ("cached_tokens", "cache_read_input_tokens")
+_CACHE_WRITE_DETAILS: Final = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+_REASONING_KEYS: Final = ("reasoning_tokens", "reasoning_output_tokens")
+_USAGES: Final = ("usage", "amazon-bedrock-invocationMetrics")
+_AROUND: Final = ("stats", "metadata", "meta", "metrics", "chatResponse", "data", "output")
+"""Objects of a reply in which some keep their counts, or the usage object."""
 CACHE_WRITE_KEYS: Final = ("prompt_cache_write_token_count", "cache_creation_input_tokens", "cacheWriteInputTokens")
 SEARCH_KEYS: Final = ("num_search_queries", "num_sources_used")
 _INPUT_DETAILS: Final = (
@@ -58,10 +65,10 @@ def openai(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage
     told = Usage(
         input_tokens=first(sent, INPUT_KEYS),
         output_tokens=first(sent, OUTPUT_KEYS),
-        cache_read_tokens=_either(inputs.get("cached_tokens"), first(sent, CACHE_READ_KEYS)),
+        cache_read_tokens=_either(first(inputs, _CACHE_READ_DETAILS), first(sent, CACHE_READ_KEYS)),
         cache_write_tokens=_either(first(inputs, _CACHE_WRITE_DETAILS), first(sent, CACHE_WRITE_KEYS)),
         cache_write_1h_tokens=loose.count(loose.mapping(inputs.get("cache_write_details")).get("write_1h_tokens")),
-        reasoning_tokens=_either(outputs.get("reasoning_tokens"), loose.count(sent.get("reasoning_tokens"))),
+        reasoning_tokens=_either(outputs.get("reasoning_tokens"), first(sent, _REASONING_KEYS)),
         input_audio_tokens=loose.count(inputs.get("audio_tokens")),
         output_audio_tokens=loose.count(outputs.get("audio_tokens")),
         input_image_tokens=loose.count(inputs.get("image_tokens")),
@@ -153,21 +160,34 @@ def searches(sent: Mapping[str, Any]) -> int | None:
     for key in ("server_tool_use", "server_tool_use_details"):
         if isinstance(tools := sent.get(key), dict):
             return loose.count(tools.get("web_search_requests"))
-    return first(sent, SEARCH_KEYS)
+    invoked = loose.mapping(loose.mapping(sent.get("tool_calls_details")).get("search_web"))
+    return first(sent, SEARCH_KEYS) if not invoked else loose.count(invoked.get("invocation"))
 
 
 def generic(body: Mapping[str, Any]) -> Usage | None:
-    """Usage of a reply no dialect knows: a `usage`-like object, or counts at the root; None where there is none."""
+    """Usage of a reply no dialect knows: a `usage`-like object, or counts at the root, or within an object that others
+    put around them; None where there is none."""
+    return _plain(body) or next((found for key in _AROUND if (found := _plain(loose.mapping(body.get(key))))), None)
+
+
+def _plain(body: Mapping[str, Any]) -> Usage | None:
     for key in ("usageMetadata", "usage_metadata"):
         if isinstance(sent := body.get(key), dict) and sent:
             return google(sent)
-    for key in ("usage", "amazon-bedrock-invocationMetrics"):
+    for key in _USAGES:
         if isinstance(sent := body.get(key), dict) and _tells(sent):
             return openai(sent)
     if not _tells(body):
         return None
     keys = {*INPUT_KEYS, *OUTPUT_KEYS, *CACHE_READ_KEYS, *CACHE_WRITE_KEYS}
     return openai({key: value for key, value in body.items() if key in keys})
+
+
+def all_input(sent: Mapping[str, Any]) -> Usage | None:
+    """Usage of what has no output of its own, such as vectors and ranks: who tells a total alone tells the input."""
+    told = openai(sent)
+    total = first(sent, TOTAL_KEYS) if told.input_tokens is None else told.input_tokens
+    return None if total is None else replace(told, input_tokens=total)
 
 
 def google(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage:

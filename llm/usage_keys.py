@@ -17,9 +17,11 @@ READ: Final = frozenset({
     "promptTokenCount", "candidatesTokenCount", "totalTokenCount", "toolUsePromptTokenCount", "tokenCount",
     "token_count", "responseTokenCount", "output_token_count", "input_length", "image_count", "image_output_count",
     "num_prompt_tokens", "num_completion_tokens", "num_total_tokens", "tokens_evaluated", "tokens_predicted",
-    "total_input_tokens", "total_output_tokens", "total_tool_use_tokens", "tokens",
+    "total_input_tokens", "total_output_tokens", "total_tool_use_tokens", "tokens", "connector_tokens",
+    "num_tokens_prompt_total", "num_tokens_generated",
     # parts
-    "total_cached_tokens", "total_thought_tokens", "total_reasoning_tokens",
+    "total_cached_tokens", "total_thought_tokens", "total_reasoning_tokens", "reasoning_output_tokens",
+    "cached_prompt_text_tokens",
     "cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "prompt_cache_read_token_count",
     "cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens", "cacheReadInputTokenCount",
     "cache_write_tokens", "prompt_cache_write_token_count", "cache_creation_input_tokens", "cacheWriteInputTokens",
@@ -27,8 +29,8 @@ READ: Final = frozenset({
     "write_1h_tokens", "write_5m_tokens", "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens",
     "reasoning_tokens", "thinking_tokens", "thoughtsTokenCount", "audio_tokens", "image_tokens",
     # beside tokens
-    "web_search_requests", "num_search_queries", "num_sources_used", "search_units", "seconds", "prompt_audio_seconds",
-    "pages_processed", "annotated_pages_processed",
+    "web_search_requests", "num_search_queries", "num_sources_used", "invocation", "web_search", "web_search_premium",
+    "search_units", "seconds", "prompt_audio_seconds", "pages_processed", "annotated_pages_processed",
     "cost", "total_cost", "cost_in_usd_ticks", "upstream_inference_cost",
 })
 IDLE: Final = frozenset({
@@ -46,6 +48,7 @@ IDLE: Final = frozenset({
     "input_tokens_cost", "output_tokens_cost", "request_cost", "citation_tokens_cost", "reasoning_tokens_cost",
     "search_queries_cost", "upstream_inference_prompt_cost", "upstream_inference_completions_cost",
     "upstream_inference_input_cost", "upstream_inference_output_cost", "cost_estimate", "cache_discount",
+    "estimated_cost", "market_cost", "input_cost", "output_cost", "tool_calls_cost",
     # times and speeds
     "queue_time", "prompt_time", "completion_time", "total_time", "total_duration", "load_duration",
     "prompt_eval_duration", "eval_duration", "invocationLatency", "firstByteLatency", "latencyMs",

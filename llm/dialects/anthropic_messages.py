@@ -169,6 +169,7 @@ def read(call: Call) -> Reading:
         finish_reason=loose.name(body.get("stop_reason")),
         provider_response_id=loose.name(body.get("id")),
         service_tier=loose.name(loose.mapping(sent).get("service_tier")),
+        provider_cost_nano_usd=usage.declared_cost(sent) if isinstance(sent, dict) else None,
         end_user_id=_end_user(request),
         request_preview=_request_preview(request),
         response_preview=_response_preview(blocks, calls),

@@ -38,7 +38,7 @@ def score(call: Call) -> int:
         return 92
     if "meta" in sample and (isinstance(sample.get("generations"), list) or "summary" in sample):
         return 92
-    if call.path.endswith(_PATHS):
+    if call.path.endswith(_PATHS) and not {"messages", "input"} & call.request.keys():
         return 78
     return 25 if "message" in call.request and "chat_history" in call.request else 0
 

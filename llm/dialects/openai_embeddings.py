@@ -17,7 +17,7 @@ def score(call: Call) -> int:
     data = call.sample.get("data")
     if isinstance(data, list) and data and isinstance(data[0], dict) and "embedding" in data[0]:
         return 100
-    return 70 if call.path.endswith("/embeddings") else 0
+    return 70 if call.path.endswith("embeddings") else 0
 
 
 def fold(events: Sequence[Any]) -> dict[str, Any]:
@@ -37,21 +37,13 @@ def read(call: Call) -> Reading:
         kind="embedding",
         request_model=loose.name(request.get("model")),
         response_model=loose.name(body.get("model")),
-        usage=_usage(sent) if isinstance(sent, dict) and sent else Usage(),
+        usage=usage.all_input(loose.mapping(sent)) or Usage(),
         provider_response_id=loose.name(body.get("id")),
         provider_cost_nano_usd=usage.declared_cost(sent) if isinstance(sent, dict) else None,
         end_user_id=loose.name(request.get("user")),
         request_preview=preview.line(next(iter(_inputs(request)), "")),
         response_preview=_response_preview(loose.listing(body.get("data"))),
     )
-
-
-def _usage(sent: Mapping[str, Any]) -> Usage:
-    """Voyage tells only `total_tokens`: all of it is input."""
-    told = usage.openai(sent)
-    if told.input_tokens is None and (total := loose.count(sent.get("total_tokens"))) is not None:
-        return Usage(input_tokens=total, output_tokens=told.output_tokens, sent=sent)
-    return told
 
 
 def _inputs(request: Mapping[str, Any]) -> list[str]:

@@ -45,20 +45,12 @@ def read(call: Call) -> Reading:
         kind="rerank" if call.method == "POST" else "other",
         request_model=loose.name(request.get("model")),
         response_model=loose.name(body.get("model")),
-        usage=_usage(sent) if isinstance(sent, dict) and sent else Usage(),
+        usage=usage.all_input(loose.mapping(sent)) or Usage(),
         provider_response_id=loose.name(body.get("id")),
         provider_cost_nano_usd=usage.declared_cost(sent) if isinstance(sent, dict) else None,
         request_preview=preview.line(_document(request.get("query"))),
         response_preview=_response_preview(_ranked(body)),
     )
-
-
-def _usage(sent: Mapping[str, Any]) -> Usage:
-    """All tokens are input."""
-    told = usage.openai(sent)
-    if told.input_tokens is None and (total := loose.count(sent.get("total_tokens"))) is not None:
-        return Usage(input_tokens=total, output_tokens=told.output_tokens, sent=sent)
-    return told
 
 
 def _ranked(body: Mapping[str, Any]) -> list[dict[str, Any]]:

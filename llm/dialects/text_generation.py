@@ -7,12 +7,14 @@ came out; of those that went in only newer versions do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from llm import loose, preview
+from llm import loose, preview, usage
 from llm.call import Call
 from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading, Usage
+
+_ASKED: Final = ("input_length", "prompt_tokens")
 
 
 def score(call: Call) -> int:
@@ -70,9 +72,9 @@ def _whole(response: Any) -> Mapping[str, Any]:
 
 
 def _usage(details: Mapping[str, Any]) -> Usage:
-    sent = {key: details[key] for key in ("generated_tokens", "input_length") if details.get(key) is not None}
+    sent = {key: details[key] for key in ("generated_tokens", *_ASKED) if details.get(key) is not None}
     read = loose.listing(details.get("prefill"))
-    asked = loose.count(sent.get("input_length"))
+    asked = usage.first(sent, _ASKED)
     if not sent:
         return Usage()
     return Usage(

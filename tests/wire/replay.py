@@ -49,7 +49,8 @@ async def _pass_all(folder: Path, told: Mapping[str, Record]) -> None:
                 await writer.drain()
 
     async with staged(folder, play, silence_seconds=120, patience=120, provider_urls={}) as stage:
-        stage.gateway.pool._connect_any = _whoever_is_called(stage)  # type: ignore[method-assign]
+        connect = _whoever_is_called(stage)
+        stage.gateway.pool._connect_any = connect  # type: ignore[method-assign, assignment]
         turns = asyncio.Semaphore(AT_ONCE)
         await asyncio.gather(*(_pass(stage, record, turns) for record in told.values()))
 
