@@ -10,7 +10,7 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_app.errors import NotSupported, ProviderKeyMissing, ProviderUnknown, TargetMissing
+from gateway_app.errors import ProviderKeyMissing, ProviderUnknown, TargetMissing
 from gateway_app.routes import BARE_PREFIXES, HEALTH_PATHS, LOG_PATHS, WEB_PREFIXES, Whose, resolve, target_url
 from ingest_app.directives import Directives
 from llm import providers
@@ -143,8 +143,6 @@ def test_who_cannot_be_called_is_said():
         target_url(resolve("/v1/gateway/gateway/v1/x", headers=PROXIED), Directives(), {})
     with pytest.raises(TargetMissing):
         target_url(resolve("/azure/openai/deployments/d", headers=PROXIED), Directives(), {})
-    with pytest.raises(NotSupported):
-        target_url(resolve("/v1/x", headers=PROXIED, has_target=True), Directives(has_fallbacks=True), {})
 
 
 def test_an_operators_address_stands_for_the_providers():
