@@ -96,7 +96,6 @@ class Calling:
         self._calls = 0
         """To the candidate whose turn it is."""
         self.made = 0
-        self.has_retried = False
         self._is_long = incoming.directives.increase_timeout
         self.failed: list[Attempt] = []
 
@@ -117,9 +116,7 @@ class Calling:
             await self._lose(tried, step.then)
             if step.wait:
                 await _wait(self._receive, step.wait)
-            if step.place == place:
-                self.has_retried = True
-            else:
+            if step.place != place:
                 place, self._calls, body = step.place, 0, self._body(step.place)
 
     def _body(self, place: int) -> bytes:

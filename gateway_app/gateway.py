@@ -36,7 +36,7 @@ from ingest_app.directives import Directives
 from ingest_app.spool import Writer
 from lib.clock import now, uuid7
 from llm import providers
-from llm.exchange import STATUS_CANCELLED, STATUS_INTERRUPTED, Problem
+from llm.exchange import ATTEMPTS_FAILED, STATUS_CANCELLED, STATUS_INTERRUPTED, Problem
 
 FLUSH_LOOK_SECONDS = 0.5
 LEAST_CHUNK = 50
@@ -317,11 +317,9 @@ class Passage:
 
     def _tell_attempts(self, calling: Calling) -> None:
         """What became of the tries, for the client and the row."""
-        if calling.made < 2:
-            return
-        self._told.append((b"helicone-attempts", b"%d" % calling.made))
-        if calling.has_retried:
-            self._notes += (Problem("retried", f"{calling.made} attempts"),)
+        if calling.failed:
+            self._told.append((b"helicone-attempts", b"%d" % calling.made))
+            self._notes += (Problem(ATTEMPTS_FAILED, str(len(calling.failed))),)
 
     def _answered_by(self, ready: Prepared, chain: Chain) -> None:
         if chain.is_list:

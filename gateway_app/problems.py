@@ -14,7 +14,7 @@ CODES: Final = {
     "limits_unreachable": "Redis did not answer, so the rate limit could not be looked at.",
     "cache_unreachable": "Redis did not answer, so the cache was not looked at.",
     "cache_bucket_too_large": "More answers of one request were asked for than the cache keeps; the client got 400.",
-    "retried": "The call was made again after it failed; the detail says how often. See its attempts.",
+    "attempts_failed": "So many calls failed before the answer that was passed on; see the request's attempts.",
     "fell_back": "Another target answered than the first; the detail names it. See its attempts.",
     "target_skipped": "A target or model that was asked for was passed over, for the reason told.",
     "not_replayable": "The body is too long to be kept and sent again, so there was one attempt.",

@@ -19,6 +19,8 @@ MODEL_KINDS = frozenset({"llm", "embedding", "image", "audio", "rerank", "modera
 
 ATTEMPT = "attempt"
 """Kind of a call whose answer was not passed on: another was made after it. In no count, token or cost sum."""
+ATTEMPTS_FAILED = "attempts_failed"
+"""Problem of a request that has some."""
 ATTEMPT_OF = "helicone-attempt-of"
 """Its request, by our id, among the request headers of its row."""
 
