@@ -89,6 +89,14 @@ class Capture:
             self._pieces, is_request=False, cap=cap, is_omitted=directives.omit_response, is_reread=self._reads
         )
 
+    @property
+    def facts(self) -> Facts:
+        return self._facts
+
+    def move(self, provider: str, url: str) -> None:
+        """Another answers than was thought when it began."""
+        self._facts = self._facts._replace(provider=provider, url=url)
+
     def begin(self, first: bytes) -> None:
         """`first`: what of the request's body is there already; it stands in the record where it is small."""
         is_small = len(first) <= MEMORY_BYTES

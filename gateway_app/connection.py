@@ -46,6 +46,8 @@ class Connection(asyncio.Protocol):
         self.is_open = False
         self.is_kept = False
         """Whether it has served an exchange before."""
+        self.patience = 0.0
+        """Seconds its exchange may be silent, where that is more than others may."""
         self.moved_at = 0.0
         """Loop time at which a byte last moved either way."""
         self._begun_at = 0.0

@@ -12,7 +12,11 @@ GatewayError                  answered in the client's own shape; `status` is HT
  ├─ TargetInvalid     400     the target is no http(s) URL
  ├─ TargetRefused     403     a private address the operator has not allowed
  ├─ ProviderUnknown   404     a path that names a provider nobody described
- ├─ NotSupported      501     WebSocket, Helicone-Fallbacks
+ ├─ NotSupported      501     WebSocket
+ ├─ FallbacksInvalid  400     Helicone-Fallbacks or a list of models that cannot be read, or changes no JSON body
+ ├─ RouteUnknown      400     a stored route nobody made
+ ├─ NoCandidate       400     of the models asked for none can be called
+ ├─ AllFailed         …       every candidate failed: its status is a provider's
  ├─ CacheTooDeep      400     more answers of one request asked for than are kept
  ├─ RateLimited       429     a limit is used up
  ├─ LimitsUnreachable 503     limits cannot be looked at, and the operator wants no call then
@@ -27,7 +31,8 @@ ClientGone                    not an error to answer: the client went away; row 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 import orjson
 
@@ -107,6 +112,36 @@ class NotSupported(GatewayError):
     status, code, kind = 501, "not_supported", "invalid_request_error"
 
 
+class FallbacksInvalid(GatewayError):
+    status, code, kind = 400, "fallbacks_invalid", "invalid_request_error"
+
+
+class RouteUnknown(GatewayError):
+    status, code, kind = 400, "route_unknown", "invalid_request_error"
+
+
+class Detailed(GatewayError):
+    """Tells of each candidate what became of it, as Helicone's AI gateway does."""
+
+    details: tuple[Mapping[str, Any], ...] = ()
+
+    def __init__(self, message: str, details: Iterable[Mapping[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
+
+
+class NoCandidate(Detailed):
+    status, code, kind = 400, "no_candidate", "invalid_request_error"
+
+
+class AllFailed(Detailed):
+    code, kind = "all_attempts_failed", "api_error"
+
+    def __init__(self, message: str, details: Iterable[Mapping[str, Any]], *, status: int) -> None:
+        super().__init__(message, details)
+        self.status = status  # type: ignore[misc]  # of this one, not of its class
+
+
 class CacheTooDeep(GatewayError):
     status, code, kind = 400, "cache_bucket_too_large", "invalid_request_error"
 
@@ -152,11 +187,12 @@ class Silent(UpstreamError):
 
 def body(error: GatewayError, shape: Shape) -> bytes:
     """The error as the client's SDK expects to read it; of a limit also as Helicone's clients do."""
-    more = {"message": error.message} if isinstance(error, RateLimited) else {}
+    more: dict[str, Any] = {"message": error.message} if isinstance(error, RateLimited) else {}
+    told: dict[str, Any] = {"type": error.kind, "message": error.message}
+    if isinstance(error, Detailed):
+        more, told = {**more, "success": False}, {**told, "details": list(error.details)}
     if shape == "anthropic":
-        return orjson.dumps({"type": "error", "error": {"type": error.kind, "message": error.message}, **more})
+        return orjson.dumps({"type": "error", "error": told, **more})
     if shape == "aws":
         return orjson.dumps({"message": error.message, "__type": error.code})
-    return orjson.dumps(
-        {"error": {"message": error.message, "type": error.kind, "param": None, "code": error.code}, **more}
-    )
+    return orjson.dumps({"error": {**told, "param": None, "code": error.code}, **more})

@@ -9,33 +9,38 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
-from gateway_app import cors, errors, headers, policies, regions, shaping
+from gateway_app import attempts, chains, cors, errors, headers, policies, regions, shaping
 from gateway_app.cache import Entry, Question
+from gateway_app.calling import Attempt, Calling
+from gateway_app.candidates import Incoming, Prepared
 from gateway_app.capture import Capture, Counts, Facts, Outcome
+from gateway_app.chains import Chain, Known
 from gateway_app.connection import Head, Headers
 from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMissing, KeyUnknown, NotReady, NotSupported
 from gateway_app.guard import Guard, Options, Turn
 from gateway_app.headers import Framing
+from gateway_app.health import Health
 from gateway_app.policies import Policies
-from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body, rest_of_body
-from gateway_app.routes import Route, target_url
-from gateway_app.shaping import Asked, Shaping
+from gateway_app.relay import Receive, Scope, Send, answer, body_up_to, first_of_body, rest_of_body
+from gateway_app.routes import Route
 from gateway_app.shelf import Shelf
-from gateway_app.targets import Target, read_target, without_credentials
 from gateway_app.upstream import Pool
 from ingest_app import traceparent
 from ingest_app.directives import Directives
 from ingest_app.spool import Writer
 from lib.clock import now, uuid7
 from llm import providers
-from llm.exchange import STATUS_CANCELLED, STATUS_INTERRUPTED, Problem
+from llm.exchange import ATTEMPTS_FAILED, STATUS_CANCELLED, STATUS_INTERRUPTED, Problem
 
 FLUSH_LOOK_SECONDS = 0.5
+LEAST_CHUNK = 50
+"""Bytes below which a chunk waits for the next, where its client asks for that."""
 STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream", "application/jsonl")
 SAFE_ANSWER: Headers = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
 """A provider's answer is data: opened in a browser it must not act as one of our pages."""
@@ -80,6 +85,7 @@ class Gateway:
         self.policy = policy
         self.guard = guard or Guard(None, Options())
         self.counts = Counts()
+        self.health = Health()
         self._live: set[Passage] = set()
         self._deferred: set[asyncio.Future[None]] = set()
         providers.all_providers()  # a file that cannot be used stops the start, and not the first call
@@ -133,6 +139,12 @@ class Passage:
         self._id = uuid7(self._requested_at)
         self._capture: Capture | None = None
         self._turn: Turn | None = None
+        self._told: Headers = []
+        """Of how it was called, for the client."""
+        self._notes: tuple[Problem, ...] = ()
+        self._waited = 0.0
+        """Seconds until the client's body was there."""
+        self._overhead_ms: float | None = None
         self._has_answered = False
         self._answer_headers: Mapping[str, str] | None = None
         self._status = STATUS_INTERRUPTED
@@ -167,18 +179,18 @@ class Passage:
         speaker = await self._speaker(presented)
         if self._visit.headers.get("upgrade", "").lower() == "websocket":
             raise NotSupported("WebSocket is not supported here. Use the provider's HTTP API, streamed or not.")
-        route = regions.settled(self._visit.route, self._visit.headers)
-        slug, url, is_client_named = target_url(route, self._visit.directives, self._gateway.policy.provider_urls)
-        target = read_target(url, is_guarded=is_client_named, keeps_path=not is_client_named)
-        asked = Asked(
-            self._visit.scope["method"], target.path_for(route.path),
-            self._visit.scope["query_string"].decode("latin-1"), self._visit.headers, route.region,
+        keeper = self._gateway.keeper
+        known = Known(
+            keeper.current, speaker.organization_id if speaker is not None else None,
+            self._gateway.policy.provider_urls,
         )  # fmt: skip
-        plan = shaping.plan(
-            asked, providers.by_slug(slug), target, is_client_target=is_client_named,
-            told=self._visit.directives.stream_usage, default=speaker is not None and speaker.asks_stream_usage,
-        )  # fmt: skip
-        await self._forward(speaker, presented, slug or target.origin.authority, target, asked=asked, plan=plan)
+        incoming = await self._incoming(speaker, presented)
+        if chains.is_plain(incoming, known):
+            chain = chains.plain(incoming, known)
+        else:
+            incoming = await self._whole(incoming)
+            chain = chains.chain(incoming, known)
+        await self._forward(speaker, incoming, chain)
 
     async def _speaker(self, presented: Presented) -> Speaker | None:
         """Whom to log for; None only where keys are not required."""
@@ -196,42 +208,56 @@ class Passage:
             raise KeyMayNotWrite("This Helicone key may only read. Use one that may write.")
         return speaker
 
-    async def _forward(
-        self, speaker: Speaker | None, presented: Presented, provider: str, target: Target, *,
-        asked: Asked, plan: Shaping | None,
-    ) -> None:  # fmt: skip
-        asks = None if speaker is None else policies.read(self._visit.directives, self._visit.headers)
-        framing, is_empty = request_framing(self._visit.headers)
-        first, is_complete = await first_of_body(self._visit.receive, is_empty)
-        is_read = plan is not None or (asks is not None and asks.needs_body(self._visit.directives))
-        if is_read and not is_complete:
-            first, is_complete = await rest_of_body(self._visit.receive, first, most=shaping.LONGEST_BODY), True
-        sent, credentials = first, presented.credentials
-        if plan is not None:
-            sent = plan.body(first)
-            credentials = plan.credentials(asked, target.origin.authority, sent, credentials)
-        head = headers.request_head(
-            asked.method, f"{asked.path}?{asked.query}" if asked.query else asked.path, host=target.origin.authority,
-            headers=self._visit.scope["headers"], credentials=credentials,
-            framing=Framing(length=len(sent)) if is_complete and not is_empty else framing,
+    async def _incoming(self, speaker: Speaker | None, presented: Presented) -> Incoming:
+        """The request, with as much of its body as is there. Raises ClientGone."""
+        visit = self._visit
+        framing, is_empty = request_framing(visit.headers)
+        waited = time.monotonic()
+        first, is_complete = await first_of_body(visit.receive, is_empty)
+        self._waited += time.monotonic() - waited
+        return Incoming(
+            visit.scope, visit.headers, visit.directives, regions.settled(visit.route, visit.headers), presented,
+            speaker is not None and speaker.asks_stream_usage, framing, is_empty, first, is_complete,
         )  # fmt: skip
-        if speaker is not None:
-            recorded_query = without_credentials(asked.query)
-            url = f"{target.origin.text}{asked.path}" + (f"?{recorded_query}" if recorded_query else "")
-            self._begin(speaker, provider=provider, url=url, first=first)
-            whole_url = f"{target.origin.text}{asked.path}?{asked.query}"
-            if asks is not None and await self._is_answered(asks, speaker, whole_url, sent):
-                return
-        if self._capture is not None and not is_complete:
-            await self._capture.begun()
-        outgoing = Outgoing(asked.method, head, sent, is_complete, framing.is_chunked and not is_complete)
-        await self._call(Call(self._gateway.pool, target.origin, outgoing, self._visit.receive, _Up(self._capture)))
 
-    def _begin(self, speaker: Speaker, *, provider: str, url: str, first: bytes) -> None:
+    async def _whole(self, incoming: Incoming, *, most: int | None = None) -> Incoming:
+        """With all of its body, or, where `most` is not given, with as much of it as may be kept for another try.
+
+        Raises ClientGone, BodyTooLarge.
+        """
+        if incoming.is_complete:
+            return incoming
+        waited = time.monotonic()
+        if most is None:
+            first, is_complete = await body_up_to(self._visit.receive, incoming.first, most=chains.LONGEST_BODY)
+        else:
+            first, is_complete = await rest_of_body(self._visit.receive, incoming.first, most=most), True
+        self._waited += time.monotonic() - waited
+        return incoming._replace(first=first, is_complete=is_complete)
+
+    async def _forward(self, speaker: Speaker | None, incoming: Incoming, chain: Chain) -> None:
+        asks = None if speaker is None else policies.read(self._visit.directives, self._visit.headers)
+        ready = chain.ready[0]
+        if ready.plan is not None or (asks is not None and asks.needs_body(self._visit.directives)):
+            incoming = await self._whole(incoming, most=shaping.LONGEST_BODY)
+        sent = ready.body(incoming.first) if incoming.is_complete else incoming.first
+        if chain.complaint:
+            self._told.append((chains.ERROR_HEADER, chain.complaint.encode("ascii", "replace")))
+        self._notes += chain.notes
+        if speaker is not None:
+            # what is asked of another model is recorded as its candidate was asked, else as it came
+            self._begin(speaker, ready, sent if ready.candidate.model else incoming.first)
+            if asks is not None and await self._is_answered(asks, speaker, chain.question_url, sent):
+                return
+        if self._capture is not None and not incoming.is_complete:
+            await self._capture.begun()
+        await self._call(incoming, chain, sent)
+
+    def _begin(self, speaker: Speaker, ready: Prepared, first: bytes) -> None:
         visit = self._visit
         facts = Facts(
-            self._id, speaker.organization_id, speaker.key_id, self._requested_at, provider, visit.scope["method"], url,
-            headers.recorded(visit.headers), _country(visit.headers),
+            self._id, speaker.organization_id, speaker.key_id, self._requested_at, ready.provider,
+            visit.scope["method"], ready.recorded_url, headers.recorded(visit.headers), _country(visit.headers),
             traceparent.read(visit.headers.get(traceparent.HEADER)),
         )  # fmt: skip
         self._capture = Capture(
@@ -262,18 +288,46 @@ class Passage:
         await self._visit.send({"type": "http.response.body", "body": b""})
         self._status = 200
 
-    async def _call(self, call: Call) -> None:
+    async def _call(self, incoming: Incoming, chain: Chain, sent: bytes) -> None:
+        calling = Calling(
+            self._gateway.pool, self._gateway.health, incoming, chain.ready, receive=self._visit.receive,
+            tap=_Up(self._capture), keep=self._keep, tells_all=chain.tells_all,
+        )  # fmt: skip
+        self._overhead_ms = (time.monotonic() - self._started - self._waited) * 1000
         try:
-            head = await call.start()
+            call, head, ready = await calling.answered(sent)
+        finally:
+            self._tell_attempts(calling)
+        try:
+            self._answered_by(ready, chain)
             if self._capture is not None:
                 await self._capture.begun()
             await self._send_head(head)
-            await answer(call, self._visit.send, _Down(self))
+            await answer(call, self._visit.send, _Down(self), least=LEAST_CHUNK * self._visit.directives.force_format)
             self._status = head.status
             if self._turn is not None:
                 self._turn.leave(head.status, head.headers, latency_ms=self._elapsed_ms())
         finally:
             call.finish()
+
+    def _keep(self, attempt: Attempt) -> None:
+        """An attempt goes into a record of its own."""
+        if self._capture is not None:
+            self._gateway.shelf.lay(attempts.record(attempt, self._capture.facts, self._visit.directives), _let_go)
+
+    def _tell_attempts(self, calling: Calling) -> None:
+        """What became of the tries, for the client and the row."""
+        if calling.failed:
+            self._told.append((b"helicone-attempts", b"%d" % calling.made))
+            self._notes += (Problem(ATTEMPTS_FAILED, str(len(calling.failed))),)
+
+    def _answered_by(self, ready: Prepared, chain: Chain) -> None:
+        if chain.is_list:
+            self._told += chains.answered_by(ready)
+        if ready is not chain.ready[0]:
+            self._notes += (Problem("fell_back", f"{ready.name} answered"),)
+            if self._capture is not None:
+                self._capture.move(ready.provider, ready.recorded_url)
 
     async def _send_head(self, head: Head) -> None:
         has_body = head.status not in (204, 304)
@@ -281,6 +335,8 @@ class Passage:
         self._is_stream = self._answer_headers.get("content-type", "").startswith(STREAM_TYPES)
         passed = headers.answer_headers(head.headers, has_body=has_body)
         more = [*passed, *self._own_headers(is_success=True)]
+        if self._overhead_ms is not None:
+            more.append((b"helicone-overhead-ms", b"%.1f" % self._overhead_ms))
         if self._gateway.grants(self._visit):
             more = cors.granted(more)
         if self._is_stream:
@@ -295,6 +351,7 @@ class Passage:
             (b"helicone-status", b"success" if is_success else b"failed"),
             *SAFE_ANSWER,
             *(self._turn.headers if self._turn is not None else ()),
+            *self._told,
         ]
 
     async def _tell(self, error: GatewayError) -> None:
@@ -331,6 +388,8 @@ class Passage:
         )
         if (turn := self._turn) is not None:
             outcome = replace(outcome, notes=tuple(turn.notes), cache_hit=turn.hit, meters=turn.meters)
+        if self._notes:
+            outcome = replace(outcome, notes=(*outcome.notes, *self._notes))
         self._gateway.close(self, self._capture, outcome)
 
     def _elapsed_ms(self) -> int:
@@ -384,6 +443,10 @@ class _Up:
     async def settle(self) -> None:
         if self._capture is not None:
             await self._capture.settle()
+
+
+def _let_go(_: Future[None]) -> None:
+    """An attempt's record: the spool counts what it does not take."""
 
 
 def request_framing(found: Mapping[str, str]) -> tuple[Framing, bool]:

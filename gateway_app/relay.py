@@ -59,8 +59,13 @@ class Outgoing(NamedTuple):
 class Call:
     """`start` sends and waits for the head; `read` until `is_finished`; then `finish`, whatever happened."""
 
-    def __init__(self, pool: Pool, origin: Origin, outgoing: Outgoing, receive: Receive, tap: Tap = NO_TAP) -> None:
+    def __init__(
+        self, pool: Pool, origin: Origin, outgoing: Outgoing, receive: Receive, tap: Tap = NO_TAP, *,
+        patience: float = 0.0,
+    ) -> None:  # fmt: skip
+        """`patience`: seconds the upstream may be silent, where that is more than the pool's own."""
         self._pool = pool
+        self._patience = patience
         self._origin = origin
         self._outgoing = outgoing
         self._receive = receive
@@ -105,6 +110,12 @@ class Call:
             self._connection.is_reusable &= self._is_uploaded and not self._connection.has_unsent
             self._pool.release(self._connection, self._origin)
 
+    def drop(self) -> None:
+        """As `finish`, and the client is no longer listened to: another call will do that."""
+        self.finish()
+        if self._listener is not None:
+            self._listener.cancel()
+
     async def _dial(self, *, is_new: bool) -> Connection:
         is_fresh = not self._outgoing.is_complete
         connection = await self._pool.acquire(self._origin, is_fresh=is_fresh, is_new=is_new)
@@ -114,6 +125,7 @@ class Call:
         if is_new and self._sent_bytes > REPLAY_BYTES:
             raise Stale("The connection was closed while the request went up, and too much of it had been sent.")
         connection.begin(self._outgoing.method.encode())
+        connection.patience = self._patience
         connection.write(b"".join((self._outgoing.head, *self._sent)))
         return connection
 
@@ -148,6 +160,19 @@ async def first_of_body(receive: Receive, framing_is_empty: bool) -> tuple[bytes
     return message.get("body", b""), not message.get("more_body", False)
 
 
+async def body_up_to(receive: Receive, first: bytes, *, most: int) -> tuple[bytes, bool]:
+    """As much of a body as is not longer than `most`, and whether that is all of it. Raises ClientGone."""
+    chunks, size, has_more = [first], len(first), True
+    while has_more and size <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        has_more = message.get("more_body", False)
+    return b"".join(chunks), not has_more
+
+
 async def rest_of_body(receive: Receive, first: bytes, *, most: int) -> bytes:
     """The whole body, of which `first` had come. Raises ClientGone, BodyTooLarge."""
     chunks, size, has_more = [first], len(first), True
@@ -163,11 +188,19 @@ async def rest_of_body(receive: Receive, first: bytes, *, most: int) -> bytes:
     return b"".join(chunks)
 
 
-async def answer(call: Call, send: Send, tap: Tap = NO_TAP) -> None:
-    """Sends the body down as it comes; a head must have been sent. Raises as `Call.read`."""
+async def answer(call: Call, send: Send, tap: Tap = NO_TAP, *, least: int = 0) -> None:
+    """Sends the body down as it comes; a head must have been sent. Raises as `Call.read`.
+
+    `least`: a shorter chunk waits for the next one.
+    """
+    held = b""
     while True:
-        chunk = await call.read()
+        chunk = held + await call.read() if held else await call.read()
         is_last = call.is_finished
+        if len(chunk) < least and not is_last:
+            held = chunk
+            continue
+        held = b""
         tap.take(chunk)
         if is_last:
             call.finish()

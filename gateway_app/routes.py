@@ -14,7 +14,7 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from accounts_app.keys import is_helicone_key, looks_like_key, unprefixed
-from gateway_app.errors import NotSupported, ProviderKeyMissing, ProviderUnknown, RegionMissing, TargetMissing
+from gateway_app.errors import ProviderKeyMissing, ProviderUnknown, RegionMissing, TargetMissing
 from ingest_app import otlp, uploads
 from ingest_app.directives import Directives
 from ingest_app.envelopes import BY_PATH
@@ -258,8 +258,6 @@ def target_url(route: Route, directives: Directives, provider_urls: Mapping[str,
     named = _client_target(route, directives)
     if named:
         return named[0], provider_urls.get(named[0]) or named[1], named[0] not in provider_urls
-    if directives.has_fallbacks:
-        raise NotSupported("Helicone-Fallbacks is not supported yet. Name one target with Helicone-Target-URL.")
     if route.is_ai_gateway:
         raise ProviderKeyMissing(AI_GATEWAY_NEEDS)
     if route.provider is not None and (url := provider_urls.get(route.provider.slug)):

@@ -65,10 +65,14 @@ class Pool:
         while True:
             await asyncio.sleep(pace)
             now = self._loop.time()
-            for connection in [c for c in self._busy if now - c.moved_at > self._silence_seconds]:
-                connection.fail(Silent(f"Nothing moved for {self._silence_seconds:g} seconds, so the call was ended."))
+            for connection in [c for c in self._busy if now - c.moved_at > self._patience(c)]:
+                patience = self._patience(connection)
+                connection.fail(Silent(f"Nothing moved for {patience:g} seconds, so the call was ended."))
             for origin, kept in list(self._idle.items()):
                 self._drop_old(origin, kept, before=now - IDLE_SECONDS)
+
+    def _patience(self, connection: Connection) -> float:
+        return max(self._silence_seconds, connection.patience)
 
     def close(self) -> None:
         for kept in self._idle.values():

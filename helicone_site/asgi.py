@@ -97,8 +97,7 @@ async def serve(edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
     told = directives.read(found) if any(name.startswith("helicone-") for name in found) else NO_DIRECTIVES
     route = routes.resolve(
         scope["raw_path"].decode("latin-1"), headers=found, host=host_of(found), own_host=edge.own_host,
-        has_target=bool(told.target_url or told.openai_api_base or told.has_fallbacks),
-        target=routes.target_provider(told),
+        has_target=told.has_target, target=routes.target_provider(told),
     )  # fmt: skip
     visit = Visit(scope, receive, send, route, found, told)
     try:

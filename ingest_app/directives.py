@@ -33,6 +33,12 @@ MAX_PROPERTIES = 200
 MAX_USD_PER_TOKEN = Decimal("0.01")
 """No model costs $10,000 a million tokens: such a number is a price per million, sent by mistake."""
 
+MAX_FALLBACKS = 60_000
+MAX_ATTEMPTS = 20
+MAX_BACK_OFF_MS = 600_000
+MAX_FACTOR = 100
+TOKEN_LIMIT_WORDS = ("truncate", "middle-out", "fallback")
+
 _TOO_MANY = Problem("too_many_properties", f"the first {MAX_PROPERTIES} were kept")
 _NOT_IN_TEXT = re.compile("[\x00\ud800-\udfff]")
 
@@ -48,7 +54,20 @@ class Directives:
     """Ask the provider for a stream's token counts; None: as the organization has it."""
     target_url: str | None = None
     openai_api_base: str | None = None
-    has_fallbacks: bool = False
+    fallbacks: str = ""
+    """Targets or models to try one after the other, as it was sent: JSON, and keys of providers in it."""
+    retry_enabled: bool = False
+    retry_num: int = 5
+    """Calls in all, the first too."""
+    retry_factor: float = 2.0
+    retry_min_ms: int = 1_000
+    retry_max_ms: int = 10_000
+    route: str = ""
+    """Name of a route of the organization."""
+    token_limit: str = ""
+    """What to do with a prompt longer than its model takes: `truncate`, `middle-out`, `fallback`."""
+    increase_timeout: bool = False
+    force_format: bool = False
     cache_enabled: bool = False
     cache_read: bool = False
     cache_save: bool = False
@@ -59,6 +78,38 @@ class Directives:
     """Keys of the body that do not tell one request from another."""
     rate_limit: RatePolicy | None = None
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def has_target(self) -> bool:
+        """Whether the client says whom to call; a list of models names none."""
+        return bool(self.target_url or self.openai_api_base or "{" in self.fallbacks)
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read_whole(value: str) -> int:
+        if not value.isdecimal() or not least <= int(value) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(value)
+
+    return read_whole
+
+
+def _factor(value: str) -> float:
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = -1.0
+    if not 0 < factor <= MAX_FACTOR:
+        raise ValueError(f"must be a number above 0, up to {MAX_FACTOR}")
+    return factor
+
+
+def _token_limit(value: str) -> str:
+    """An unknown word is off, as with Helicone, and named."""
+    word = value.lower()
+    if word not in TOKEN_LIMIT_WORDS:
+        raise ValueError(f"must be {', '.join(TOKEN_LIMIT_WORDS[:-1])} or {TOKEN_LIMIT_WORDS[-1]}")
+    return word
 
 
 def _url(value: str) -> str:
@@ -154,7 +205,16 @@ ENTRIES = (
     Entry("Helicone-Stream-Usage", "stream_usage", _is_true),
     Entry("Helicone-Target-URL", "target_url", _url, MAX_URL + 1),
     Entry("Helicone-OpenAI-Api-Base", "openai_api_base", _url, MAX_URL + 1),
-    Entry("Helicone-Fallbacks", "has_fallbacks", bool),
+    Entry("Helicone-Fallbacks", "fallbacks", str, MAX_FALLBACKS),
+    Entry("Helicone-Route", "route", str),
+    Entry("Helicone-Retry-Enabled", "retry_enabled", _is_true),
+    Entry("Helicone-Retry-Num", "retry_num", _whole(1, MAX_ATTEMPTS), 9),
+    Entry("Helicone-Retry-Factor", "retry_factor", _factor, 20),
+    Entry("Helicone-Retry-Min-Timeout", "retry_min_ms", _whole(0, MAX_BACK_OFF_MS), 9),
+    Entry("Helicone-Retry-Max-Timeout", "retry_max_ms", _whole(0, MAX_BACK_OFF_MS), 9),
+    Entry("Helicone-Token-Limit-Exception-Handler", "token_limit", _token_limit),
+    Entry("Helicone-Increase-Timeout", "increase_timeout", _is_true),
+    Entry("Helicone-Stream-Force-Format", "force_format", _is_true),
     Entry("Helicone-Cache-Enabled", "cache_enabled", _is_true_in_any_case),
     Entry("Helicone-Cache-Read", "cache_read", _is_true_in_any_case),
     Entry("Helicone-Cache-Save", "cache_save", _is_true_in_any_case),

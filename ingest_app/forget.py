@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 from ingest_app import store_traces
 from ingest_app.records import Forget, ForgetWhere
 from requests_app import filter_url, filters, store
-from requests_app.rows import Change, RequestRow
+from requests_app.rows import Change, RequestRow, has_attempts, went_on
 
 SLICE = 500
 
@@ -34,7 +34,9 @@ def apply(connection: store.Db, orders: Sequence[Forget]) -> list[Change]:
         if before is not None:
             store.delete_row(connection, key)
             changes.append(Change(before, None))
-    _forget_traces(connection, [change.before for change in changes if change.before])
+    gone = [change.before for change in changes if change.before]
+    _forget_traces(connection, gone)
+    _forget_attempts(connection, gone)
     return changes
 
 
@@ -43,6 +45,31 @@ def _forget_traces(connection: store.Db, rows: Sequence[RequestRow]) -> None:
     store_traces.forget_gone(
         connection, [(row.organization_id, row.trace_id, row.span_id or "") for row in rows if row.trace_id]
     )
+
+
+_ATTEMPTS = """
+WITH gone AS (DELETE FROM llm_request r
+    USING unnest(%(since)s::timestamptz[], %(until)s::timestamptz[], %(spans)s::text[]) AS w (since, until, span)
+    WHERE r.organization_id = %(org)s AND r.requested_at BETWEEN %(first)s AND %(last)s AND r.kind = 'attempt'
+        AND r.parent_span_id = w.span AND r.requested_at BETWEEN w.since AND w.until
+    RETURNING r.requested_at, r.id)
+DELETE FROM llm_request_body b USING gone WHERE b.organization_id = %(org)s
+    AND b.requested_at = gone.requested_at AND b.id = gone.id"""
+
+
+def _forget_attempts(connection: store.Db, rows: Sequence[RequestRow]) -> None:
+    """What was tried for rows that went. Attempts are in no count, so nothing is taken away from one."""
+    tried = [row for row in rows if has_attempts(row)]
+    for organization_id in {row.organization_id for row in tried}:
+        spans = {
+            row.id.bytes[8:].hex(): (row.requested_at, row.requested_at + went_on(row))
+            for row in tried if row.organization_id == organization_id
+        }  # fmt: skip
+        since, until = zip(*spans.values(), strict=True)
+        connection.execute(_ATTEMPTS, {
+            "org": organization_id, "spans": list(spans), "since": list(since), "until": list(until),
+            "first": min(since), "last": max(until),
+        })
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +90,7 @@ def apply_where(connection: store.Db, order: ForgetWhere, *, after: Place) -> Sl
     rows = _locked(connection, order, after)
     _delete(connection, order.organization_id, rows)
     _forget_traces(connection, rows)
+    _forget_attempts(connection, rows)
     changes = tuple(Change(row, None) for row in rows)
     if len(rows) < SLICE:
         return Slice(changes, None)

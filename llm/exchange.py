@@ -17,6 +17,13 @@ from uuid import UUID
 MODEL_KINDS = frozenset({"llm", "embedding", "image", "audio", "rerank", "moderation"})
 """Kinds that call a model; only their tokens and cost are counted."""
 
+ATTEMPT = "attempt"
+"""Kind of a call whose answer was not passed on: another was made after it. In no count, token or cost sum."""
+ATTEMPTS_FAILED = "attempts_failed"
+"""Problem of a request that has some."""
+ATTEMPT_OF = "helicone-attempt-of"
+"""Its request, by our id, among the request headers of its row."""
+
 STATUS_TIMEOUT = -2
 STATUS_CANCELLED = -3
 STATUS_THREAT = -4

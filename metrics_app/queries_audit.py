@@ -30,7 +30,8 @@ SELECT count(*), count(cost_nano_usd) FILTER (WHERE is_call), sum(cost_nano_usd)
     {", ".join(f"sum({name}) FILTER (WHERE is_call)" for name in _TOKENS)},
     sum(duration_ms), count(duration_ms), sum(time_to_first_token_ms), count(time_to_first_token_ms)
 FROM (SELECT *, kind = ANY (%(kinds)s) AS is_call FROM llm_request
-    WHERE organization_id = %(organization)s AND requested_at >= %(since)s AND requested_at < %(until)s) r"""  # noqa: S608
+    WHERE organization_id = %(organization)s AND requested_at >= %(since)s AND requested_at < %(until)s
+    AND kind <> 'attempt') r"""  # noqa: S608
 _WINDOW = "organization_id = %(organization)s AND {time} >= %(since)s AND {time} < %(until)s"
 
 

@@ -4,7 +4,8 @@ A delta is a sum, so late rows, amendments (the row before is taken away, the ro
 of folding come to the same. A question adds a folded table and its delta in ONE statement.
 
 Usage: by minute and (kind, provider, model, status, cached); provider and model are '' where none was told. Tokens and
-cost are summed on kinds that call a model only; another kind counts rows and durations.
+cost are summed on kinds that call a model only; another kind counts rows and durations. An attempt, whose request is
+counted, is in nothing here.
 
 Facets: by UTC day, kinds that call a model only. Dimensions (`dim`):
 
@@ -32,7 +33,7 @@ from typing import Any, Protocol
 
 from psycopg import Connection, sql
 
-from llm.exchange import MODEL_KINDS
+from llm.exchange import ATTEMPT, MODEL_KINDS
 from metrics_app import histogram
 from requests_app import columns
 from requests_app.rows import Change, is_error
@@ -178,6 +179,8 @@ def aggregate(rows: Iterable[tuple[int, Counted]]) -> Sums:
     sums, names = Sums(), _Names()
     usage, facets = sums.usage, sums.facets
     for sign, row in rows:
+        if row.kind == ATTEMPT:
+            continue
         at = row.requested_at.astimezone(UTC)
         key = (
             row.organization_id, at.replace(second=0, microsecond=0), names[row.kind], names[row.provider],

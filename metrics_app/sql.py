@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from llm.exchange import MODEL_KINDS
+from llm.exchange import ATTEMPT, MODEL_KINDS
 from metrics_app import rollup
 from metrics_app.catalog import HISTOGRAMS, MEASURES, NAMES, SECONDS, Dimension, Measure, Metric
 from metrics_app.question import Grain
@@ -145,6 +145,8 @@ def _condition(layout: Layout, time: str, piece: Piece) -> Clause:
             sql, values = f"{sql} AND {time} {operator} %s", [*values, moment]  # type: ignore[list-item]
     if layout.kinds is not None:
         sql, values = f"{sql} AND r.kind = ANY(%s)", [*values, sorted(layout.kinds)]  # type: ignore[list-item]
+    else:
+        sql = f"{sql} AND r.kind <> '{ATTEMPT}'"
     clause = compile(layout.tree)
     return Clause(f"{sql} AND {clause.sql}", (*values, *clause.values))
 

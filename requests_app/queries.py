@@ -24,6 +24,7 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.errors import QueryCanceled
 
 from lib.clock import from_microseconds, microseconds, reckonable, time_of
+from llm.exchange import ATTEMPT
 from requests_app.filters import (
     EVERYTHING,
     Node,
@@ -31,10 +32,12 @@ from requests_app.filters import (
     bounds,
     compile,
     entry_of,
+    leaves,
 )
-from requests_app.rows import BodyRow, RequestRow
+from requests_app.rows import BodyRow, RequestRow, went_on
 from requests_app.store import BODY_COLUMNS, COLUMNS, JSON_COLUMNS, partition_start, row_from
 
+ATTEMPTS_FOR = frozenset({"kind", "id"})
 _NAMES = ", ".join(f"r.{name}" for name in COLUMNS)
 _JSON = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
 
@@ -110,7 +113,7 @@ def _row(values: Sequence[Any]) -> RequestRow:
 
 
 def where(question: Question) -> tuple[str, list[Any]]:
-    """The whole condition but for windows and cursors; organisation first."""
+    """The whole condition but for windows and cursors; organisation first. Attempts only for who asks by kind or id."""
     clause = compile(question.filter)
     since, until = time_range(question)
     sql: str = "r.organization_id = %s"
@@ -119,6 +122,8 @@ def where(question: Question) -> tuple[str, list[Any]]:
         sql, values = f"{sql} AND r.requested_at >= %s", [*values, since]
     if until:
         sql, values = f"{sql} AND r.requested_at < %s", [*values, until]
+    if not {one.key for one in leaves(question.filter)} & ATTEMPTS_FOR:
+        sql += f" AND r.kind <> '{ATTEMPT}'"
     return f"{sql} AND {clause.sql}", [*values, *clause.values]
 
 
@@ -312,6 +317,18 @@ def alias_owners(organization_id: int, rows: Sequence[RequestRow]) -> set[UUID]:
             [organization_id, chosen],
         )
         return {identifier for (identifier,) in cursor.fetchall()}
+
+
+def attempts(row: RequestRow) -> list[RequestRow]:
+    """The calls made for a request whose answers were not passed on, oldest first."""
+    with reader() as cursor:
+        cursor.execute(
+            f"SELECT {_NAMES} FROM llm_request r WHERE r.organization_id = %s AND r.requested_at >= %s "
+            f"AND r.requested_at <= %s AND r.kind = '{ATTEMPT}' AND r.parent_span_id = %s "
+            "ORDER BY r.requested_at, r.id LIMIT 200",
+            [row.organization_id, row.requested_at, row.requested_at + went_on(row), row.id.bytes[8:].hex()],
+        )
+        return list(map(_row, cursor.fetchall()))
 
 
 def body(row: RequestRow) -> BodyRow | None:

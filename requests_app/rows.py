@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from llm.exchange import ATTEMPTS_FAILED, STATUS_INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,23 @@ class RequestRow:
 def is_error(status: int) -> bool:
     """Whether a call failed: anything but HTTP's 2xx and 3xx. In SQL: `status NOT BETWEEN 200 AND 399`."""
     return not 200 <= status <= 399
+
+
+LONGEST_AFTER = timedelta(hours=1)
+"""How long a request whose end was not told may have gone on."""
+
+
+def has_attempts(row: RequestRow) -> bool:
+    """Whether calls may have failed before its answer; of an interrupted request nobody told."""
+    is_told = any(problem.startswith(ATTEMPTS_FAILED) for problem in row.problems)
+    return is_told or (row.status == STATUS_INTERRUPTED and row.door == "gateway")
+
+
+def went_on(row: RequestRow) -> timedelta:
+    """How long after its beginning an attempt of it can have begun."""
+    if row.duration_ms is None:
+        return LONGEST_AFTER
+    return timedelta(milliseconds=row.duration_ms, seconds=1)
 
 
 @dataclass(frozen=True, slots=True)

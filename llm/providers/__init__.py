@@ -44,6 +44,8 @@ class Provider:
     """Name AWS signatures are made for; calls are signed here with credentials that come beside them."""
     api_path: str = "/v1"
     """Where its OpenAI-shaped (or own) API begins below the origin: for snippets, never added to a client's path."""
+    openai_path: str = ""
+    """The same of its API of OpenAI's shape, where it has one beside its own."""
     hosts: tuple[str, ...] = ()
     """Host names that are this provider; `*` stands for one or more characters, `:11434` for a port."""
     path_slugs: tuple[str, ...] = ()
@@ -68,6 +70,11 @@ class Provider:
             return self.base_url
         url = self.region_url.replace("{region}", region)
         return f"{url}.cn" if region.startswith("cn-") and url.endswith(".amazonaws.com") else url
+
+    @property
+    def openai_api(self) -> str | None:
+        """Where its API of OpenAI's shape begins; None where it has none."""
+        return self.openai_path or (self.api_path if self.dialect == "openai_chat" else None)
 
     @property
     def helicone(self) -> str:

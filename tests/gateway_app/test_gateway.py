@@ -255,7 +255,7 @@ def test_a_providers_own_error_passes_unchanged(tmp_path):
         ({**AUTH, "connection": "upgrade", "upgrade": "websocket"}, 501, "not_supported"),
         ({**AUTH, "helicone-target-url": "http://127.0.0.1:9"}, 403, "target_refused"),
         ({**AUTH, "helicone-target-url": "ftp://example.com"}, 400, "target_invalid"),
-        ({**AUTH, "helicone-fallbacks": "[]"}, 501, "not_supported"),
+        ({**AUTH, "helicone-fallbacks": "[]"}, 400, "fallbacks_invalid"),
     ],
 )
 def test_a_request_that_cannot_pass_is_told_why(tmp_path, headers, status, code):
@@ -334,18 +334,22 @@ def test_the_same_id_twice_is_two_exchanges_that_keep_the_clients_id(tmp_path):
 
 def test_no_credential_of_a_request_is_kept(tmp_path):
     secrets = {
-        "helicone-fallbacks": '[{"headers": {"authorization": "Bearer SECRET"}}]', "apikey": "SECRET",
+        "apikey": "SECRET",
         "openai_api_key": "SECRET", "x-auth": "SECRET", "authorization": "Bearer SECRET", "cookie": "a=SECRET",
         "x-csrftoken": "SECRET",
     }  # fmt: skip
 
     async def work():
         async with staged(tmp_path, answering(json_answer()), guard="allow") as stage:
-            target = {"helicone-target-url": f"http://me:SECRET@127.0.0.1:{stage.upstream_port}/?key=SECRET"}
-            await stage.ask(path="/v1/x?k%65y=SECRET&a=1", headers={**AUTH, **secrets, **target})
-            (exchange,) = await stage.exchanges()
-        assert "SECRET" not in f"{exchange.url} {exchange.request_headers}"
-        assert exchange.url.endswith("/v1/x?a=1")
+            url = f"http://me:SECRET@127.0.0.1:{stage.upstream_port}/?key=SECRET"
+            entry = {"target-url": url, "headers": {"authorization": "Bearer SECRET"}, "onCodes": [200]}
+            lost = {"helicone-fallbacks": json.dumps([entry, entry])}
+            for target in ({"helicone-target-url": url}, lost):
+                await stage.ask(path="/v1/x?k%65y=SECRET&a=1", headers={**AUTH, **secrets, **target})
+            exchanges = await stage.exchanges(3)
+        for exchange in exchanges:
+            assert "SECRET" not in f"{exchange.url} {exchange.request_headers} {exchange.problems} {exchange.reading}"
+            assert exchange.url.endswith("/v1/x?a=1")
 
     run(work())
 

@@ -169,8 +169,6 @@ def test_who_cannot_be_called_is_said():
         target_url(resolve("/v1/gateway/gateway/v1/x", headers=PROXIED), Directives(), {})
     with pytest.raises(TargetMissing):
         target_url(resolve("/azure/openai/deployments/d", headers=PROXIED), Directives(), {})
-    with pytest.raises(NotSupported):
-        target_url(resolve("/v1/x", headers=PROXIED, has_target=True), Directives(has_fallbacks=True), {})
 
 
 def test_an_operators_address_stands_for_the_providers():

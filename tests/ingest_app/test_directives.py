@@ -93,7 +93,7 @@ def test_where_to():
         "helicone-fallbacks": "[]",
     })  # fmt: skip
     assert (asked.target_url, asked.openai_api_base) == ("https://llm.example.com", "https://x.openai.azure.com")
-    assert asked.has_fallbacks
+    assert asked.fallbacks == "[]"
 
 
 def test_a_url_too_long_is_no_url():
