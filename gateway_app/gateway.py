@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
-from gateway_app import cors, errors, headers, policies, regions, shaping
+from gateway_app import cors, errors, headers, lending, policies, regions, shaping
 from gateway_app.cache import Entry, Question
 from gateway_app.capture import Capture, Counts, Facts, Outcome
 from gateway_app.connection import Head, Headers
@@ -167,13 +167,23 @@ class Passage:
         speaker = await self._speaker(presented)
         if self._visit.headers.get("upgrade", "").lower() == "websocket":
             raise NotSupported("WebSocket is not supported here. Use the provider's HTTP API, streamed or not.")
-        route = regions.settled(self._visit.route, self._visit.headers)
-        slug, url, is_client_named = target_url(route, self._visit.directives, self._gateway.policy.provider_urls)
-        target = read_target(url, is_guarded=is_client_named, keeps_path=not is_client_named)
+        query = self._visit.scope["query_string"].decode("latin-1")
+        lender = lending.lender(self._gateway.keeper.current, speaker, presented, self._visit.headers, query)
+        told = {**self._visit.headers, **lender.aws_headers(self._visit.route.provider)}
+        route = regions.settled(self._visit.route, told)
+        slug, url, is_client_named = target_url(
+            route, self._visit.directives, self._gateway.policy.provider_urls, lender
+        )
+        is_guarded = is_client_named or url == lender.base_url(slug)
+        target = read_target(url, is_guarded=is_guarded, keeps_path=not is_client_named)
+        path = target.path_for(route.path)
+        loan = lender.lend(slug, target, is_client_named=is_client_named)
+        if loan is not None:
+            presented = replace(presented, credentials={**(presented.credentials or {}), **loan.headers})
+            query = loan.query(path, query)
         asked = Asked(
-            self._visit.scope["method"], target.path_for(route.path),
-            self._visit.scope["query_string"].decode("latin-1"), self._visit.headers, route.region,
-        )  # fmt: skip
+            self._visit.scope["method"], path, query, self._visit.headers if loan is None else told, route.region
+        )
         plan = shaping.plan(
             asked, providers.by_slug(slug), target, is_client_target=is_client_named,
             told=self._visit.directives.stream_usage, default=speaker is not None and speaker.asks_stream_usage,
