@@ -13,6 +13,7 @@ class AccountsConfig(AppConfig):
         MenuItem("Organization", "settings", 10),
         MenuItem("Members", "members", 20),
         MenuItem("API keys", "api-keys", 30),
+        MenuItem("Provider keys", "provider-keys", 32),
         MenuItem("Audit log", "audit", 80),
         MenuItem("Your profile", "profile", 90),
     )

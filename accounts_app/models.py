@@ -49,6 +49,10 @@ class Organization(models.Model):
         default=False, db_default=False,
         help_text="streamed chats ask their provider for token counts where the client says nothing of it",
     )  # fmt: skip
+    lends_to_chosen = models.BooleanField(
+        default=False, db_default=False,
+        help_text="stored provider keys are used by the API keys chosen for it, not by every one",
+    )  # fmt: skip
 
     class Meta:
         db_table = "organization"
@@ -91,6 +95,40 @@ class Invitation(models.Model):
         db_table = "invitation"
 
 
+class ProviderKey(models.Model):
+    """The organisation's own credential of a provider, closed (accounts_app/secrets.py). Never shown again."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="provider_keys")
+    provider = models.CharField(max_length=64, help_text="slug")
+    sealed = models.TextField(help_text="the envelope")
+    hint = models.CharField(max_length=16, help_text="last characters, to recognise it by")
+    extras = models.JSONField(default=dict, help_text="what else the provider needs: base URL, region, project")
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "provider_key"
+        constraints = (models.UniqueConstraint("organization", "provider", name="provider_key_once"),)
+
+
+class Safety(models.Model):
+    """What an organisation wants looked for in what passes, and taken out before anything is kept."""
+
+    organization = models.OneToOneField(Organization, models.CASCADE, primary_key=True, related_name="safety")
+    screens_replies = models.BooleanField(default=False, help_text="replies are screened as requests are")
+    blocks_when_failing = models.BooleanField(default=False, help_text="a screen that fails blocks the call")
+    classifier_url = models.CharField(max_length=500, blank=True, default="")
+    classifier_sealed = models.TextField(blank=True, default="", help_text="envelope of its bearer token")
+    model_provider = models.CharField(max_length=64, blank=True, default="", help_text="slug of a stored key")
+    model_name = models.CharField(max_length=200, blank=True, default="")
+    redacted_kinds = models.JSONField(default=list, help_text="names of lib/redact.py")
+    redacted_patterns = models.JSONField(default=list, help_text="[name, pattern] each")
+
+    class Meta:
+        db_table = "organization_safety"
+
+
 class ApiKey(models.Model):
     """A key a client speaks with; shown once, kept as the SHA-256 hex of `Bearer <key>`, as Helicone does."""
 
@@ -99,6 +137,13 @@ class ApiKey(models.Model):
     key_hash = models.CharField(max_length=64, unique=True)
     hint = models.CharField(max_length=16, help_text="last characters, to recognise it by")
     permissions = models.CharField(max_length=2, default="rw", help_text="r, w or rw")
+    may_borrow = models.BooleanField(
+        default=False, db_default=False, help_text="chosen to use stored provider keys (Organization.lends_to_chosen)"
+    )
+    provider_key = models.ForeignKey(
+        ProviderKey, models.SET_NULL, null=True, related_name="proxy_keys",
+        help_text="of a proxy key: the provider key it stands for",
+    )  # fmt: skip
     created_by = models.ForeignKey(User, models.SET_NULL, null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True)

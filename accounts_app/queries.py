@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
-from accounts_app.models import ApiKey, AuditEntry, Invitation, Membership, Role, User
+from accounts_app.models import ApiKey, AuditEntry, Invitation, Membership, ProviderKey, Role, User
 from lib import clock
 
 AUDIT_PAGE = 100
@@ -59,11 +59,22 @@ def token_hash(token: str) -> str:
 def live_keys(organization_id: int) -> QuerySet[ApiKey]:
     """Newest first."""
     live = ApiKey.objects.filter(organization_id=organization_id, revoked_at=None)
-    return live.select_related("created_by").order_by("-id")
+    return live.select_related("created_by", "provider_key").order_by("-id")
 
 
 def live_key(organization_id: int, key_id: int) -> ApiKey | None:
     return live_keys(organization_id).filter(id=key_id).first()
+
+
+def provider_keys(organization_id: int) -> QuerySet[ProviderKey]:
+    """By provider, each with `live_proxies`, how many proxy keys stand for it."""
+    live = Count("proxy_keys", filter=Q(proxy_keys__revoked_at=None))
+    found = ProviderKey.objects.filter(organization_id=organization_id).annotate(live_proxies=live)
+    return found.select_related("created_by").order_by("provider")
+
+
+def provider_key(organization_id: int, key_id: int) -> ProviderKey | None:
+    return provider_keys(organization_id).filter(id=key_id).first()
 
 
 def key_owner(key_hash: str) -> KeyOwner | None:

@@ -47,7 +47,8 @@ class Part:
 def _speakers(rows: Rows) -> dict[str, Speaker]:
     return {
         row["key_hash"]: Speaker(
-            row["organization_id"], row["id"], row["name"], row["permissions"], row.get("asks_stream_usage", False)
+            row["organization_id"], row["id"], row["name"], row["permissions"], row.get("asks_stream_usage", False),
+            row.get("may_borrow", False), row.get("provider_key_id"),
         )
         for row in rows
     }
@@ -55,7 +56,8 @@ def _speakers(rows: Rows) -> dict[str, Speaker]:
 
 KEYS = Part(
     "keys",
-    "SELECT k.id, k.organization_id, k.name, k.key_hash, k.permissions, o.asks_stream_usage"
+    "SELECT k.id, k.organization_id, k.name, k.key_hash, k.permissions, o.asks_stream_usage, k.provider_key_id,"
+    " (k.may_borrow OR NOT o.lends_to_chosen) AND k.provider_key_id IS NULL AS may_borrow"
     " FROM api_key k JOIN organization o ON o.id = k.organization_id WHERE k.revoked_at IS NULL",
     _speakers,
 )

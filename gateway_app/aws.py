@@ -10,8 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from gateway_app import signing
-from gateway_app.errors import AwsKeysMissing, RegionMissing
-from gateway_app.routes import REGION_MISSING
+from gateway_app.errors import REGION_MISSING, AwsKeysMissing, RegionMissing
 from gateway_app.signing import Keys, Request, Scope
 
 ACCESS, SECRET, TOKEN, REGION = "aws-access-key", "aws-secret-key", "aws-session-token", "aws-region"

@@ -10,6 +10,7 @@ from accounts_app.keys import Presented
 from gateway_app import fallbacks, headers, shaping
 from gateway_app.fallbacks import ANY_FAILURE, Codes
 from gateway_app.headers import Framing
+from gateway_app.lending import Lender, Loan
 from gateway_app.relay import Outgoing, Scope
 from gateway_app.retries import Retries
 from gateway_app.routes import Route
@@ -38,8 +39,12 @@ class Candidate:
     """Instead of the client's, like `path`."""
     headers: Mapping[str, str] | None = None
     """Instead of all the client's."""
-    credentials: Mapping[str, str | None] | None = None
-    """Headers over the client's; None for one that is dropped."""
+    is_stored: bool = False
+    """Its address stands with a key stored here: looked at like one a client names."""
+    borrows: bool = False
+    """It is the request's own target, so the key its client may borrow goes there."""
+    loan: Loan | None = None
+    """A stored key that goes there, whatever the client brought."""
     override: Mapping[str, Any] = field(default_factory=dict)
     """Deep-merged into the body."""
     goes_on: Codes = ANY_FAILURE
@@ -55,6 +60,7 @@ class Incoming(NamedTuple):
     directives: Directives
     route: Route
     presented: Presented
+    lender: Lender
     asks_stream_usage: bool
     framing: Framing
     is_empty: bool
@@ -69,6 +75,7 @@ class Prepared(NamedTuple):
     target: Target
     asked: Asked
     plan: Shaping | None
+    loan: Loan | None = None
 
     @property
     def provider(self) -> str:
@@ -96,8 +103,9 @@ class Prepared(NamedTuple):
     def outgoing(self, incoming: Incoming, sent: bytes) -> Outgoing:
         """`sent`: what goes out of the body."""
         candidate, asked, complete = self.candidate, self.asked, incoming.is_complete
-        credentials = {**(incoming.presented.credentials or {}), **candidate.credentials} \
-            if candidate.credentials else incoming.presented.credentials  # fmt: skip
+        credentials = incoming.presented.credentials
+        if self.loan is not None:
+            credentials = {**(credentials or {}), **self.loan.headers}
         if candidate.headers is not None:
             credentials = None
         if self.plan is not None:
@@ -117,15 +125,20 @@ def _raw(candidate: Candidate, incoming: Incoming) -> list[tuple[bytes, bytes]]:
 
 
 def prepared(candidate: Candidate, incoming: Incoming) -> Prepared:
-    """Raises TargetInvalid, TargetRefused, AwsKeysMissing, RegionMissing."""
+    """Raises TargetInvalid, TargetRefused, AwsKeysMissing, RegionMissing, ProviderKeyMissing."""
     named, scope = candidate.is_client_named, incoming.scope
-    target = read_target(candidate.url, is_guarded=named, keeps_path=not named)
+    target = read_target(candidate.url, is_guarded=named or candidate.is_stored, keeps_path=not named)
+    loan = candidate.loan
+    if candidate.borrows:
+        loan = incoming.lender.lend(candidate.provider, target, is_client_named=named)
     sent = incoming.headers if candidate.headers is None else candidate.headers
     path = target.path_for(incoming.route.path if candidate.path is None else candidate.path)
     query = scope["query_string"].decode("latin-1") if candidate.query is None else candidate.query
+    if loan is not None:
+        sent, query = {**sent, **loan.signing}, loan.query(path, query)
     asked = Asked(scope["method"], path, query, sent, incoming.route.region)
     plan = shaping.plan(
         asked, providers.by_slug(candidate.provider), target, is_client_target=named,
         told=incoming.directives.stream_usage, default=incoming.asks_stream_usage,
     )  # fmt: skip
-    return Prepared(candidate, target, asked, plan)
+    return Prepared(candidate, target, asked, plan, loan)

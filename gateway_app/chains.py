@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from accounts_app.snapshot import Snapshot
-from gateway_app import fallbacks, headers, model_lists, models_known, provider_keys, retries, stored_routes
+from gateway_app import fallbacks, headers, lending, model_lists, models_known, retries, stored_routes
 from gateway_app.calling import detail
 from gateway_app.candidates import Candidate, Incoming, Prepared, prepared
 from gateway_app.connection import Headers
 from gateway_app.errors import BodyTooLarge, GatewayError, NoCandidate, ProviderKeyMissing, RouteUnknown
 from gateway_app.fallbacks import ANY_FAILURE, Codes, FallbackTarget
+from gateway_app.lending import NOBODY, Lender
 from gateway_app.model_lists import Wanted
 from gateway_app.retries import Retries
 from gateway_app.routes import AI_GATEWAY_NEEDS, target_url
@@ -49,10 +50,15 @@ class Known(NamedTuple):
     organization_id: int | None
     """None where nobody is logged for."""
     provider_urls: Mapping[str, str]
+    store: Lender = NOBODY
+    """Keys for other providers than the request's own, whatever credential it brings."""
 
-    @property
-    def keys(self) -> Mapping[str, str]:
-        return {} if self.organization_id is None else provider_keys.stored(self.snapshot, self.organization_id)
+    def url_of(self, provider: Provider) -> tuple[str, bool]:
+        """Where a provider is, empty where nobody says; and whether that stands with a key stored here."""
+        if url := self.provider_urls.get(provider.slug):
+            return url, False
+        url = self.store.base_url(provider.slug)
+        return url or provider.base_url, bool(url)
 
     @property
     def routes(self) -> tuple[StoredRoute, ...]:
@@ -111,8 +117,8 @@ def chain(incoming: Incoming, known: Known) -> Chain:
     rules = retries.read(told)
     if not incoming.is_complete:
         return _unreplayable(incoming, known, asks_retries=rules is not None)
-    own = None if _is_nobodys(incoming) else _own(incoming, known)
-    if own is None and not known.keys:
+    own = None if _is_nobodys(incoming) and not _is_spoken_to(incoming, known) else _own(incoming, known)
+    if own is None and not known.store.keys:
         raise ProviderKeyMissing(AI_GATEWAY_NEEDS)
     wishes = _wishes(incoming, known, own, [one for one in listed if isinstance(one, str)])
     if wishes is None and own is not None:
@@ -129,9 +135,19 @@ def _is_nobodys(incoming: Incoming) -> bool:
     return incoming.route.is_ai_gateway and not (incoming.directives.target_url or incoming.directives.openai_api_base)
 
 
+def _is_spoken_to(incoming: Incoming, known: Known) -> bool:
+    """Whether a key is stored for the provider whose API the request speaks, and its model names nobody else."""
+    spoken, model = incoming.route.provider, model_lists.glance(incoming.first)
+    if spoken is None or not incoming.lender.has(spoken.slug) or model_lists.is_list(model):
+        return False
+    return not models_known.offering(known.snapshot, model, tuple(incoming.lender.keys))
+
+
 def _own(incoming: Incoming, known: Known) -> Candidate:
-    slug, url, is_client_named = target_url(incoming.route, incoming.directives, known.provider_urls)
-    return Candidate(slug, url, is_client_named)
+    lender = incoming.lender
+    slug, url, is_client_named = target_url(incoming.route, incoming.directives, known.provider_urls, lender)
+    is_stored = bool(url) and url == lender.base_url(slug)
+    return Candidate(slug, url, is_client_named, is_stored=is_stored, borrows=lender is not NOBODY)
 
 
 def _complaint(incoming: Incoming) -> str:
@@ -257,7 +273,10 @@ class _Resolver:
         wanted = wish.wanted
         if wanted.provider is not None or self._own is not None:
             return [wanted]
-        offering = models_known.offering(self._known.snapshot, wanted.model, tuple(sorted(self._known.keys)))
+        keys, spoken = self._known.store.keys, self._incoming.route.provider
+        offering = models_known.offering(self._known.snapshot, wanted.model, tuple(sorted(keys)))
+        if not offering and spoken is not None and spoken.slug in keys:
+            offering = (spoken,)  # a model newer than the price table, asked for in its provider's own way
         if not offering:
             self._skip(wanted.label, "no provider with a key stored here is known to have it", "model_not_supported")
         return [Wanted(wanted.model, provider) for provider in offering]
@@ -286,10 +305,10 @@ class _Resolver:
 
     def _elsewhere(self, wanted: Wanted, provider: Provider) -> Candidate | None:
         """Another provider than the request's own, with the key stored for it and its API of OpenAI's shape."""
-        key = self._known.keys.get(provider.slug)
-        url = self._known.provider_urls.get(provider.slug) or provider.base_url
+        key = self._known.store.keys.get(provider.slug)
+        url, is_stored = self._known.url_of(provider)
         path, header = _path_at(provider, self._incoming.route.path)
-        if not key:
+        if key is None:
             reason = f"no key of {provider.name} is stored under Settings, Provider keys"
             self._skip(wanted.label, reason, "missing_provider_key")
             return None
@@ -302,8 +321,9 @@ class _Resolver:
             self._skip(wanted.label, reason, "model_not_supported")
             return None
         dropped = {name: None for name in self._incoming.headers if headers.is_secret(name)}
-        credential = {header: f"Bearer {key}" if header == "authorization" else key}
-        return Candidate(provider.slug, url, path=path, query="", credentials={**dropped, **credential})
+        loan = lending.loan(key, provider, at=header)
+        loan = replace(loan, headers={**dropped, **loan.headers})
+        return Candidate(provider.slug, url, path=path, query="", is_stored=is_stored, loan=loan)
 
     def _skip(self, label: str, reason: str, kind: str) -> None:
         self._skipped.append(Skipped(label, reason, kind))

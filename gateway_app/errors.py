@@ -38,6 +38,11 @@ import orjson
 
 from llm.exchange import STATUS_TIMEOUT
 
+REGION_MISSING = (
+    "Nobody said which region to call. Send it in the header 'aws-region', such as us-east-1, or in the path: "
+    "/v1/gateway/bedrock/v1/us-east-1/model/<model>/converse."
+)
+
 Shape = Literal["openai", "anthropic", "aws"]
 
 

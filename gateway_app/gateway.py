@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
-from gateway_app import attempts, chains, cors, errors, headers, policies, regions, shaping
+from gateway_app import attempts, chains, cors, errors, headers, lending, policies, regions, shaping
 from gateway_app.cache import Entry, Question
 from gateway_app.calling import Attempt, Calling
 from gateway_app.candidates import Incoming, Prepared
@@ -26,6 +26,7 @@ from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMiss
 from gateway_app.guard import Guard, Options, Turn
 from gateway_app.headers import Framing
 from gateway_app.health import Health
+from gateway_app.lending import Lender
 from gateway_app.policies import Policies
 from gateway_app.relay import Receive, Scope, Send, answer, body_up_to, first_of_body, rest_of_body
 from gateway_app.routes import Route
@@ -179,12 +180,13 @@ class Passage:
         speaker = await self._speaker(presented)
         if self._visit.headers.get("upgrade", "").lower() == "websocket":
             raise NotSupported("WebSocket is not supported here. Use the provider's HTTP API, streamed or not.")
-        keeper = self._gateway.keeper
+        snapshot, query = self._gateway.keeper.current, self._visit.scope["query_string"].decode("latin-1")
+        lender = lending.lender(snapshot, speaker, presented, self._visit.headers, query)
         known = Known(
-            keeper.current, speaker.organization_id if speaker is not None else None,
-            self._gateway.policy.provider_urls,
+            snapshot, speaker.organization_id if speaker is not None else None, self._gateway.policy.provider_urls,
+            lender if lender.only_for else lending.own(snapshot, speaker),
         )  # fmt: skip
-        incoming = await self._incoming(speaker, presented)
+        incoming = await self._incoming(speaker, presented, lender)
         if chains.is_plain(incoming, known):
             chain = chains.plain(incoming, known)
         else:
@@ -208,15 +210,16 @@ class Passage:
             raise KeyMayNotWrite("This Helicone key may only read. Use one that may write.")
         return speaker
 
-    async def _incoming(self, speaker: Speaker | None, presented: Presented) -> Incoming:
+    async def _incoming(self, speaker: Speaker | None, presented: Presented, lender: Lender) -> Incoming:
         """The request, with as much of its body as is there. Raises ClientGone."""
         visit = self._visit
         framing, is_empty = request_framing(visit.headers)
         waited = time.monotonic()
         first, is_complete = await first_of_body(visit.receive, is_empty)
         self._waited += time.monotonic() - waited
+        told = {**visit.headers, **lender.aws_headers(visit.route.provider)}
         return Incoming(
-            visit.scope, visit.headers, visit.directives, regions.settled(visit.route, visit.headers), presented,
+            visit.scope, visit.headers, visit.directives, regions.settled(visit.route, told), presented, lender,
             speaker is not None and speaker.asks_stream_usage, framing, is_empty, first, is_complete,
         )  # fmt: skip
 

@@ -14,7 +14,8 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from accounts_app.keys import is_helicone_key, looks_like_key, unprefixed
-from gateway_app.errors import ProviderKeyMissing, ProviderUnknown, RegionMissing, TargetMissing
+from gateway_app.errors import REGION_MISSING, ProviderKeyMissing, ProviderUnknown, RegionMissing, TargetMissing
+from gateway_app.lending import NOBODY, Lender
 from ingest_app import otlp, uploads
 from ingest_app.directives import Directives
 from ingest_app.envelopes import BY_PATH
@@ -211,12 +212,12 @@ def _bare(path: str, words: list[str], headers: Mapping[str, str], *, has_target
         return Route(Whose.GATEWAY, path, is_client_target=True)
     if not _has_prefix(words, _BARE):
         return Route(Whose.WEB, path)
-    if "helicone-auth" not in headers and is_ai_gateway_key(headers) and words[0] != "model":
-        if words[0] == "v1" and "".join(words[1:2]) not in MODEL_APIS:
-            return Route(Whose.WEB, path)
-        return Route(Whose.GATEWAY, path, is_ai_gateway=True)
+    is_ours = "helicone-auth" not in headers and is_ai_gateway_key(headers) and words[0] != "model"
+    if is_ours and words[0] == "v1" and "".join(words[1:2]) not in MODEL_APIS:
+        return Route(Whose.WEB, path)
     provider = _spoken(path, words, headers)
-    return Route(Whose.GATEWAY, path if words[0] in ROOTS else f"/v1{path}", provider=provider)
+    whole = path if words[0] in ROOTS else f"/v1{path}"
+    return Route(Whose.GATEWAY, whole, provider=provider, is_ai_gateway=is_ours)
 
 
 def _spoken(path: str, words: list[str], headers: Mapping[str, str]) -> Provider | None:
@@ -248,7 +249,9 @@ def _wants_our_models(headers: Mapping[str, str], path_key: str | None, *, has_t
     return is_ai_gateway_key(headers) or not any(name in headers for name in ("authorization", "x-api-key", "api-key"))
 
 
-def target_url(route: Route, directives: Directives, provider_urls: Mapping[str, str]) -> tuple[str, str, bool]:
+def target_url(
+    route: Route, directives: Directives, provider_urls: Mapping[str, str], lender: Lender = NOBODY
+) -> tuple[str, str, bool]:
     """(provider slug or "", base URL, whether a client named it). Raises TargetMissing, ProviderUnknown, and so on."""
     if route.unknown_slug:
         raise ProviderUnknown(
@@ -258,10 +261,11 @@ def target_url(route: Route, directives: Directives, provider_urls: Mapping[str,
     named = _client_target(route, directives)
     if named:
         return named[0], provider_urls.get(named[0]) or named[1], named[0] not in provider_urls
-    if route.is_ai_gateway:
+    slug = route.provider.slug if route.provider is not None else ""
+    if route.is_ai_gateway and not lender.has(slug):
         raise ProviderKeyMissing(AI_GATEWAY_NEEDS)
-    if route.provider is not None and (url := provider_urls.get(route.provider.slug)):
-        return route.provider.slug, url, False
+    if url := provider_urls.get(slug) or lender.base_url(slug):
+        return slug, url, False
     if route.provider is not None and route.provider.region_url and not route.provider.url_in(route.region):
         raise RegionMissing(REGION_MISSING)
     if route.provider is None or not route.provider.url_in(route.region):
@@ -272,14 +276,10 @@ def target_url(route: Route, directives: Directives, provider_urls: Mapping[str,
     return route.provider.slug, route.provider.url_in(route.region), False
 
 
-REGION_MISSING = (
-    "Nobody said which region to call. Send it in the header 'aws-region', such as us-east-1, or in the path: "
-    "/v1/gateway/bedrock/v1/us-east-1/model/<model>/converse."
-)
 AI_GATEWAY_NEEDS = (
-    "A Helicone key stands where the provider's key belongs, and no provider key is stored here. Send your Helicone "
-    "key in the header 'Helicone-Auth: Bearer sk-helicone-...' and the provider's own in 'Authorization: Bearer ...' "
-    "(Anthropic: 'x-api-key')."
+    "A Helicone key stands where the provider's key belongs, and no provider key is stored here for it. Store one "
+    "under Settings, Provider keys; or send your Helicone key in 'Helicone-Auth: Bearer sk-helicone-...' and the "
+    "provider's own in 'Authorization: Bearer ...' (Anthropic: 'x-api-key')."
 )
 
 

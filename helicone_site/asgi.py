@@ -18,7 +18,9 @@ import orjson
 import uvicorn
 from psycopg.conninfo import make_conninfo
 
-from accounts_app.snapshot import Keeper
+from accounts_app import snapshot_provider_keys
+from accounts_app.secrets import Keyring
+from accounts_app.snapshot import KEYS, Keeper, Part
 from gateway_app import headers, routes, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
@@ -257,7 +259,7 @@ async def running() -> AsyncIterator[Edge]:
     spool = Writer(
         settings.SPOOL_DIR, max_bytes=settings.SPOOL_MAX_BYTES, min_free_bytes=settings.SPOOL_MIN_FREE_BYTES
     )
-    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE)
+    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE, parts(Keyring(settings.SECRETS_KEYS)))
     try:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
             gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard())
@@ -272,6 +274,11 @@ async def running() -> AsyncIterator[Edge]:
             await gateway.settled()
     finally:
         spool.close()
+
+
+def parts(keyring: Keyring) -> tuple[Part, ...]:
+    """What `edge` wants to know of the database."""
+    return (KEYS, snapshot_provider_keys.part(keyring))
 
 
 def policies_guard() -> PolicyGuard:

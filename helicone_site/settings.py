@@ -10,6 +10,7 @@ import secrets
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from accounts_app.secrets import Keyring, new_key
 from helicone_site import places
 from lib import env, files
 
@@ -38,6 +39,26 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+
+
+def _secrets_keys() -> list[str]:
+    """SECRETS_KEY, or one made once and kept in DATA_DIR."""
+    if given := env.names("SECRETS_KEY"):
+        return given
+    path = places.DATA_DIR / "secrets-key"
+    with contextlib.suppress(FileExistsError):
+        if not path.exists():
+            places.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files.write_once(path, new_key())
+    return path.read_text().replace(",", " ").split()
+
+
+SECRETS_KEYS = _secrets_keys()
+"""Stored provider keys are encrypted with the first; the others still open what they encrypted."""
+try:
+    Keyring(SECRETS_KEYS)
+except ValueError as error:
+    raise env.BadSetting(f"SECRETS_KEY: {error}") from None
 
 HEALTH_DIR = places.RUN_DIR / "health"
 """Where each process says how it is."""

@@ -61,6 +61,9 @@ class Provider:
     credential_query: str = ""
     """Query parameter that carries it, where there is one; never logged."""
 
+    stored_extras: tuple[str, ...] = ()
+    """What must be kept with a stored key of it beside the secret; names of EXTRAS."""
+
     stream_usage: str = "on_request"
     """Whether its streams tell token counts only on request, `always`, or `never` (where asking would be an error)."""
 
@@ -81,6 +84,7 @@ class Provider:
         return self.helicone_name or self.slug.upper()
 
 
+EXTRAS: Final = ("base_url", "api_version", "access_key_id", "region", "project")
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _TUPLES: Final = frozenset(field.name for field in fields(Provider) if str(field.type).startswith("tuple"))
 _KEYS: Final = frozenset(field.name for field in fields(Provider))
@@ -127,6 +131,8 @@ def _check_url(file: str, provider: Provider) -> None:
             raise BadProvider(f"{file}: {key} must be an origin such as https://api.example.com, without a path")
     if provider.stream_usage not in ("on_request", "always", "never"):
         raise BadProvider(f"{file}: stream_usage must be on_request, always or never")
+    if unknown := set(provider.stored_extras) - set(EXTRAS):
+        raise BadProvider(f"{file}: stored_extras has names nobody reads: {', '.join(sorted(unknown))}")
 
 
 def _check_unique(found: Iterable[Provider]) -> None:

@@ -10,7 +10,7 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_app.errors import NotSupported, ProviderKeyMissing, ProviderUnknown, TargetMissing
+from gateway_app.errors import ProviderKeyMissing, ProviderUnknown, TargetMissing
 from gateway_app.routes import (
     BARE_PREFIXES,
     HEALTH_PATHS,
