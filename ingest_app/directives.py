@@ -55,6 +55,8 @@ class Directives:
     cache_slots: int = 1
     """So many different answers of one request are kept (`Helicone-Cache-Bucket-Max-Size`)."""
     cache_seed: str = ""
+    cache_control: str = ""
+    """As sent; only told back. How long a reply is kept says the standard `Cache-Control`."""
     cache_ignored: tuple[str, ...] = ()
     """Keys of the body that do not tell one request from another."""
     rate_limit: RatePolicy | None = None
@@ -160,6 +162,7 @@ ENTRIES = (
     Entry("Helicone-Cache-Save", "cache_save", _is_true_in_any_case),
     Entry("Helicone-Cache-Bucket-Max-Size", "cache_slots", _slots, 9),
     Entry("Helicone-Cache-Seed", "cache_seed", str),
+    Entry("Helicone-Cache-Control", "cache_control", str),
     Entry("Helicone-Cache-Ignore-Keys", "cache_ignored", _names, MAX_PATH),
     Entry(RATE_LIMIT_HEADER, "rate_limit", rate_policy.read),
 )
@@ -294,8 +297,22 @@ def _keep(found: dict[str, object], entry: Entry, value: str, problems: list[Pro
         problems.append(Problem("directive_cut", entry.header))
 
 
+def _automatic(found: Mapping[str, object]) -> dict[str, str]:
+    """Properties Helicone writes by itself, under their names in lower case as all are."""
+    seed = str(found.get("cache_seed", ""))
+    told = {
+        "helicone-cache-enabled": "true" if found.get("cache_enabled") else "",
+        "helicone-cache-seed": seed if seed.isdecimal() and int(seed) else "",
+        "helicone-cache-bucket-max-size": str(found.get("cache_slots", "")),
+        "helicone-cache-control": str(found.get("cache_control", "")),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
 def _directives(found: dict[str, object], properties: dict[str, str], problems: list[Problem]) -> Directives:
     attributed = {name: value for name, value in found.items() if name in _ATTRIBUTION_FIELDS}
     steering = {name: value for name, value in found.items() if name not in _ATTRIBUTION_FIELDS}
+    if any(name.startswith("cache_") for name in steering):
+        properties |= _automatic(steering)
     attribution = Attribution(**attributed, properties=properties)  # type: ignore[arg-type]
     return Directives(attribution, **steering, problems=tuple(problems))  # type: ignore[arg-type]

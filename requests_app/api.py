@@ -215,12 +215,13 @@ def _estimate(row: RequestRow) -> dict[str, Any] | None:
 
 
 def _properties(row: RequestRow) -> dict[str, str]:
-    """A session is three properties in Helicone's world."""
+    """A session is three properties in Helicone's world; those the server wrote itself have its spelling."""
     session = {
         "Helicone-Session-Id": row.session_id, "Helicone-Session-Path": row.session_path,
         "Helicone-Session-Name": row.session_name,
     }  # fmt: skip
-    return {**row.properties, **{key: value for key, value in session.items() if value}}
+    told = {key.title() if key.startswith("helicone-") else key: value for key, value in row.properties.items()}
+    return {**told, **{key: value for key, value in session.items() if value}}
 
 
 def _provider_name(slug: str) -> str:
