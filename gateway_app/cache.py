@@ -9,6 +9,7 @@ An organization, and within it a provider's credential, has a cache of its own: 
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,13 +21,24 @@ import orjson
 from gateway_app.connection import Headers
 from lib.zstd import PLAIN
 
-CREDENTIALS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "aws-access-key")
+CREDENTIALS: Final = (
+    "authorization", "x-api-key", "api-key", "x-goog-api-key", "aws-access-key", "aws-secret-key",
+)  # fmt: skip
 TELLING: Final = ("accept", "content-type", "anthropic-version", "anthropic-beta", "openai-beta", "openai-organization",
                   "openai-project")  # fmt: skip
 """Headers that change what a provider answers."""
 NOT_REPLAYED: Final = frozenset({b"set-cookie", b"date", b"content-length", b"age"})
 SHORT_LIVED: Final = "bearer ya29."
 """Google's tokens change by the hour; whoever holds one is told apart by the organization only."""
+_SIGNED: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/, ]+)")
+"""AWS's signature is another one each second; its key is told apart by its id."""
+_BROKE_OFF: Final = re.compile(
+    rb'(?m)^event: ?(?:error|response\.failed)\b|^(?:data: ?)?\{\s*(?:"type": ?"error"|"error": ?[{"])|:exception-type'
+)
+"""An error within a stream, as server-sent events, lines of JSON and AWS's frames tell it."""
+STREAM_TYPES: Final = (
+    "text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream", "application/jsonl",
+)  # fmt: skip
 PIECE_BYTES: Final = 64 * 1024
 
 
@@ -43,13 +55,20 @@ class Question(NamedTuple):
 def name_of(question: Question, *, seed: str, ignored: frozenset[str]) -> str:
     digest = hashlib.sha256()
     headers = question.headers
-    held = [headers.get(name, "") for name in CREDENTIALS]
-    told = ["" if value.lower().startswith(SHORT_LIVED) else value for value in held]
-    facts = [question.organization_id, seed, question.method, question.url, told,
+    held = [_lasting(headers.get(name, "")) for name in CREDENTIALS]
+    facts = [question.organization_id, seed, question.method, question.url, held,
              [headers.get(name, "") for name in TELLING]]  # fmt: skip
     digest.update(orjson.dumps(facts))
     digest.update(_plain(question.body, ignored))
     return digest.hexdigest()
+
+
+def _lasting(credential: str) -> str:
+    """What of a credential is the same in the next call."""
+    if credential.lower().startswith(SHORT_LIVED):
+        return ""
+    signed = _SIGNED.match(credential)
+    return signed[1] if signed else credential
 
 
 def _plain(body: bytes, ignored: frozenset[str]) -> bytes:
@@ -98,6 +117,4 @@ def replayable(headers: Headers) -> Headers:
 
 def is_whole_answer(content_type: str, body: bytes) -> bool:
     """Not a stream that broke off with an error in it."""
-    if not content_type.startswith("text/event-stream"):
-        return True
-    return b"event: error" not in body and b'data: {"error"' not in body
+    return not (content_type.startswith(STREAM_TYPES) and _BROKE_OFF.search(body))

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from gateway_app.errors import RateLimited
 from gateway_app.shelf import Shelf
 from gateway_app.tee import MEMORY_BYTES, Pieces, Tee
 from ingest_app import records, traceparent
@@ -17,7 +18,7 @@ from ingest_app.directives import Directives
 from ingest_app.spool import Record, Writer
 from ingest_app.traceparent import Parent
 from llm import parse
-from llm.exchange import STATUS_INTERRUPTED, CacheHit, Exchange, Meter, Problem
+from llm.exchange import STATUS_INTERRUPTED, Attribution, CacheHit, Exchange, Meter, Problem
 
 READ_AT_ONCE_BYTES = 32 * 1024
 """A larger body with an omitted side is read in a thread, beside the event loop."""
@@ -147,6 +148,7 @@ class Capture:
         exchange = self._exchange(
             outcome.status, duration_ms=outcome.duration_ms, time_to_first_token_ms=outcome.time_to_first_token_ms,
             request=self.request.body(*self._sent_types(), front=front), response=response, response_headers=headers,
+            attribution=_with_refusal(self._directives.attribution, outcome.problem),
             problems=self._problems(outcome), cache_hit=outcome.cache_hit, meters=outcome.meters,
         )  # fmt: skip
         if not self._reads:
@@ -203,9 +205,16 @@ class Capture:
         return Exchange(
             id=facts.id, organization_id=facts.organization_id, requested_at=facts.requested_at, door="gateway",
             provider=facts.provider, status=status, method=facts.method, url=facts.url, api_key_id=facts.api_key_id,
-            request_headers=facts.request_headers, attribution=self._directives.attribution,
-            country_code=facts.country_code, **_traced(facts), **{"problems": self._directives.problems, **more},
+            request_headers=facts.request_headers, country_code=facts.country_code, **_traced(facts),
+            **{"attribution": self._directives.attribution, "problems": self._directives.problems, **more},
         )  # fmt: skip
+
+
+def _with_refusal(said: Attribution, problem: Problem | None) -> Attribution:
+    """Of a call a rate limit refused, with the property Helicone writes."""
+    if problem is None or problem.code != RateLimited.code:
+        return said
+    return replace(said, properties={**said.properties, "helicone-rate-limit-status": "bucket_rate_limited"})
 
 
 def _traced(facts: Facts) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
 from gateway_app import attempts, chains, cors, errors, headers, lending, policies, regions, shaping
-from gateway_app.cache import Entry, Question
+from gateway_app.cache import STREAM_TYPES, Entry, Question
 from gateway_app.calling import Attempt, Calling
 from gateway_app.candidates import Incoming, Prepared
 from gateway_app.capture import Capture, Counts, Facts, Outcome
@@ -42,7 +42,8 @@ from llm.exchange import ATTEMPTS_FAILED, STATUS_CANCELLED, STATUS_INTERRUPTED, 
 FLUSH_LOOK_SECONDS = 0.5
 LEAST_CHUNK = 50
 """Bytes below which a chunk waits for the next, where its client asks for that."""
-STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream", "application/jsonl")
+STEP_ASIDE_SECONDS = 1.0
+"""A client may hold its answer up for so long before those who wait for the same one no longer wait for it."""
 SAFE_ANSWER: Headers = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
 """A provider's answer is data: opened in a browser it must not act as one of our pages."""
 WHAT_TO_SEND = (
@@ -168,6 +169,8 @@ class Passage:
         except GatewayError as error:
             problem = Problem(error.code, error.message)
             self._status = error.row_status()
+            if self._turn is not None:
+                self._turn.leave(error.status)
             if not self._has_answered:
                 await self._tell(error)
         finally:
@@ -419,7 +422,10 @@ class Passage:
         if self._capture is not None:
             self._capture.flush_if_old(moment)
         patience = self._gateway.policy.silence_seconds
-        is_stuck = self._sending_since is not None and moment - self._sending_since > patience
+        sending_for = 0.0 if self._sending_since is None else moment - self._sending_since
+        if self._turn is not None and sending_for > STEP_ASIDE_SECONDS:
+            self._turn.step_aside()
+        is_stuck = sending_for > patience
         if is_stuck and self._task is not None and not self._is_given_up:
             self._is_given_up = True
             self._task.cancel()

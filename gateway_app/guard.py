@@ -170,21 +170,30 @@ class Turn:
         self._kept.append(chunk)
 
     def leave(self, status: int = 0, headers: Headers | None = None, *, latency_ms: int = 0) -> None:
-        """`status` and `headers` of an answer that came whole; 0 where none did. Twice is once."""
+        """`status` and `headers` of an answer that came whole, or the status of a failure; 0 where the client went
+        away before there was either. Twice is once."""
         entry = self._entry(headers or [], latency_ms) if status == 200 else None
-        flight, self._flight = self._flight, None
-        if flight is not None:
-            flight.is_shareable = entry is not None or not status
-            self._guard.flights.pop(flight.name, None)
-            flight.land(entry)
-        token, self._kept = self._token, None
-        if self._holds_place:
-            self._guard.places.pop(self._name, None)
+        if self._flight is not None:
+            self._flight.is_shareable = entry is not None or not status
+        self._share(entry)
+        self._kept = None
         if entry is not None:
-            self._guard.later(self._save(entry, token))
-        elif self._holds_place:
-            self._guard.later(self._guard.release(self._name, token))
-        self._holds_place = False
+            self._guard.places.pop(self._name, None)
+            self._holds_place = False
+            self._guard.later(self._save(entry, self._token))
+        else:
+            self._give_place_up()
+
+    def step_aside(self) -> None:
+        """Its client is slow to take the answer: others need not wait for that. It may still be kept in the end."""
+        self._share(None)
+        self._give_place_up()
+
+    def _give_place_up(self) -> None:
+        if self._holds_place:
+            self._holds_place = False
+            self._guard.places.pop(self._name, None)
+            self._guard.later(self._guard.release(self._name, self._token))
 
     # --- before -----------------------------------------------------------------------------------------------------
 
@@ -242,7 +251,8 @@ class Turn:
             args += [limit.policy.quota, limit.policy.window, limit.needs]
         return await self._guard.call(scripts.BEFORE, [_key(self._name), *(one.key for one in self._limits)], args)
 
-    def _share(self, entry: Entry) -> None:
+    def _share(self, entry: Entry | None) -> None:
+        """With who waits for it here."""
         flight, self._flight = self._flight, None
         if flight is not None:
             self._guard.flights.pop(flight.name, None)

@@ -74,6 +74,8 @@ class Directives:
     cache_slots: int = 1
     """So many different answers of one request are kept (`Helicone-Cache-Bucket-Max-Size`)."""
     cache_seed: str = ""
+    cache_control: str = ""
+    """As sent; only told back. How long a reply is kept says the standard `Cache-Control`."""
     cache_ignored: tuple[str, ...] = ()
     """Keys of the body that do not tell one request from another."""
     rate_limit: RatePolicy | None = None
@@ -220,6 +222,7 @@ ENTRIES = (
     Entry("Helicone-Cache-Save", "cache_save", _is_true_in_any_case),
     Entry("Helicone-Cache-Bucket-Max-Size", "cache_slots", _slots, 9),
     Entry("Helicone-Cache-Seed", "cache_seed", str),
+    Entry("Helicone-Cache-Control", "cache_control", str),
     Entry("Helicone-Cache-Ignore-Keys", "cache_ignored", _names, MAX_PATH),
     Entry(RATE_LIMIT_HEADER, "rate_limit", rate_policy.read),
 )

@@ -13,6 +13,7 @@ class MetricsConfig(AppConfig):
         MenuItem("Dashboard", "dashboard", 10, key="d"),
         MenuItem("Users", "users", 40, key="u"),
         MenuItem("Properties", "properties", 50, key="p"),
+        MenuItem("Cache", "cache", 55, key="c"),
         MenuItem("Models", "models", 60, key="m"),
     )
 

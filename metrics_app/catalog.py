@@ -46,6 +46,14 @@ def _tokens(key: str) -> Measure:
     return Measure(key, f"r.{key}", f"coalesce(r.{key}, 0)", f"f.{key}", is_calls_only=True)
 
 
+def _told(part: str) -> str:
+    return f"coalesce((r.usage_parts ->> '{part}')::bigint, 0)"
+
+
+def _saved(key: str, ground: str) -> Measure:
+    return Measure(key, f"r.{key}", ground, f"f.{key}", is_calls_only=True)
+
+
 _FAILED = "r.status NOT BETWEEN 200 AND 399"
 MEASURES: Mapping[str, Measure] = {
     measure.key: measure
@@ -69,6 +77,10 @@ MEASURES: Mapping[str, Measure] = {
         Measure("durations", "r.durations", "(r.duration_ms IS NOT NULL)::int", "f.durations"),
         Measure("ttft_ms", "r.ttft_ms", "coalesce(r.time_to_first_token_ms, 0)", "f.ttft_ms"),
         Measure("ttfts", "r.ttfts", "(r.time_to_first_token_ms IS NOT NULL)::int", "f.ttfts"),
+        _saved("saved_nano_usd", _told("saved_nano_usd")),
+        _saved("saved_priced", "((r.usage_parts ->> 'saved_nano_usd') IS NOT NULL)::int"),
+        _saved("saved_ms", _told("saved_ms")),
+        _saved("saved_tokens", f"({_told('saved_input_tokens')} + {_told('saved_output_tokens')})"),
     )
 }  # fmt: skip
 
@@ -167,6 +179,12 @@ _ALL_METRICS = (
            over=(SECONDS,), scale=60),
     Metric("cache_hits", "Cache hits", plus=("cache_hits",), note="answered from the gateway's cache"),
     Metric("cache_hit_rate", "Cache hit rate", "share", plus=("cache_hits",), over=("requests",)),
+    Metric("saved_cost", "Saved by the cache", "nano-USD", plus=("saved_nano_usd",), known_by="saved_priced",
+           note="what the hits would have cost, of those whose price is known"),
+    Metric("saved_priced", "Cache hits whose cost is known", plus=("saved_priced",)),
+    Metric("saved_ms", "Time saved by the cache", "ms", plus=("saved_ms",),
+           note="what the calls would have taken longer"),
+    Metric("saved_tokens", "Tokens saved by the cache", plus=("saved_tokens",), note="input and output"),
     Metric("users", "Active users", names="users", note="different users; requests that name none add none"),
     Metric("sessions", "Sessions", names="sessions", note="different sessions with a request"),
     Metric("first_at", "First seen", "time", edge="first", note="the day only, where counts by day answer"),

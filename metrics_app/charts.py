@@ -20,6 +20,8 @@ MOST_SERIES = 6
 """A split chart shows the largest of them apart and the rest as one."""
 NANO = 10**9
 FAILED = Leaf("failed", EQUAL, True)
+HIT = (Leaf("cached", EQUAL, True),)
+NO_HIT = "Nothing was answered from the cache in this range."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,16 @@ def _sum(name: str) -> Callable[[Row], float | int | None]:
     return lambda row: row.get(name)
 
 
-def _usd(row: Row) -> float | None:
-    return None if row.get("cost") is None else row["cost"] / NANO
+def _usd(name: str) -> Callable[[Row], float | None]:
+    return lambda row: None if row.get(name) is None else row[name] / NANO
 
 
 def _fine(row: Row) -> int:
     return int(row.get("requests") or 0) - int(row.get("errors") or 0)
+
+
+def _asked(row: Row) -> int:
+    return int(row.get("requests") or 0) - int(row.get("cache_hits") or 0)
 
 
 def _fresh(row: Row) -> int:
@@ -81,7 +87,7 @@ CHARTS: Mapping[str, Chart] = {
             by="model", is_split=True,
         ),
         Chart(
-            "cost", "Cost", "usd", "bars", ("cost",), (Measure("cost", "accent", _usd),),
+            "cost", "Cost", "usd", "bars", ("cost",), (Measure("cost", "accent", _usd("cost")),),
             "Tokens × the price list on that day, or as the provider or client stated it; calls of unknown cost are"
             " not in it.",
             by="model", is_split=True, empty="No call in this range has a known cost.",
@@ -115,10 +121,26 @@ CHARTS: Mapping[str, Chart] = {
             empty="No call in this range told its token counts.",
         ),
         Chart(
-            "cache", "Answered from cache", "count", "bars", ("cache_hits",),
-            (Measure("hits", "cached", _sum("cache_hits"), (Leaf("cached", EQUAL, True),)),),
-            "Replies given from the cache: nothing was paid and no provider waited for.",
-            empty="Nothing was answered from a cache in this range, so nothing was saved yet.",
+            "cache-calls", "Calls and cache hits", "count", "bars", ("requests", "cache_hits"),
+            (Measure("from the cache", "cached", _sum("cache_hits"), HIT),
+             Measure("from providers", "rest", _asked, (Leaf("cached", EQUAL, False),))),
+            "Calls to models, by who answered. The hit rate is the first over both.",
+        ),
+        Chart(
+            "cache-savings", "Cache savings", "usd", "bars", ("saved_cost", "saved_priced"),
+            (Measure("saved", "cached", _usd("saved_cost"), HIT),),
+            "What the calls not made would have cost at the prices of that time; hits of unknown cost are not in it.",
+            empty="No answer from the cache in this range has a known cost.",
+        ),
+        Chart(
+            "cache-time", "Time saved", "ms", "bars", ("saved_ms",),
+            (Measure("saved", "cached", _sum("saved_ms"), HIT),),
+            "How much longer the calls not made took when they were made, summed.", empty=NO_HIT,
+        ),
+        Chart(
+            "cache-tokens", "Tokens saved", "tokens", "bars", ("saved_tokens",),
+            (Measure("saved", "cached", _sum("saved_tokens"), HIT),),
+            "Input and output of the calls not made, as the provider counted them the first time.", empty=NO_HIT,
         ),
     )
 }  # fmt: skip

@@ -34,6 +34,10 @@ class _Usage(models.Model):
     durations = models.BigIntegerField(help_text="those with a duration")
     ttft_ms = models.BigIntegerField(help_text="sum of times to the first token")
     ttfts = models.BigIntegerField(help_text="those with such a time")
+    saved_nano_usd = models.BigIntegerField(help_text="this and the following: see rollup.SAVED")
+    saved_priced = models.BigIntegerField()
+    saved_ms = models.BigIntegerField()
+    saved_tokens = models.BigIntegerField()
     duration_hist = models.BinaryField(help_text="see histogram.py")
     ttft_hist = models.BinaryField()
 
@@ -103,6 +107,10 @@ class FacetDelta(models.Model):
     cache_hits = ArrayField(models.IntegerField())
     ttft_ms = ArrayField(models.BigIntegerField())
     ttfts = ArrayField(models.IntegerField())
+    saved_nano_usd = ArrayField(models.BigIntegerField())
+    saved_priced = ArrayField(models.IntegerField())
+    saved_ms = ArrayField(models.BigIntegerField())
+    saved_tokens = ArrayField(models.BigIntegerField())
     written_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -134,6 +142,10 @@ class FacetDay(models.Model):
     cache_hits = models.BigIntegerField()
     ttft_ms = models.BigIntegerField()
     ttfts = models.BigIntegerField()
+    saved_nano_usd = models.BigIntegerField()
+    saved_priced = models.BigIntegerField()
+    saved_ms = models.BigIntegerField()
+    saved_tokens = models.BigIntegerField()
 
     class Meta:
         db_table = "facet_day"

@@ -322,6 +322,11 @@ def _is_hard(metric: Metric) -> bool:
     return bool(metric.names or metric.edge) or bool(metric.histogram and metric.histogram not in TIER_HISTOGRAMS)
 
 
+def layout_of(question: Question) -> Layout:
+    """With its tree and range as the statements take them; no more of the question matters."""
+    return _read(question, now()).layout
+
+
 def readable(question: Question) -> tuple[Piece, tuple[str, ...], Layout]:
     """What of the ground may be read to answer it, what has to be said about that, and the layout. Raises as `answer`
     does."""

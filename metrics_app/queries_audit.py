@@ -25,10 +25,16 @@ class Difference:
 
 
 _TOKENS = MEASURES[3:10]
+_PART = "(usage_parts ->> 'saved_{}')::bigint"
+_SAVED = (
+    f"sum({_PART.format('nano_usd')})", f"count({_PART.format('nano_usd')})", f"sum({_PART.format('ms')})",
+    f"sum(coalesce({_PART.format('input_tokens')}, 0) + coalesce({_PART.format('output_tokens')}, 0))",
+)  # fmt: skip
 _GROUND = f"""
 SELECT count(*), count(cost_nano_usd) FILTER (WHERE is_call), sum(cost_nano_usd) FILTER (WHERE is_call),
     {", ".join(f"sum({name}) FILTER (WHERE is_call)" for name in _TOKENS)},
-    sum(duration_ms), count(duration_ms), sum(time_to_first_token_ms), count(time_to_first_token_ms)
+    sum(duration_ms), count(duration_ms), sum(time_to_first_token_ms), count(time_to_first_token_ms),
+    {", ".join(f"{one} FILTER (WHERE is_call AND cached)" for one in _SAVED)}
 FROM (SELECT *, kind = ANY (%(kinds)s) AS is_call FROM llm_request
     WHERE organization_id = %(organization)s AND requested_at >= %(since)s AND requested_at < %(until)s
     AND kind <> 'attempt') r"""  # noqa: S608
@@ -44,13 +50,14 @@ def _counted(table: str) -> str:
     )
 
 
-_FACET_GROUND = """
+_FACET_GROUND = f"""
 SELECT count(*), count(*) FILTER (WHERE status NOT BETWEEN 200 AND 399), count(cost_nano_usd), sum(cost_nano_usd),
     sum(input_tokens), sum(output_tokens), sum(duration_ms), count(duration_ms), sum(cache_read_tokens),
     sum(cache_write_tokens), sum(reasoning_tokens), sum(input_audio_tokens), sum(output_audio_tokens),
-    count(*) FILTER (WHERE cached), sum(time_to_first_token_ms), count(time_to_first_token_ms)
+    count(*) FILTER (WHERE cached), sum(time_to_first_token_ms), count(time_to_first_token_ms),
+    {", ".join(f"{one} FILTER (WHERE cached)" for one in _SAVED)}
 FROM llm_request WHERE organization_id = %(organization)s AND requested_at >= %(since)s AND requested_at < %(until)s
-    AND kind = ANY (%(kinds)s)"""
+    AND kind = ANY (%(kinds)s)"""  # noqa: S608 (names of ours)
 _FACET_DAYS = "organization_id = %(organization)s AND day >= %(first)s AND day < %(end)s"
 
 

@@ -38,15 +38,17 @@ from metrics_app import histogram
 from requests_app import columns
 from requests_app.rows import Change, is_error
 
+SAVED = ("saved_nano_usd", "saved_priced", "saved_ms", "saved_tokens")
+"""Of answers from the cache: what the calls not made would have cost, of how many that is known, time, tokens."""
 MEASURES = (
     "requests", "priced", "cost_nano_usd", "input_tokens", "output_tokens", "cache_read_tokens",
     "cache_write_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens", "duration_ms", "durations",
-    "ttft_ms", "ttfts",
+    "ttft_ms", "ttfts", *SAVED,
 )  # fmt: skip
 FACET_MEASURES = (
     "requests", "errors", "priced", "cost_nano_usd", "input_tokens", "output_tokens", "duration_ms", "durations",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens",
-    "cache_hits", "ttft_ms", "ttfts",
+    "cache_hits", "ttft_ms", "ttfts", *SAVED,
 )  # fmt: skip
 COMMON = 8
 """The first so many are told of most requests. A delta leaves the array of any other empty where it is all zeros."""
@@ -99,6 +101,8 @@ class Counted(Protocol):
     def input_audio_tokens(self) -> int | None: ...
     @property
     def output_audio_tokens(self) -> int | None: ...
+    @property
+    def usage_parts(self) -> Mapping[str, int] | None: ...
     @property
     def cost_nano_usd(self) -> int | None: ...
     @property
@@ -224,6 +228,21 @@ def _count_tokens(measures: list[int], row: Counted, sign: int) -> None:
     measures[7] += sign * (row.reasoning_tokens or 0)
     measures[8] += sign * (row.input_audio_tokens or 0)
     measures[9] += sign * (row.output_audio_tokens or 0)
+    if row.cached:
+        for place, amount in enumerate(_saved(row), _FIRST_SAVED):
+            measures[place] += sign * amount
+
+
+_FIRST_SAVED = MEASURES.index(SAVED[0])
+_NOTHING_SAVED = (0,) * len(SAVED)
+
+
+def _saved(row: Counted) -> tuple[int, ...]:
+    """In the order of SAVED; of a row that was answered from the cache."""
+    told = row.usage_parts or {}
+    cost = told.get("saved_nano_usd")
+    tokens = told.get("saved_input_tokens", 0) + told.get("saved_output_tokens", 0)
+    return cost or 0, 0 if cost is None else 1, told.get("saved_ms", 0), tokens
 
 
 def _facet_amounts(row: Counted, sign: int) -> tuple[int, ...]:
@@ -238,9 +257,11 @@ def _facet_amounts(row: Counted, sign: int) -> tuple[int, ...]:
     heard, spoken, cached = row.input_audio_tokens, row.output_audio_tokens, row.cached
     if not (read or written or reasoning or heard or spoken or cached) and ttft is None:
         return common
+    saved = tuple(sign * amount for amount in _saved(row)) if cached else _NOTHING_SAVED
     return (
         *common, sign * (read or 0), sign * (written or 0), sign * (reasoning or 0), sign * (heard or 0),
         sign * (spoken or 0), sign if cached else 0, sign * (ttft or 0), 0 if ttft is None else sign,
+        *saved,
     )  # fmt: skip
 
 
@@ -273,6 +294,7 @@ _FACET_COLUMNS = ("organization_id", "day", "dims", "vals", *FACET_MEASURES)
 _FACET_TYPES = (
     "int8", "date", "text[]", "text[]", "int4[]", "int4[]", "int4[]", "int8[]", "int8[]", "int8[]", "int8[]", "int4[]",
     "int8[]", "int8[]", "int8[]", "int8[]", "int8[]", "int4[]", "int8[]", "int4[]",
+    "int8[]", "int4[]", "int8[]", "int8[]",
 )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("properties", views.properties, name="properties"),
     path("hidden-properties", views.hide_property, name="hide-property"),
     path("properties/<path:name>", views.property_page, name="property"),
+    path("cache", views.cache, name="cache"),
+    path("cache/repeated", views.repeated, name="repeated"),
     path("models", views.models, name="models"),
     *urls_api.urlpatterns,
 ]

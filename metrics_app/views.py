@@ -1,4 +1,4 @@
-"""The pages that count: Dashboard, Users, Properties, Models; and their charts, each loaded after its page is there."""
+"""The pages that count: Dashboard, Users, Properties, Cache, Models; and their charts, loaded after the page."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from accounts_app.permissions import OrganizationRequest, page
 from metrics_app import charts, hiding
 from metrics_app.catalog import PROPERTY
 from metrics_app.charts import CHARTS
+from metrics_app.pages import cache as pages_cache
 from metrics_app.pages import frame, reading, strip, tables, tops
 from metrics_app.pages.reading import View
 from metrics_app.pages.tops import TOPS
@@ -28,7 +29,7 @@ from requests_app.queries import TooSlow
 
 CSV_LENGTH = MOST_GROUPS - 1
 """Most rows of a table as a file."""
-SAVED = frozenset({"dashboard", "users", "properties", "models"})
+SAVED = frozenset({"dashboard", "users", "properties", "cache", "models"})
 """Pages whose views can be saved: those whose path says nothing itself."""
 UNANSWERED = (TooSlow, BadQuestion)
 """What stands in the way of an answer, in words for the reader."""
@@ -93,19 +94,38 @@ def models(request: OrganizationRequest) -> HttpResponseBase:
     return _table_file(request, tables.MODELS) or _page(request, "models", frame.models)
 
 
+@require_safe
+@page()
+def cache(request: OrganizationRequest) -> HttpResponseBase:
+    return _page(request, "cache", pages_cache.context)
+
+
 # --- parts, loaded by htmx ------------------------------------------------------------------------------------
 
 
 @require_safe
 @page()
 def figures(request: OrganizationRequest) -> HttpResponseBase:
-    """The strip of figures."""
-    view = _counted(request)
+    """The strip of figures; `?of=cache` those of the cache."""
+    view, of = _counted(request), request.GET.get("of", "calls")
+    if of not in strip.STRIPS:
+        raise Http404("There are no such figures.")
     try:
-        shown, found = strip.figures(view)
+        shown, found = strip.figures(view, of)
     except UNANSWERED as error:
         return render(request, "metrics_app/_slow.html", {"trouble": str(error)})
     return render(request, "metrics_app/_figures.html", {"figures": shown, "found": found, "view": view})
+
+
+@require_safe
+@page()
+def repeated(request: OrganizationRequest) -> HttpResponseBase:
+    """What was answered from the cache most often."""
+    try:
+        found = pages_cache.repeated(_counted(request))
+    except UNANSWERED as error:
+        return render(request, "metrics_app/_slow.html", {"trouble": str(error)})
+    return render(request, "metrics_app/_repeated.html", {"found": found})
 
 
 @require_safe

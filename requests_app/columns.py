@@ -105,7 +105,7 @@ def _saved(priced: PricedExchange, hit: CacheHit) -> dict[str, Any]:
     """An answer from the cache used no tokens and cost nothing; what it would have, it saved."""
     usage = priced.reading.usage
     saved = {
-        "saved_nano_usd": integer(priced.charge.nano_usd, LARGEST_COST), "saved_ms": integer(hit.latency_ms),
+        "saved_nano_usd": integer(priced.charge.nano_usd, LARGEST_COST), "saved_ms": _saved_ms(priced.exchange, hit),
         "saved_input_tokens": integer(usage.input_tokens), "saved_output_tokens": integer(usage.output_tokens),
     }  # fmt: skip
     return {
@@ -114,6 +114,11 @@ def _saved(priced: PricedExchange, hit: CacheHit) -> dict[str, Any]:
         **_estimated(None, Charge(0, "cached")),
         "usage_parts": {name: value for name, value in saved.items() if value is not None},
     }  # fmt: skip
+
+
+def _saved_ms(exchange: Exchange, hit: CacheHit) -> int | None:
+    """Who waited for the first answer to the same question saved only the rest of its time."""
+    return integer(max(0, hit.latency_ms - (exchange.duration_ms or 0)))
 
 
 def _passed(exchange: Exchange) -> dict[str, Any]:

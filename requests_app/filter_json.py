@@ -151,7 +151,8 @@ def _condition(table: str, column: str, at: _At) -> Node:
     if column == "scores_column":
         return leaf("has_scores", EQUAL, (at.operator == UNEQUAL) == (at.value in ("{}", "")))
     if column == "cache_reference_id" and at.operator in (EQUAL, UNEQUAL):
-        return leaf("cached", EQUAL, (at.operator == UNEQUAL) == (at.value == NO_CACHE_HIT))
+        is_hit = at.operator == UNEQUAL
+        return leaf("cached", EQUAL, is_hit) if at.value == NO_CACHE_HIT else _leaf("cached_from", at)
     if column not in COLUMNS[table]:
         known = ", ".join(sorted({*COLUMNS[table], *MAPS}))
         raise at.error(f"{table} has no column {column!r} to filter by. It has: {known}.")

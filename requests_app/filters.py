@@ -121,6 +121,7 @@ ENTRIES = (
     Entry("cache_write_tokens", "Cache write tokens", "number", "r.cache_write_tokens"),
     Entry("reasoning_tokens", "Reasoning tokens", "number", "r.reasoning_tokens"),
     Entry("cached", "Answered from cache", "boolean", "r.cached"),
+    Entry("cached_from", "Answered with the reply of", "text", "r.cached_from::text", is_offered=False),
     Entry("stream", "Streamed", "boolean", "r.is_stream"),
     Entry("error_type", "Error type", "text", "r.error_type", is_suggested=True),
     Entry("finish_reason", "Finish reason", "text", "r.finish_reason", is_suggested=True),

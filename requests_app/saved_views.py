@@ -12,7 +12,7 @@ from accounts_app.permissions import OrganizationRequest, page
 from requests_app import saved
 from requests_app.saved import CannotSave
 
-PAGES = frozenset({"requests", "dashboard", "sessions", "users", "properties", "models"})
+PAGES = frozenset({"requests", "dashboard", "sessions", "users", "properties", "cache", "models"})
 
 
 @require_POST

@@ -58,7 +58,7 @@ class Slot:
     """The property a button beside the title hides."""
 
 
-def _slot(view: View, key: str, span: int, *, by: str = "", more: Sequence[Leaf] = (), **fields: Any) -> Slot:
+def slot(view: View, key: str, span: int, *, by: str = "", more: Sequence[Leaf] = (), **fields: Any) -> Slot:
     known = CHARTS.get(key) or TOPS[key]
     return Slot(
         key, fields.pop("title", known.title), span, fragment_link("chart", view, key, more=more, by=by),
@@ -66,7 +66,7 @@ def _slot(view: View, key: str, span: int, *, by: str = "", more: Sequence[Leaf]
     )  # fmt: skip
 
 
-def _choices(
+def choices(
     request: OrganizationRequest, parameter: str, offered: Sequence[tuple[str, str]], chosen: str
 ) -> tuple[Choice, ...]:
     return tuple(
@@ -88,18 +88,18 @@ def dashboard(request: OrganizationRequest, view: View) -> dict[str, Any]:
     named = request.GET.get("values", "")
     named = named if is_dimension(PROPERTY + named) else next(iter(keys), "")
     splits = [(one, dimension(one).words) for one in (*SPLITS, *(PROPERTY + key for key in keys))]
-    values = _choices(request, "values", [(key, key) for key in keys], named)
+    values = choices(request, "values", [(key, key) for key in keys], named)
     slots = [
-        _slot(view, "requests", 6),
-        _slot(view, "cost", 6, by=by, choices=_choices(request, "by", splits, by), chosen=by),
-        _slot(view, "duration", 6), _slot(view, "ttft", 6),
-        _slot(view, "tokens", 6), _slot(view, "cache", 6),
-        _slot(view, "top-models", 3, page=page_link("models", view)),
-        _slot(view, "top-users", 3, page=page_link("users", view)),
-        *([_slot(view, "top-values", 3, by=PROPERTY + named, choices=values, chosen=PROPERTY + named,
+        slot(view, "requests", 6),
+        slot(view, "cost", 6, by=by, choices=choices(request, "by", splits, by), chosen=by),
+        slot(view, "duration", 6), slot(view, "ttft", 6),
+        slot(view, "tokens", 6), slot(view, "cache-savings", 6, page=page_link("cache", view)),
+        slot(view, "top-models", 3, page=page_link("models", view)),
+        slot(view, "top-users", 3, page=page_link("users", view)),
+        *([slot(view, "top-values", 3, by=PROPERTY + named, choices=values, chosen=PROPERTY + named,
                  title=f"Top values of {named}", page=page_link("property", view, named))] if named else
-          [_slot(view, "top-providers", 3)]),
-        _slot(view, "errors", 3),
+          [slot(view, "top-providers", 3)]),
+        slot(view, "errors", 3),
     ]  # fmt: skip
     return {
         "slots": slots, "figures": fragment_link("figures", view),
@@ -118,8 +118,8 @@ def users(request: OrganizationRequest, view: View) -> dict[str, Any]:
 
 def models(request: OrganizationRequest, view: View) -> dict[str, Any]:
     found = _table(request, view, tables.MODELS)
-    slots = [_slot(view, "requests-by", 4, by="model"), _slot(view, "cost", 4, by="model"),
-             _slot(view, "duration-by", 4, by="model")]  # fmt: skip
+    slots = [slot(view, "requests-by", 4, by="model"), slot(view, "cost", 4, by="model"),
+             slot(view, "duration-by", 4, by="model")]  # fmt: skip
     picked = [value for value in request.GET.getlist("model") if value]
     kept = [(k, v) for k, v in view.without("model", "rows", "add_key")]
     return {**found, "slots": slots, "picked": picked, "kept": kept}
@@ -129,9 +129,9 @@ def user(request: OrganizationRequest, view: View, user_id: str) -> dict[str, An
     own = condition("user", user_id)
     return {
         "user_id": user_id, "figures": fragment_link("figures", view, more=(own,)),
-        "slots": [_slot(view, "requests", 6, more=(own,)), _slot(view, "cost", 6, by="model", more=(own,)),
-                  _slot(view, "tokens", 4, more=(own,)), _slot(view, "duration", 4, more=(own,)),
-                  _slot(view, "top-models", 4, more=(own,))],
+        "slots": [slot(view, "requests", 6, more=(own,)), slot(view, "cost", 6, by="model", more=(own,)),
+                  slot(view, "tokens", 4, more=(own,)), slot(view, "duration", 4, more=(own,)),
+                  slot(view, "top-models", 4, more=(own,))],
         "requests_url": requests_link(view, (own,)),
         "rows_url": requests_link(view, (own,), path=reverse("request-rows"), extra={"size": "25", "live": "0"}),
         "compare": with_parameters(request, compare=None if view.compares else "1"),
@@ -141,7 +141,7 @@ def user(request: OrganizationRequest, view: View, user_id: str) -> dict[str, An
 def properties(request: OrganizationRequest, view: View) -> dict[str, Any]:
     keys = property_keys(view)
     slots = [
-        _slot(view, "top-values", 4, by=PROPERTY + key, title=key, page=page_link("property", view, key), hides=key)
+        slot(view, "top-values", 4, by=PROPERTY + key, title=key, page=page_link("property", view, key), hides=key)
         for key in keys
     ]  # fmt: skip
     hidden = [(key, page_link("property", view, key)) for key in hiding.hidden(view.organization_id)]
@@ -151,7 +151,7 @@ def properties(request: OrganizationRequest, view: View) -> dict[str, Any]:
 
 def property_page(request: OrganizationRequest, view: View, name: str) -> dict[str, Any]:
     by = PROPERTY + name
-    slots = [_slot(view, "requests-by", 6, by=by), _slot(view, "cost", 6, by=by)]
+    slots = [slot(view, "requests-by", 6, by=by), slot(view, "cost", 6, by=by)]
     others = [(key, page_link("property", view, key), key == name) for key in property_keys(view)]
     return {**_table(request, view, tables.property_values(by)), "name": name, "slots": slots, "others": others}
 

@@ -17,8 +17,8 @@ from requests_app.asking import Asked, address
 from requests_app.filter_url import parameter, text_of
 from requests_app.filters import EQUAL, Leaf, Node, join
 
-PAGE_KEYS = asking.PAGE_KEYS | {"by", "compare", "sort", "dir", "rows", "values", "format", "find"}
-OWN_KEYS = ("by", "sort", "dir", "rows", "values", "compare", "find")
+PAGE_KEYS = asking.PAGE_KEYS | {"by", "compare", "sort", "dir", "rows", "values", "format", "find", "of"}
+OWN_KEYS = ("by", "sort", "dir", "rows", "values", "compare", "find", "of")
 """What the requests page has no use for."""
 ADDING = (*asking.ADDING, "format")
 
@@ -84,9 +84,11 @@ def page_link(name: str, view: View, *args: str) -> str:
     return requests_link(view, path=path, without=("by", "sort", "dir", "rows", "values", "find"))
 
 
-def fragment_link(name: str, view: View, *args: str, more: Sequence[Leaf] = (), by: str = "") -> str:
+def fragment_link(
+    name: str, view: View, *args: str, more: Sequence[Leaf] = (), by: str = "", extra: Mapping[str, str] | None = None
+) -> str:
     """Where a part of this page is loaded from."""
-    extra = {**({"by": by} if by else {}), **({"compare": "1"} if view.compares else {})}
+    extra = {**({"by": by} if by else {}), **({"compare": "1"} if view.compares else {}), **(extra or {})}
     return requests_link(view, more, path=reverse(name, args=args), extra=extra)
 
 

@@ -47,29 +47,30 @@ def ask(
     limit: int = MOST, has_rest: bool = False,
 ) -> Found:  # fmt: skip
     """One question of a page. Raises TooSlow, BadQuestion."""
-    asked = _question(view, metrics, by=(*((TIME,) if over_time else ()), *by), order=order, limit=limit)
+    asked = question(view, metrics, by=(*((TIME,) if over_time else ()), *by), order=order, limit=limit)
     return _found(queries.answer(_with_rest(asked) if has_rest else asked))
 
 
 def ask_before(view: View, metrics: Sequence[str], *, over_time: bool = False) -> Found:
     """The same of the stretch of equal length before. Raises TooSlow, BadQuestion."""
-    asked = _question(view, metrics, by=(TIME,) if over_time else (), order="", limit=MOST)
+    asked = question(view, metrics, by=(TIME,) if over_time else (), order="", limit=MOST)
     return _found(queries.answer(asked.previous(now())))
 
 
-def _question(view: View, metrics: Sequence[str], *, by: tuple[str, ...], order: str, limit: int) -> Question:
+def question(view: View, metrics: Sequence[str], *, by: tuple[str, ...], order: str, limit: int) -> Question:
+    """What a page asks, in its range and with its filter."""
     period = view.asked.period
-    question = Question(
+    asked = Question(
         view.organization_id, tuple(metrics), by, since=period.since, until=period.until, filter=view.tree,
         zone=timezone.get_current_timezone(), kinds=kinds_of(view.tree), order=order, limit=limit,
     )  # fmt: skip
     if not period.since or TIME not in by:
-        return question
+        return asked
     length = (period.until or now()) - period.since
     grain = next((step for longest, step in STEPS if length <= longest), None)
-    if grain not in queries.WHOLE_DAY and queries.is_kept_by_day(question):
+    if grain not in queries.WHOLE_DAY and queries.is_kept_by_day(asked):
         grain = None  # the counts know which steps they can tell
-    return replace(question, grain=grain)
+    return replace(asked, grain=grain)
 
 
 def _with_rest(question: Question) -> Question:

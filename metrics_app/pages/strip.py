@@ -14,9 +14,6 @@ from metrics_app.pages.source import Found
 from requests_app.templatetags.figures import count, duration, money, percent_text, tokens
 
 Row = Mapping[str, Any]
-METRICS = (
-    "requests", "errors", "priced", "cost", "input_tokens", "output_tokens", "duration_p95", "ttft_p50",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,16 @@ def _tokens(row: Row) -> int:
     return int(row.get("input_tokens") or 0) + int(row.get("output_tokens") or 0)
 
 
-KINDS = (
+def _hit_rate(row: Row) -> float | None:
+    return row["cache_hits"] / row["requests"] if row.get("requests") else None
+
+
+def _saved(row: Row) -> int | None:
+    """Unknown where there are hits and none has a price."""
+    return row.get("saved_cost") if row.get("saved_priced") else None if row.get("cache_hits") else 0
+
+
+CALLS = (
     _Kind("requests", lambda row: row.get("requests") or 0, count, "calls to models"),
     _Kind("cost", _cost, lambda value: money(value, "no call here has a known cost"),
           "sum of the known costs"),
@@ -66,13 +72,32 @@ KINDS = (
           "half of the streamed calls waited at most this long for their first token", False),
     _Kind("tokens", _tokens, tokens, "input and output, as the providers counted them"),
 )  # fmt: skip
+CACHE = (
+    _Kind("cache hits", lambda row: row.get("cache_hits") or 0, count, "calls answered from the cache", True),
+    _Kind("hit rate", _hit_rate, lambda value: percent_text(value or 0), "hits of all calls to models", True),
+    _Kind("saved cost", _saved, lambda value: money(value, "no hit here has a known cost"),
+          "what the hits would have cost", True),
+    _Kind("saved time", lambda row: row.get("saved_ms") or 0, duration, "how much longer the calls took when made",
+          True),
+    _Kind("saved tokens", lambda row: row.get("saved_tokens") or 0, tokens, "input and output of the calls not made",
+          True),
+    _Kind("calls to providers", lambda row: (row.get("requests") or 0) - (row.get("cache_hits") or 0), count,
+          "calls to models that no kept reply answered"),
+)  # fmt: skip
+STRIPS: Mapping[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
+    "calls": (CALLS, ("requests", "errors", "priced", "cost", "input_tokens", "output_tokens", "duration_p95",
+                      "ttft_p50")),
+    "cache": (CACHE, ("requests", "cache_hits", "saved_cost", "saved_priced", "saved_ms", "saved_tokens")),
+}  # fmt: skip
+"""Each with the metrics it is made of."""
 
 
-def figures(view: View) -> tuple[list[Figure], Found]:
+def figures(view: View, of: str = "calls") -> tuple[list[Figure], Found]:
     """The figures and where they come from. Raises TooSlow."""
-    found = source.ask(view, METRICS)
-    before = source.ask_before(view, METRICS).total if view.has_previous else {}
-    return [_figure(kind, found.total, before) for kind in KINDS], found
+    kinds, metrics = STRIPS[of]
+    found = source.ask(view, metrics)
+    before = source.ask_before(view, metrics).total if view.has_previous else {}
+    return [_figure(kind, found.total, before) for kind in kinds], found
 
 
 def _figure(kind: _Kind, row: Row, before: Row) -> Figure:
@@ -84,6 +109,8 @@ def _figure(kind: _Kind, row: Row, before: Row) -> Figure:
 
 
 def _note(kind: _Kind, row: Row) -> str:
-    if kind.of is not _cost or not row.get("requests"):
-        return kind.says
-    return f"{kind.says}: {row['priced']:,} of {row['requests']:,} calls have one"
+    if kind.of is _cost and row.get("requests"):
+        return f"{kind.says}: {row['priced']:,} of {row['requests']:,} calls have one"
+    if kind.of is _saved and row.get("cache_hits"):
+        return f"{kind.says}: that is known of {row['saved_priced']:,} of {row['cache_hits']:,}"
+    return kind.says

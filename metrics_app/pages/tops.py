@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from metrics_app.catalog import OTHER, dimension
-from metrics_app.charts import FAILED, value_words
+from metrics_app.charts import FAILED, HIT, NO_HIT, value_words
 from metrics_app.pages import source
 from metrics_app.pages.reading import View, condition, page_link, requests_link
 from metrics_app.pages.source import Found
@@ -16,7 +16,6 @@ from requests_app.filters import Leaf
 from requests_app.telling import SHORT
 
 LENGTH = 8
-METRICS = ("requests", "cost", "priced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,14 @@ class Top:
     empty: str
     only: tuple[Leaf, ...] = ()
     page: str = ""
+    metrics: tuple[str, str, str] = ("requests", "cost", "priced")
+    """What it is ordered by, an amount in nano-USD, and how many of the first that is known of."""
+    behind: tuple[Leaf, ...] = ()
+    """What narrows its links to what it counts, where the counts themselves need no narrowing."""
 
 
+_SAVED = ("cache_hits", "saved_cost", "saved_priced")
+_SAYS = "Hits, and what they saved."
 TOPS: Mapping[str, Top] = {
     top.key: top
     for top in (
@@ -43,16 +48,23 @@ TOPS: Mapping[str, Top] = {
             "No request in this range has this property."),
         Top("errors", "Errors by status", "status", "Every status but 2xx and 3xx; below zero are the gateway's own.",
             "No error in this range.", (FAILED,)),
+        Top("cached-models", "By model", "model", f"The models whose replies were kept. {_SAYS}", NO_HIT,
+            metrics=_SAVED, behind=HIT),
+        Top("cached-users", "By user", "user", f"Whom the cache answered, as the header Helicone-User-Id says. {_SAYS}",
+            NO_HIT, page="user", metrics=_SAVED, behind=HIT),
+        Top("cached-values", "By property", "", f"Values of one property. {_SAYS}", NO_HIT, metrics=_SAVED, behind=HIT),
     )
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`width` is per cent of the longest, `share` a part of one of all that were asked for."""
+    """`width` is per cent of the longest, `share` a part of one of all that were asked for. `amount` is in nano-USD."""
 
     words: str
-    row: Mapping[str, Any]
+    count: int
+    amount: int | None
+    known: int
     width: float
     share: float | None
     link: str
@@ -75,10 +87,11 @@ def listing(top: Top, view: View, *, by: str = "", length: int = LENGTH) -> List
     for one in top.only:
         view = view.narrowed(one)
     key = by or top.dimension
-    found = source.ask(view, METRICS, by=(key,), order="-requests", limit=length, has_rest=True)
-    total = found.total.get("requests") or 0
-    largest = max((row["requests"] for row in found.rows if row[key] not in (None, OTHER)), default=0)
-    bars = tuple(_bar(top, view, key, row, largest, total) for row in _rest_last(found, key) if row["requests"])
+    counted = top.metrics[0]
+    found = source.ask(view, top.metrics, by=(key,), order=f"-{counted}", limit=length, has_rest=True)
+    total = found.total.get(counted) or 0
+    largest = max((row[counted] for row in found.rows if row[key] not in (None, OTHER)), default=0)
+    bars = tuple(_bar(top, view, key, row, largest, total) for row in _rest_last(found, key) if row[counted])
     return Listing(top, key, bars, found, view)
 
 
@@ -88,15 +101,17 @@ def _rest_last(found: Found, key: str) -> list[Mapping[str, Any]]:
 
 
 def _bar(top: Top, view: View, key: str, row: Mapping[str, Any], largest: int, total: int) -> Bar:
-    value = row[key]
+    value, (count, amount, known) = row[key], (row[name] for name in top.metrics)
     is_named = value not in (None, "", OTHER)
     narrower = () if value is OTHER else (condition(key, value if is_named else None),)
     return Bar(
         words=status_words(value) if key == "status" else value_words(key, value),
-        row=row,
-        width=round(100 * row["requests"] / largest, 2) if is_named else 0,
-        share=row["requests"] / total if total else None,
-        link=requests_link(view, (*top.only, *narrower)),
+        count=count,
+        amount=amount,
+        known=known,
+        width=round(100 * count / largest, 2) if is_named else 0,
+        share=count / total if total else None,
+        link=requests_link(view, (*top.only, *top.behind, *narrower)),
         page=page_link(top.page, view, str(value)) if top.page and is_named else "",
         is_named=is_named,
     )
@@ -120,7 +135,7 @@ def status_words(status: int) -> str:
 
 
 def csv_rows(found: Listing) -> Iterator[list[Any]]:
-    yield [dimension(found.dimension).words, "requests", "cost_usd", "priced"]
+    counted, amount, known = found.top.metrics
+    yield [dimension(found.dimension).words, counted, f"{amount}_usd", known]
     for bar in found.bars:
-        cost = bar.row["cost"]
-        yield [bar.words, bar.row["requests"], None if cost is None else int(cost) / 10**9, bar.row["priced"]]
+        yield [bar.words, bar.count, None if bar.amount is None else int(bar.amount) / 10**9, bar.known]

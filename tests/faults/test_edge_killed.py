@@ -4,54 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-import orjson
 import pytest
 
-from accounts_app.keys import hash_key
 from ingest_app import records
 from ingest_app.spool import Reader
 from llm.exchange import STATUS_INTERRUPTED, Exchange
+from tests.faults.alone import accepting, edge, free_port
 from tests.gateway_app.stage import KEY, listening, read_request
 
-ROOT = Path(__file__).resolve().parents[2]
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENT = b"data: %d\n\n"
-KEYS = {"id": 1, "organization_id": 7, "name": "k", "key_hash": hash_key(KEY), "permissions": "rw"}
-
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def edge(folder: Path, port: int, upstream_port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A real `edge` that knows its keys from the copy on disk; there is no Postgres."""
-    snapshot = {"version": 1, "at": time.time(), "parts": {"keys": [KEYS]}}
-    (folder / "snapshot.json").write_bytes(orjson.dumps(snapshot))
-    given = {
-        "DATA_DIR": str(folder), "PORT": str(port), "DATABASE_URL": "postgresql:///none?host=/nonexistent",
-        "PROVIDER_URL_OPENAI": f"http://127.0.0.1:{upstream_port}",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "helicone_site.asgi"]
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **given}, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 async def ask(port: int, number: int, received: dict[int, bytes]) -> None:
@@ -65,16 +32,6 @@ async def ask(port: int, number: int, received: dict[int, bytes]) -> None:
         while chunk := await reader.read(65536):
             received[number] = received.get(number, b"") + chunk
     writer.close()
-
-
-async def accepting(port: int) -> None:
-    for _ in range(1000):
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("edge did not start")
 
 
 def interrupted(folder: Path) -> dict[bytes, Exchange]:

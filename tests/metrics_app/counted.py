@@ -20,10 +20,13 @@ def random_row(organization_id: int, at: datetime, rng: random.Random) -> Reques
     provider, model = rng.choice(MODELS)
     kind = rng.choice(("llm", "llm", "llm", "embedding", "tool"))
     is_call = kind != "tool"
+    is_cached = rng.random() < 0.2
+    saved = rng.choice(({"saved_ms": 40, "saved_nano_usd": 6_020_000, "saved_input_tokens": 1204}, {"saved_ms": 900}))
     return factories.make_row(
         organization_id, at, kind=kind, provider=provider, model=model,
         status=rng.choice((200, 200, 204, 301, 429, 500, -2)),
-        cached=rng.random() < 0.2, duration_ms=rng.choice((None, 0, 7, 350, 1820, 90_000)),
+        cached=is_cached, usage_parts=saved if is_cached and is_call else None,
+        duration_ms=rng.choice((None, 0, 7, 350, 1820, 90_000)),
         time_to_first_token_ms=rng.choice((None, 40, 120)),
         input_tokens=rng.choice((None, 0, 1204)) if is_call else None,
         output_tokens=rng.choice((None, 310)) if is_call else None, cache_read_tokens=rng.choice((None, 0)),

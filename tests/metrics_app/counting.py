@@ -86,7 +86,16 @@ def amounts(one: RequestRow) -> list[int]:
     return [
         1, int(cost is not None), cost or 0, *tokens, one.duration_ms or 0, int(one.duration_ms is not None),
         one.time_to_first_token_ms or 0, int(one.time_to_first_token_ms is not None),
+        *(saved(one) if is_call else (0, 0, 0, 0)),
     ]  # fmt: skip
+
+
+def saved(one: RequestRow) -> tuple[int, int, int, int]:
+    told = one.usage_parts if one.cached and one.usage_parts else {}
+    return (
+        told.get("saved_nano_usd") or 0, int("saved_nano_usd" in told), told.get("saved_ms") or 0,
+        (told.get("saved_input_tokens") or 0) + (told.get("saved_output_tokens") or 0),
+    )  # fmt: skip
 
 
 def facet_amounts(one: RequestRow) -> list[int]:
@@ -95,7 +104,7 @@ def facet_amounts(one: RequestRow) -> list[int]:
         one.input_tokens or 0, one.output_tokens or 0, one.duration_ms or 0, int(one.duration_ms is not None),
         one.cache_read_tokens or 0, one.cache_write_tokens or 0, one.reasoning_tokens or 0,
         one.input_audio_tokens or 0, one.output_audio_tokens or 0, int(one.cached), one.time_to_first_token_ms or 0,
-        int(one.time_to_first_token_ms is not None),
+        int(one.time_to_first_token_ms is not None), *saved(one),
     ]  # fmt: skip
 
 

@@ -21,9 +21,10 @@ from tests.requests_app.factories import make_row
 pytestmark = pytest.mark.django_db
 EVIL = "<img src=x onerror=alert(1)>\"'</script><!--"
 FORMULA = '=HYPERLINK("http://evil","x")'
-PAGES = ["/dashboard", "/users", "/users/mara", "/properties", "/properties/env", "/models"]
-PARTS = ["/dashboard/figures", *(f"/dashboard/chart/{key}" for key in (*CHARTS, *TOPS) if key != "top-values"),
-         "/dashboard/chart/top-values?by=property.env"]  # fmt: skip
+PAGES = ["/dashboard", "/users", "/users/mara", "/properties", "/properties/env", "/cache", "/models"]
+PARTS = ["/dashboard/figures", "/dashboard/figures?of=cache", "/cache/repeated",
+         *(f"/dashboard/chart/{key}" for key in (*CHARTS, *TOPS) if not key.endswith("-values")),
+         "/dashboard/chart/top-values?by=property.env", "/dashboard/chart/cached-values?by=property.env"]  # fmt: skip
 
 
 @pytest.fixture
@@ -184,8 +185,8 @@ def test_an_unused_organisation_is_told_what_fills_the_page(cast):
 
 
 def test_while_nothing_is_cached_the_cache_chart_says_so(cast, counted_rows):
-    text = people.browser(cast.alice).get("/dashboard/chart/cache").content.decode()
-    assert "Nothing was answered from a cache" in text
+    text = people.browser(cast.alice).get("/dashboard/chart/cache-savings").content.decode()
+    assert "No answer from the cache in this range" in text
     assert "data-chart" not in text
 
 

@@ -44,6 +44,8 @@ ROWS = st.builds(
         "reasoning_tokens": st.sampled_from([None, 0, 3]),
         "input_audio_tokens": st.sampled_from([None, None, None, 2]),
         "output_audio_tokens": st.sampled_from([None, None, None, 1]),
+        "usage_parts": st.sampled_from([None, {"images": 2}, {"saved_ms": 9, "saved_input_tokens": 3},
+                                        {"saved_nano_usd": 5, "saved_ms": 7, "saved_output_tokens": 2}]),
         "end_user_id": st.sampled_from([None, "anna", "bert"]),
         "api_key_id": st.sampled_from([None, 3]),
         "country_code": st.sampled_from([None, "CH"]),

@@ -1,0 +1,107 @@
+"""What the cache takes for the same question and for a whole answer, and who waits for whom."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway_app import cache, gateway
+from gateway_app.cache import Question
+from tests.gateway_app.stage import answering, json_answer, parse_answer, read_request, run
+from tests.gateway_app.test_policies import CACHED, LIMIT, guarded, kept
+
+SIGNED = "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature={}"
+
+
+def name(body=b'{"a":1}', *, seed="", ignored=(), **headers):
+    told = {key.replace("_", "-"): value for key, value in headers.items()}
+    return cache.name_of(Question(7, "POST", "https://a.test/v1", told, body), seed=seed, ignored=frozenset(ignored))
+
+
+def test_a_signature_of_aws_is_the_same_caller_a_second_later():
+    assert name(authorization=SIGNED.format("AKIA1", "aa")) == name(authorization=SIGNED.format("AKIA1", "bb"))
+    assert name(authorization=SIGNED.format("AKIA1", "aa")) != name(authorization=SIGNED.format("AKIA2", "aa"))
+
+
+def test_aws_keys_to_sign_with_are_told_apart_by_their_secret_too():
+    assert name(aws_access_key="AKIA1", aws_secret_key="x") != name(aws_access_key="AKIA1", aws_secret_key="y")
+
+
+def test_the_order_of_keys_makes_another_question_and_white_space_does_not():
+    assert name(b'{"a":1,"b":2}') == name(b'{ "a": 1,\n"b": 2 }')
+    assert name(b'{"a":1,"b":2}') != name(b'{"b":2,"a":1}')
+    assert name(b'{"a":1,"b":{"a":2}}', ignored=["a"]) == name(b'{"a":9,"b":{"a":2}}', ignored=["a"])
+    assert name(b'{"a":1,"b":{"a":2}}', ignored=["a"]) != name(b'{"a":1,"b":{"a":3}}', ignored=["a"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "is_whole"),
+    [
+        ("text/event-stream", b'data: {"n":1}\n\ndata: [DONE]\n\n', True),
+        ("text/event-stream", b'data: {"choices":[{"delta":{"content":"event: error\\n{\\"error\\":{"}}]}\n\n', True),
+        ("text/event-stream", b'data: {"error":null,"n":1}\n\n', True),
+        ("text/event-stream; charset=utf-8", b'data: {"n":1}\n\nevent: error\ndata: {"type":"error"}\n\n', False),
+        ("text/event-stream", b'data: {"n":1}\n\ndata: {"error":{"message":"overloaded"}}\n\n', False),
+        ("text/event-stream", b'event: response.failed\ndata: {"type":"response.failed"}\n\n', False),
+        ("application/x-ndjson", b'{"message":{}}\n{"error":"out of memory"}\n', False),
+        ("application/vnd.amazon.eventstream", b"\x00\x0f:exception-type\x07\x00throttlingException{}", False),
+        ("application/json", b'{"error":{"message":"it is an answer of 200 all the same"}}', True),
+    ],
+)
+def test_a_stream_that_broke_off_is_no_whole_answer(kind, body, is_whole):
+    assert cache.is_whole_answer(kind, body) is is_whole
+
+
+def test_a_client_that_does_not_take_its_answer_holds_nobody_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(gateway, "STEP_ASIDE_SECONDS", 0.1)
+    large = json_answer(b'"' + b"x" * 24_000_000 + b'"')
+
+    async def work():
+        async with guarded(tmp_path, answering(large)) as stage:
+            reader, writer = await stage.connect(headers=CACHED)
+            await reader.readuntil(b"\r\n\r\n")
+            status, headers, body = await stage.ask(headers=CACHED)
+            assert (status, headers["helicone-cache"], len(body)) == (200, "MISS", 24_000_002)
+            slow = parse_answer(b"HTTP/1.1 200 OK\r\n\r\n" + await reader.read())
+            writer.close()
+        assert len(slow[2]) == 24_000_002
+
+    run(work())
+
+
+def test_when_a_call_cannot_be_made_those_who_waited_ask_all_at_once(tmp_path):
+    """One after the other they would wait for a silent provider ten times over."""
+    asked: list[bytes] = []
+    together = asyncio.Event()
+
+    async def play(reader, writer):
+        asked.append((await read_request(reader)).body)
+        if len(asked) == 1:
+            await asyncio.sleep(0.2)
+            return
+        if len(asked) == 10:
+            together.set()
+        await together.wait()
+        writer.write(json_answer())
+
+    async def work():
+        async with guarded(tmp_path, play) as stage:
+            found = await asyncio.gather(*(stage.ask(headers=CACHED) for _ in range(10)))
+        assert sorted(status for status, _, _ in found) == [200] * 9 + [502]
+
+    run(work())
+
+
+def test_a_refused_call_says_so_among_its_properties_and_no_other_header_does(tmp_path):
+    async def work():
+        more = {"helicone-cache-seed": "7", LIMIT: "1;w=60", "helicone-property-plan": "pro"}
+        async with guarded(tmp_path, answering(json_answer())) as stage:
+            for _ in range(2):
+                await stage.ask(headers={**CACHED, **more})
+                await kept(stage)
+            first, refused = await stage.exchanges(2)
+        assert first.attribution.properties == {"plan": "pro"}
+        assert refused.attribution.properties == {"plan": "pro", "helicone-rate-limit-status": "bucket_rate_limited"}
+
+    run(work())
