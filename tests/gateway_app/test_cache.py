@@ -95,7 +95,7 @@ def test_when_a_call_cannot_be_made_those_who_waited_ask_all_at_once(tmp_path):
 
 def test_a_refused_call_says_so_among_its_properties_and_no_other_header_does(tmp_path):
     async def work():
-        more = {"helicone-cache-seed": "7", LIMIT: "1;w=60", "helicone-property-plan": "pro"}
+        more = {"helicone-cache-bucket-max-size": "2", LIMIT: "1;w=60", "helicone-property-plan": "pro"}
         async with guarded(tmp_path, answering(json_answer())) as stage:
             for _ in range(2):
                 await stage.ask(headers={**CACHED, **more})
