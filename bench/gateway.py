@@ -1,14 +1,17 @@
 """What the gateway costs: CPU per request and added latency, beside nginx `proxy_pass` and a direct call.
 
-    python -m bench.gateway [--seconds 4] [--connections 1 16 64] [--only json model sse paced]
+    python -m bench.gateway [--seconds 4] [--connections 1 16 64] [--only json model sse paced] [--policies limit hit]
 
-Needs `wrk` and, for the comparison, `nginx`. The proxies run on core 0, the load and the upstream on the others.
+Needs `wrk` and, for the comparison, `nginx`. The proxies run on core 0; the load, the upstream, Valkey on the others.
 Logging is on: every exchange goes durably into a spool. Nothing leaves this machine.
 
     json    a 1.7 KB chat request, a 1.2 KB answer at once: the wait for the disk is all there is to see
     model   the same, answered after 100 ms, as a quick model might: what a caller has to wait for us
     sse     50 events written one by one without a pause
     paced   50 events, one every 5 ms, as a model would send them
+
+`edge` is without policies; `edge+limit` and so on ask for what POLICIES says. Beside its CPU stand the trips to Redis a
+request made, counted by Redis: 0 without policies, at most 2 with. Allowed for limit and cache look-up: 120 µs more.
 """
 
 from __future__ import annotations
@@ -44,6 +47,14 @@ EVENT = b"data: " + json.dumps(
     {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "gpt-4o-mini-2024-07-18",
      "choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]}
 ).encode() + b"\n\n"  # fmt: skip
+LIMIT = {"helicone-ratelimit-policy": "1000000000;w=3600"}
+POLICIES: dict[str, dict[str, str]] = {
+    "limit": LIMIT,
+    "look-up": {**LIMIT, "helicone-cache-read": "true"},
+    "miss": {**LIMIT, "helicone-cache-enabled": "true", "helicone-cache-seed": "%n"},
+    "hit": {**LIMIT, "helicone-cache-enabled": "true"},
+}
+"""Headers of each. `%n` is another number in every request: `miss` looks up, counts, saves; `look-up` never saves."""
 PATHS = {kind: f"/v1/chat/completions?{kind}" for kind in ("json", "model", "sse", "paced")}
 
 
@@ -113,16 +124,43 @@ class Measured:
     p50_us: float
     p99_us: float
     cpu_us: float
+    trips: float
+    """To Redis, a request."""
 
 
-def load(port: int, kind: str, *, connections: int, seconds: float, script: Path, pids: list[int]) -> Measured:
-    before = cpu_seconds(pids)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script),
-               f"http://127.0.0.1:{port}{PATHS[kind]}"]  # fmt: skip
+@dataclass(frozen=True)
+class Way:
+    """One way to the upstream. `script` is what wrk sends."""
+
+    port: int
+    pids: list[int]
+    script: Path
+    redis: Path | None = None
+    """Its Redis' socket."""
+
+
+def load(way: Way, kind: str, *, connections: int, seconds: float) -> Measured:
+    before, trips = cpu_seconds(way.pids), scripts_run(way.redis)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(way.script),
+               f"http://127.0.0.1:{way.port}{PATHS[kind]}"]  # fmt: skip
     said = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=lambda: pin(1)).stdout
-    spent = cpu_seconds(pids) - before
+    spent, tripped = cpu_seconds(way.pids) - before, scripts_run(way.redis) - trips
     told = json.loads(said.strip().splitlines()[-1])
-    return Measured(told["requests"], told["errors"], told["p50"], told["p99"], spent / max(1, told["requests"]) * 1e6)
+    count = max(1, told["requests"])
+    return Measured(told["requests"], told["errors"], told["p50"], told["p99"], spent / count * 1e6, tripped / count)
+
+
+def scripts_run(redis: Path | None) -> int:
+    """How many trips Redis was asked for so far: every one of edge's is a script."""
+    if redis is None:
+        return 0
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(redis))
+        line.sendall(b"INFO commandstats\r\n")
+        said = b""
+        while not said.endswith(b"\r\n\r\n"):
+            said += line.recv(65536)
+    return sum(map(int, re.findall(rb"cmdstat_eval(?:sha)?:calls=(\d+)", said)))
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -158,6 +196,13 @@ wrk.headers["helicone-auth"] = "Bearer %s"
 wrk.headers["helicone-user-id"] = "user-1"
 wrk.headers["helicone-session-id"] = "session-1"
 wrk.headers["helicone-property-app"] = "bench"
+local n, policies = 0, { %s }
+for name, value in pairs(policies) do
+  wrk.headers[name] = value
+  if value:find("%%n", 1, true) then
+    request = function() n = n + 1; wrk.headers[name] = value:gsub("%%%%n", n); return wrk.format() end
+  end
+end
 done = function(summary, latency)
   local e = summary.errors
   io.write(string.format('{"requests":%%d,"errors":%%d,"p50":%%d,"p99":%%d}\\n', summary.requests,
@@ -205,8 +250,33 @@ def nginx_configuration(folder: Path, port: int, upstream_port: int) -> Path:
 
 
 @contextlib.contextmanager
-def everybody(folder: Path) -> Iterator[dict[str, tuple[int, list[int]]]]:
-    """Port and processes of: the upstream itself, nginx, edge."""
+def valkey(folder: Path) -> Iterator[Path]:
+    """A Valkey of our own, on a socket."""
+    sys.path.insert(0, str(ROOT))
+    from helicone_site import embedded
+
+    server = embedded.valkey(folder / "v" / "valkey.sock")
+    server.prepare()
+    with subprocess.Popen(server.program().argv, preexec_fn=lambda: pin(1)) as process:
+        try:
+            while not server.is_ready(process.pid):
+                time.sleep(0.02)
+            yield server.path
+        finally:
+            process.terminate()
+
+
+def load_script(folder: Path, name: str, policies: dict[str, str]) -> Path:
+    """What wrk sends, with the headers of a policy."""
+    file = folder / f"load-{name}.lua"
+    told = ", ".join(f"[{json.dumps(header)}] = {json.dumps(value)}" for header, value in policies.items())
+    file.write_text(WRK % (json.dumps(json.dumps(REQUEST)), KEY, told))
+    return file
+
+
+@contextlib.contextmanager
+def everybody(folder: Path, policies: list[str]) -> Iterator[dict[str, Way]]:
+    """The ways: to the upstream itself, by nginx, by edge without policies and with each of those named."""
     sys.path.insert(0, str(ROOT))
     from accounts_app.keys import hash_key
 
@@ -218,12 +288,17 @@ def everybody(folder: Path) -> Iterator[dict[str, tuple[int, list[int]]]]:
     with contextlib.ExitStack() as stack:
         upstream = [sys.executable, __file__, "--upstream", str(upstream_port)]
         stack.enter_context(running(upstream, upstream_port, 1))
-        found: dict[str, tuple[int, list[int]]] = {"direct": (upstream_port, [])}
+        plain = load_script(folder, "plain", {})
+        found = {"direct": Way(upstream_port, [], plain)}
+        redis = stack.enter_context(valkey(folder))
         if nginx := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin"):
             command = [nginx, "-p", str(folder), "-c", str(nginx_configuration(folder, nginx_port, upstream_port))]
-            found["nginx"] = (nginx_port, [stack.enter_context(running(command, nginx_port, 0)).pid])
+            found["nginx"] = Way(nginx_port, [stack.enter_context(running(command, nginx_port, 0)).pid], plain)
         command = [sys.executable, "-m", "helicone_site.asgi"]
-        found["edge"] = (edge_port, [stack.enter_context(running(command, edge_port, 0, **edge)).pid])
+        pid = stack.enter_context(running(command, edge_port, 0, **edge, REDIS_URL=f"unix://{redis}")).pid
+        found["edge"] = Way(edge_port, [pid], plain, redis)
+        for name in policies:
+            found[f"edge+{name}"] = Way(edge_port, [pid], load_script(folder, name, POLICIES[name]), redis)
         stack.enter_context(running([sys.executable, __file__, "--drain", str(folder / "spool")], edge_port, 1))
         yield found
 
@@ -249,6 +324,7 @@ def main() -> None:
     arguments.add_argument("--seconds", type=int, default=4)
     arguments.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
     arguments.add_argument("--only", nargs="+", choices=list(PATHS), default=list(PATHS))
+    arguments.add_argument("--policies", nargs="*", choices=list(POLICIES), default=list(POLICIES))
     arguments.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
     arguments.add_argument("--drain", type=Path, help=argparse.SUPPRESS)
     given = arguments.parse_args()
@@ -260,26 +336,26 @@ def main() -> None:
         return
     if not shutil.which("wrk"):
         sys.exit("bench.gateway needs wrk (Debian: apt-get install wrk).")
-    with tempfile.TemporaryDirectory() as name, everybody(Path(name)) as everyone:
-        script = Path(name) / "load.lua"
-        script.write_text(WRK % (json.dumps(json.dumps(REQUEST)), KEY))
-        print("       conn  through    req/s  CPU µs   p50 ms   p99 ms    +p50    +p99  errors")
+    with tempfile.TemporaryDirectory() as name, everybody(Path(name), given.policies) as everyone:
+        print("       conn       through    req/s  CPU µs   more  Redis   p50 ms   p99 ms    +p50    +p99  errors")
         for kind in given.only:
             for connections in given.connections:
-                table(kind, connections, everyone, seconds=given.seconds, script=script)
+                table(kind, connections, everyone, seconds=given.seconds)
 
 
-def table(
-    kind: str, connections: int, everyone: dict[str, tuple[int, list[int]]], *, seconds: int, script: Path
-) -> None:
-    direct: Measured | None = None
-    for through, (port, pids) in everyone.items():
-        got = load(port, kind, connections=connections, seconds=seconds, script=script, pids=pids)
-        direct = direct or got
+def table(kind: str, connections: int, everyone: dict[str, Way], *, seconds: int) -> None:
+    """`more`: CPU beyond that of edge without policies."""
+    seen: dict[str, Measured] = {}
+    for through, way in everyone.items():
+        got = seen[through] = load(way, kind, connections=connections, seconds=seconds)
+        direct, plain = seen["direct"], seen.get("edge")
         added = (got.p50_us - direct.p50_us) / 1000, (got.p99_us - direct.p99_us) / 1000
-        cpu = f"{got.cpu_us:7.0f}" if pids else "      –"
-        print(f"{kind:6} {connections:4} {through:>8} {got.requests / seconds:8.0f} {cpu} {got.p50_us / 1000:8.2f} "
-              f"{got.p99_us / 1000:8.2f} {added[0]:7.2f} {added[1]:7.2f}  {got.errors or ''}", flush=True)  # fmt: skip
+        cpu = f"{got.cpu_us:7.0f}" if way.pids else "      –"
+        more = f"{got.cpu_us - plain.cpu_us:6.0f}" if plain and plain is not got else "      "
+        trips = f"{got.trips:6.2f}" if way.redis else "      "
+        print(f"{kind:6} {connections:4} {through:>13} {got.requests / seconds:8.0f} {cpu} {more} {trips} "
+              f"{got.p50_us / 1000:8.2f} {got.p99_us / 1000:8.2f} {added[0]:7.2f} {added[1]:7.2f}  {got.errors or ''}",
+              flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -97,6 +97,12 @@ class Entry:
         facts = orjson.dumps({"id": str(self.original), "ms": self.latency_ms, "headers": named})
         return struct.pack("<I", len(facts)) + facts + PLAIN.compress(self.body)
 
+    def head(self) -> Headers:
+        """A stream goes out as one, anything else with its length."""
+        if not self.body or type_of(self.headers).startswith(STREAM_TYPES):
+            return self.headers
+        return [*self.headers, (b"content-length", b"%d" % len(self.body))]
+
     def pieces(self) -> Iterator[bytes]:
         for start in range(0, max(1, len(self.body)), PIECE_BYTES):
             yield self.body[start : start + PIECE_BYTES]
@@ -113,6 +119,10 @@ def unpacked(data: bytes) -> Entry:
 def replayable(headers: Headers) -> Headers:
     """Of a reply's headers those that hold for a later one too; framed anew, by its whole length."""
     return [(name, value) for name, value in headers if name.lower() not in NOT_REPLAYED]
+
+
+def type_of(headers: Headers) -> str:
+    return next((value for name, value in headers if name.lower() == b"content-type"), b"").decode("latin-1")
 
 
 def is_whole_answer(content_type: str, body: bytes) -> bool:

@@ -286,7 +286,7 @@ class Passage:
     async def _replay(self, entry: Entry) -> None:
         if self._capture is not None:
             await self._capture.begun()
-        await self._send_head(Head(200, entry.headers))
+        await self._send_head(Head(200, entry.head()))
         for piece in entry.pieces():
             self.came(piece)
             await self._visit.send({"type": "http.response.body", "body": piece, "more_body": True})

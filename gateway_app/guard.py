@@ -287,8 +287,7 @@ class Turn:
         if self._kept is None:
             return None
         body = b"".join(self._kept)
-        kind = next((value for name, value in headers if name.lower() == b"content-type"), b"").decode("latin-1")
-        if not cache.is_whole_answer(kind, body):
+        if not cache.is_whole_answer(cache.type_of(headers), body):
             return None
         return Entry(self._id, latency_ms, cache.replayable(headers), body)
 

@@ -275,6 +275,7 @@ def _split(chart: Chart, view: View, dimension: str) -> Drawing:
     measure = chart.measures[0]
     kept = [value for value in groups if value is not OTHER or chart.form == "bars"]
     drawn = [(value, _values(chart, measure, groups[value], found.times)) for value in kept]
+    drawn = [(value, values) for value, values in drawn if any(values)]  # a layer of nothing would only be a $0
     drawn.sort(key=lambda pair: (pair[0] is OTHER, -sum(value or 0 for value in pair[1])))
     series = tuple(
         Series(

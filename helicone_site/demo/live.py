@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import orjson
 
-from helicone_site.demo import send, stories
+from helicone_site.demo import cast, send, stories
 from helicone_site.demo.door import Door
 from helicone_site.demo.step import Step
 from lib import clock
@@ -21,6 +21,12 @@ USUAL_PAUSE_SECONDS = 1.0
 CHUNK_DELAY_MS = 20
 FAULTS = (429, 500, 503)
 FAULT_SHARE = 0.025
+FAQ_SHARE = 0.3
+FAQ = (
+    "What is your return policy?", "Where is my parcel?", "How do I reset my password?", "Do you ship to Norway?",
+    "Can I change my address after ordering?", "Which backpack fits under an airline seat?",
+)
+"""Asked word for word again and again: the gateway's cache answers them."""
 _GATEWAY = {"openai": "/v1/gateway/oai", "anthropic": "/v1/gateway/anthropic"}
 
 
@@ -37,6 +43,8 @@ def run(url: str, key: str, *, stop: threading.Event, pause: float = USUAL_PAUSE
             else:
                 made += 1
                 _play(step, door, key, dice)
+            if dice.random() < FAQ_SHARE:
+                _ask_again(door, key, dice)
     return made
 
 
@@ -66,6 +74,17 @@ def _play(step: Step, door: Door, key: str, dice: random.Random) -> None:
     if dice.random() < FAULT_SHARE:
         headers["x-fake-status"] = str(dice.choice(FAULTS))
     door.try_post(_GATEWAY[step.provider] + step.path, orjson.dumps(step.request), headers)
+
+
+def _ask_again(door: Door, key: str, dice: random.Random) -> None:
+    asked = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": dice.choice(FAQ)}]}
+    customer = dice.choice(cast.CUSTOMERS)
+    headers = {
+        "Helicone-Auth": f"Bearer {key}", "Authorization": "Bearer sk-demo", "Content-Type": "application/json",
+        "Helicone-Cache-Enabled": "true", "Cache-Control": "max-age=3600", "Helicone-User-Id": customer.id,
+        "Helicone-Property-App": "faq", "x-fake-delay-ms": str(round(dice.lognormvariate(5.5, 0.5))),
+    }  # fmt: skip
+    door.try_post("/v1/gateway/oai/v1/chat/completions", orjson.dumps(asked), headers)
 
 
 def _credentials(step: Step) -> dict[str, str]:

@@ -63,7 +63,7 @@ def test_the_second_of_two_equal_requests_is_answered_from_the_cache(tmp_path):
             exchanges = await stage.exchanges(3)
         assert [one[1]["helicone-cache"] for one in (first, second, other)] == ["MISS", "HIT", "MISS"]
         assert (second[0], second[2], second[1]["x-of-provider"]) == (200, b'{"n":1}', "yes")
-        assert second[1]["helicone-cache-bucket-idx"] == "0"
+        assert (second[1]["helicone-cache-bucket-idx"], second[1]["content-length"]) == ("0", "7")
         assert second[1]["helicone-cache-latency"].isdecimal()
         assert "set-cookie" not in second[1]
         assert first[1]["helicone-id"] != second[1]["helicone-id"]

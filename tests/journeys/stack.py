@@ -130,6 +130,7 @@ class Stack:
             **{name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")},
             "DATABASE_URL": database_url,
             "REDIS_URL": settings.REDIS_URL,
+            "REDIS_PATIENCE_MS": "20000",  # a busy machine may take longer than a gateway should wait
             "DATA_DIR": str(folder / "data"),
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
