@@ -27,23 +27,23 @@ class Growing:
         self._fields: dict[str, Any] = {}
         self._texts: dict[str, list[str]] = {}
         self._calls: dict[int, dict[str, Any]] = {}
+        self._arguments: dict[int, list[str]] = {}
+        """Pieces of calls' arguments that are not in the calls yet."""
 
     def take(self, delta: Mapping[str, Any]) -> None:
+        texts = self._texts
         for key, value in delta.items():
-            if key in _TEXTS and isinstance(value, str):
-                self.say(key, value)
-            elif value is not None:
+            if value is None:
+                continue
+            if key in texts and type(value) is str:
+                texts[key].append(value)
+            else:
                 self._take_other(key, value)
 
-    def say(self, key: str, text: str) -> None:
-        """Go on with a text."""
-        if key in self._texts:
-            self._texts[key].append(text)
-        else:
-            self._texts[key] = [text]
-
     def _take_other(self, key: str, value: Any) -> None:
-        if key == "tool_calls":
+        if key in _TEXTS and isinstance(value, str):
+            self._texts.setdefault(key, []).append(value)
+        elif key == "tool_calls":
             for piece in loose.mappings(value):
                 self._take_call(piece)
         elif isinstance(value, list):
@@ -61,7 +61,18 @@ class Growing:
         return known
 
     def _take_call(self, piece: Mapping[str, Any]) -> None:
-        grow_object(self._calls.setdefault(self._slot(piece), {}), piece)
+        index, function = piece.get("index"), piece.get("function")
+        is_short = type(index) is int and index in self._calls and len(piece) == 2
+        if is_short and type(function) is dict and len(function) == 1 and type(function.get("arguments")) is str:
+            self._arguments.setdefault(index, []).append(function["arguments"])  # nearly all pieces are so
+            return
+        slot = self._slot(piece)
+        self._catch_up(slot)
+        grow_object(self._calls.setdefault(slot, {}), piece)
+
+    def _catch_up(self, slot: int) -> None:
+        if pieces := self._arguments.pop(slot, None):
+            grow_object(self._calls[slot], {"function": {"arguments": "".join(pieces)}})
 
     def _slot(self, piece: Mapping[str, Any]) -> int:
         """Which call a piece belongs to: its index, unless a new id under a used index says it is another call."""
@@ -84,6 +95,8 @@ class Growing:
                 message[key] = joined if joined or key == "content" else None
             elif joined:
                 message[key] = [*parts, {"type": "text", "text": joined}]
+        for slot in [*self._arguments]:
+            self._catch_up(slot)
         if self._calls:
             message["tool_calls"] = [without(self._calls[slot], "index") for slot in sorted(self._calls)]
         return message

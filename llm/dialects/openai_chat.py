@@ -48,11 +48,14 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     latest: dict[str, Any] = {}
     choices: dict[int, _Choice] = {}
     for chunk in events:
-        if isinstance(chunk, dict):
+        if type(chunk) is dict:
             latest.update(chunk)
-            for delta in loose.listing(chunk.get("choices")):
+            listed = chunk.get("choices")
+            for delta in listed if type(listed) is list else ():
                 if type(delta) is dict:
-                    _choice(delta.get("index"), choices).take(delta)
+                    index = delta.get("index")
+                    known = choices.get(index) if type(index) is int else None
+                    (known or _choice(index, choices)).take(delta)
     body = _tops(latest, events)
     if body.get("object") == "chat.completion.chunk":
         body["object"] = "chat.completion"
@@ -90,13 +93,6 @@ def _overlaid(objects: list[Any]) -> dict[str, Any]:
     return found
 
 
-_PLAIN: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
-
-
-def _is_plain(delta: Mapping[str, Any]) -> bool:
-    return delta.get("finish_reason") is None and delta.get("logprobs") is None and _PLAIN.issuperset(delta)
-
-
 class _Choice:
     """One choice while its deltas come in."""
 
@@ -109,8 +105,9 @@ class _Choice:
 
     def take(self, delta: Mapping[str, Any]) -> None:
         inner = delta.get("delta")
-        if type(inner) is dict and len(inner) == 1 and type(text := inner.get("content")) is str and _is_plain(delta):
-            self.message.say("content", text)  # nearly all deltas are a word and nothing else
+        told = len(delta) - [*delta.values()].count(None) - (delta.get("index") is not None)
+        if type(inner) is dict and told == 1:
+            self.message.take(inner)  # nearly all deltas say nothing else
         else:
             self._take(delta)
 
