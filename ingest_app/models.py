@@ -83,9 +83,7 @@ class Trace(models.Model):
     session_id = models.TextField(null=True)
     session_name = models.TextField(null=True)
     end_user_id = models.TextField(null=True)
-    properties = models.JSONField(default=dict)
-    is_root = models.BooleanField(default=False, help_text="whether the root said it")
-    said_at = models.DateTimeField(null=True)
+    told = models.JSONField(default=dict, help_text="each fact with who said it and when: ingest_app/traces.py, Told")
 
     class Meta:
         db_table = "trace"

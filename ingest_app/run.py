@@ -21,7 +21,7 @@ from requests_app import store
 
 log = logging.getLogger("ingest.line")
 
-BATCH = 500
+BATCH = 1000
 IDLE_SECONDS = 0.05
 INTERRUPTED_EVERY_SECONDS = 2.0
 PRICES_EVERY_SECONDS = 5.0

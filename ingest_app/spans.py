@@ -10,7 +10,7 @@ never half.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,12 +19,12 @@ import orjson
 from ingest_app import amendments, merging, otlp, store_traces, traces
 from ingest_app.otlp_document import CONTENT_TYPE
 from ingest_app.store_traces import StoredStep
-from ingest_app.traces import Facts, Said, Step, TraceKey
+from ingest_app.traces import Facts, Step, Told, TraceKey
 from lib import clock
 from llm.exchange import MODEL_KINDS, Body, Charge, Exchange, ParsedExchange, PricedExchange, Problem, Reading
 from llm.parse import parse
 from llm.pricing import PriceBook
-from requests_app import store, store_rewriting
+from requests_app import columns, store, store_rewriting
 from requests_app.columns import row_of
 from requests_app.rows import Change, RequestRow
 
@@ -73,48 +73,46 @@ class Filled:
     """A batch whose exchanges know what their traces do."""
 
     batch: Sequence[PricedExchange]
-    spread: Mapping[TraceKey, Facts]
-    """Facts that are news to spans stored before."""
-    touched: frozenset[TraceKey]
+    spread: Mapping[TraceKey, tuple[Facts, Facts]] = field(default_factory=dict)
+    """Facts before and now, of traces of which they are news to spans stored before."""
+    new: frozenset[TraceKey] = frozenset()
+    """Traces of which nothing was stored before."""
+    known: frozenset[TraceKey] = frozenset()
+    """The others of the batch."""
 
 
 def fill(connection: store.Db, batch: Sequence[PricedExchange]) -> Filled:
     """Locks the batch's traces, learns from it and tells it what they know."""
-    keys = {key for priced in batch if (key := traces.key_of(priced.exchange))}
-    if not keys:
-        return Filled(batch, {}, frozenset())
-    known = store_traces.touch(connection, _lasts(batch))
-    said: dict[TraceKey, list[Said]] = {}
-    for priced in batch:
-        if (key := traces.key_of(priced.exchange)) is not None:
-            said.setdefault(key, []).append(traces.said_by(priced))
-    told = {key: now for key, ones in said.items() if (now := traces.told(known[key].said, ones)) is not None}
-    news = {key: one for key, one in told.items() if one != known[key].said}
-    store_traces.tell(connection, news)
-    return Filled(
-        [_filled(priced, told) for priced in batch],
-        {key: one.facts for key, one in news.items() if not known[key].is_new}, frozenset(keys),
-    )  # fmt: skip
-
-
-def _lasts(batch: Iterable[PricedExchange]) -> dict[TraceKey, datetime]:
     lasts: dict[TraceKey, datetime] = {}
+    said: dict[TraceKey, list[Told]] = {}
     for priced in batch:
         if (key := traces.key_of(priced.exchange)) is not None:
             lasts[key] = max(lasts.get(key, priced.exchange.requested_at), priced.exchange.requested_at)
-    return lasts
+            said.setdefault(key, []).append(traces.told_by(priced.exchange))
+    if not lasts:
+        return Filled(batch)
+    heard = {key: traces.together(told) for key, told in said.items()}
+    before = store_traces.touch(connection, lasts, heard)
+    now = {key: heard[key] if was is None else traces.together((was, heard[key])) for key, was in before.items()}
+    news = {key: was for key, was in before.items() if was is not None and was != now[key]}
+    store_traces.tell(connection, {key: now[key] for key in news})
+    facts = {key: told.facts() for key, told in now.items() if told}
+    new = frozenset(key for key, was in before.items() if was is None)
+    return Filled(
+        [_filled(priced, facts) for priced in batch], {key: (was.facts(), facts[key]) for key, was in news.items()},
+        new, frozenset(before.keys() - new),
+    )  # fmt: skip
 
 
-def _filled(priced: PricedExchange, told: Mapping[TraceKey, Said]) -> PricedExchange:
-    key = traces.key_of(priced.exchange)
-    if key is None or key not in told:
+def _filled(priced: PricedExchange, facts: Mapping[TraceKey, Facts]) -> PricedExchange:
+    exchange = priced.exchange
+    key = traces.key_of(exchange)
+    if key is None or key not in facts:
         return priced
-    attribution = traces.filled(
-        priced.exchange.attribution, told[key].facts, is_span=priced.exchange.door == "otlp"
-    )
-    if attribution is priced.exchange.attribution:
+    attribution = traces.filled(exchange.attribution, facts[key], is_span=exchange.door == "otlp")
+    if attribution is exchange.attribution:
         return priced
-    return replace(priced, exchange=replace(priced.exchange, attribution=attribution))
+    return PricedExchange(replace(exchange, attribution=attribution), priced.reading, priced.charge)
 
 
 # --- after storing ----------------------------------------------------------------------------------------------------
@@ -123,14 +121,27 @@ def _filled(priced: PricedExchange, told: Mapping[TraceKey, Said]) -> PricedExch
 def settle(connection: store.Db, filled: Filled, stored: store.Stored, prices: PriceBook) -> list[Change]:
     """What storing the batch changed, merged, spread and counted once; one change a row."""
     changes = list(stored.changes)
-    if not filled.touched:
+    if not filled.new and not filled.known:
         return changes
     changes += _merged(connection, stored.again, prices)
-    for key, facts in filled.spread.items():
-        changes += _spread(connection, key, facts)
-    changes += _counted_once(connection, filled.touched, prices)
+    for key, (before, facts) in filled.spread.items():
+        changes += _spread(connection, key, facts, before=before)
+    changes = amendments.composed(changes)
+    changes += _counted_once(connection, _steps(connection, filled, changes), prices)
     _watch(connection, (change.after for change in changes if change.after))
     return amendments.composed(changes)
+
+
+def _steps(
+    connection: store.Db, filled: Filled, changes: Iterable[Change]
+) -> Mapping[TraceKey, Sequence[StoredStep]]:
+    """The steps of every trace of the batch; of a new one they are those just stored."""
+    found: dict[TraceKey, list[StoredStep]] = {}
+    for change in changes:
+        row = change.after
+        if row and row.trace_id and row.span_id and (key := (row.organization_id, row.trace_id)) in filled.new:
+            found.setdefault(key, []).append(store_traces.step_of(row))
+    return {**found, **store_traces.steps(connection, filled.known)}
 
 
 def _merged(
@@ -183,7 +194,7 @@ def _kept(old: RequestRow, new: RequestRow) -> RequestRow:
     told = {name.removeprefix("properties.") for name in amended if name.startswith("properties.")}
     removed = told - old.properties.keys()
     late = {key: value for key, value in old.properties.items() if f"properties.{key}" in amended}
-    filled = traces.filled_row(new, facts, is_span=False)
+    filled = traces.filled_row(new, facts)
     properties = {key: value for key, value in filled.properties.items() if key not in removed}
     return replace(filled, properties={**properties, **late}, scores=old.scores, amended=old.amended)
 
@@ -195,18 +206,28 @@ def _written(connection: store.Db, before: RequestRow, after: RequestRow) -> Cha
     return Change(before, after)
 
 
-def _spread(connection: store.Db, key: TraceKey, facts: Facts) -> list[Change]:
-    """Facts of a trace on its spans that were stored before they were known."""
+def _spread(connection: store.Db, key: TraceKey, facts: Facts, *, before: Facts) -> list[Change]:
+    """Facts of a trace on its rows that were stored before they were known."""
+    stale = {name: value for name, value in before.properties.items() if facts.properties.get(name) != value}
     rows = store_rewriting.rows_of_trace(
         connection, *key, limit=CHANGED_AT_ONCE,
         condition="session_id IS DISTINCT FROM %s OR end_user_id IS DISTINCT FROM %s "
-        "OR session_name IS DISTINCT FROM %s OR NOT properties @> %s::jsonb",
-        values=(facts.session_id, facts.end_user_id, facts.session_name, orjson.dumps(dict(facts.properties)).decode()),
+        "OR session_name IS DISTINCT FROM %s OR NOT properties @> %s::jsonb OR properties ?| %s",
+        values=(facts.session_id, facts.end_user_id, facts.session_name,
+                orjson.dumps(dict(facts.properties)).decode(), list(stale)),
     )  # fmt: skip
-    told = [(row, traces.filled_row(row, facts, is_span=row.door == "otlp")) for row in rows]
+    told = [(row, traces.filled_row(row, facts, own=_own(connection, row, stale))) for row in rows]
     changes = [Change(row, after) for row, after in told if after != row]
     store_rewriting.rewrite(connection, [change.after for change in changes if change.after])
     return changes
+
+
+def _own(connection: store.Db, row: RequestRow, stale: Mapping[str, str]) -> Mapping[str, str] | None:
+    """The properties a span told itself, where it has one its trace may have given it; None where all may stay."""
+    if row.door != "otlp" or not any(row.properties.get(name) == value for name, value in stale.items()):
+        return None
+    read = _read_row(connection, row)
+    return columns.properties_of(read.exchange.attribution) if read else {}
 
 
 # --- each model call once ---------------------------------------------------------------------------------------------
@@ -221,8 +242,10 @@ def told_kind(step: StoredStep | RequestRow) -> str:
     return step.kind
 
 
-def _counted_once(connection: store.Db, keys: Iterable[TraceKey], prices: PriceBook) -> Iterable[Change]:
-    for key, found in sorted(store_traces.steps(connection, keys).items()):
+def _counted_once(
+    connection: store.Db, steps: Mapping[TraceKey, Sequence[StoredStep]], prices: PriceBook
+) -> Iterable[Change]:
+    for key, found in sorted(steps.items()):
         if len(found) > 1:
             yield from _overruled(connection, key[0], found, prices)
 
@@ -306,6 +329,16 @@ def reread(
     connection: store.Db, row: RequestRow, prices: PriceBook, *, promoted: bool = False
 ) -> RequestRow | None:
     """The row as its bytes tell it; promoted: as a model call with the usage it reported. None where they are gone."""
+    parsed = _read_row(connection, row)
+    if parsed is None:
+        return None
+    reading = as_call(parsed.reading) if promoted else parsed.reading
+    charge: Charge = prices.charge(parsed.exchange, reading)
+    return _kept(row, row_of(PricedExchange(parsed.exchange, reading, charge)))
+
+
+def _read_row(connection: store.Db, row: RequestRow) -> ParsedExchange | None:
+    """A span as its bytes tell it; None where they are gone."""
     data = store_rewriting.request_body(connection, (row.organization_id, row.requested_at, row.id))
     if data is None:
         return None
@@ -314,10 +347,7 @@ def reread(
         request=Body(data, CONTENT_TYPE, "", len(data)), api_key_id=row.api_key_id, trace_id=row.trace_id,
         span_id=row.span_id, parent_span_id=row.parent_span_id, method="",
     )  # fmt: skip
-    parsed = placed(exchange, parse(exchange))
-    reading = as_call(parsed.reading) if promoted else parsed.reading
-    charge: Charge = prices.charge(parsed.exchange, reading)
-    return _kept(row, row_of(PricedExchange(parsed.exchange, reading, charge)))
+    return placed(exchange, parse(exchange))
 
 
 def as_call(reading: Reading) -> Reading:

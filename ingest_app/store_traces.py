@@ -7,25 +7,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.types.json import Jsonb
+import orjson
 
-from ingest_app.traces import Facts, Said, TraceKey
+from ingest_app.traces import Told, TraceKey
+from requests_app import usage_packing
+from requests_app.rows import RequestRow
 from requests_app.store import Db
 
 MAX_STEPS = 5_000
 """Of one trace that are looked at together: beyond, a step is counted as it came."""
 
 _TOUCH = """
-INSERT INTO trace AS t (organization_id, trace_id, last_at, properties, is_root)
-SELECT o, i, a, '{}', false FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS w (o, i, a)
+INSERT INTO trace AS t (organization_id, trace_id, last_at, session_id, session_name, end_user_id, told)
+SELECT o, i, a, s, n, u, w FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::text[],
+    %s::text[], %s::jsonb[]) AS f (o, i, a, s, n, u, w)
 ORDER BY o, i COLLATE "C"
 ON CONFLICT (organization_id, trace_id) DO UPDATE SET last_at = greatest(t.last_at, excluded.last_at)
-RETURNING organization_id, trace_id, session_id, session_name, end_user_id, properties, is_root, said_at, xmax = 0
+RETURNING organization_id, trace_id, CASE WHEN xmax <> 0 THEN told END
 """
 _TELL = """
-UPDATE trace AS t SET session_id = s, session_name = n, end_user_id = u, properties = p, is_root = r, said_at = at
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::bool[], %s::timestamptz[])
-    AS w (o, i, s, n, u, p, r, at)
+UPDATE trace AS t SET session_id = s, session_name = n, end_user_id = u, told = w
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::jsonb[]) AS f (o, i, s, n, u, w)
 WHERE t.organization_id = o AND t.trace_id = i
 """
 _STEPS = """
@@ -34,13 +36,6 @@ FROM unnest(%s::bigint[], %s::text[]) AS w (o, i) CROSS JOIN LATERAL (
     SELECT r.*, coalesce(octet_length(usage), 0) AS told FROM llm_request r
     WHERE organization_id = o AND trace_id = i AND span_id IS NOT NULL LIMIT %s) AS found
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    said: Said | None
-    is_new: bool
-    """Whether no batch before has touched this trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +54,37 @@ class StoredStep:
     """How long its usage is as packed: 0 where it tells none."""
 
 
-def touch(connection: Db, lasts: Mapping[TraceKey, datetime]) -> dict[TraceKey, Known]:
-    """What is known of each trace; their rows are held until the transaction ends, taken in key order."""
+def touch(
+    connection: Db, lasts: Mapping[TraceKey, datetime], told: Mapping[TraceKey, Told]
+) -> dict[TraceKey, Told | None]:
+    """What was known of each trace; None of one that is new, which then has what is told of it now.
+
+    Their rows are held until the transaction ends, taken in key order.
+    """
     keys = sorted(lasts, key=lambda key: (key[0], key[1].encode()))
-    rows = connection.execute(_TOUCH, (
-        [key[0] for key in keys], [key[1] for key in keys], [lasts[key] for key in keys],
-    )).fetchall()
-    return {(row[0], row[1]): Known(_said(row), row[8]) for row in rows}
+    columns = zip(*((key[0], key[1], lasts[key], *_values(told[key])) for key in keys), strict=True)
+    found = connection.execute(_TOUCH, [list(column) for column in columns]).fetchall()
+    return {(row[0], row[1]): None if row[2] is None else _told(row[2]) for row in found}
 
 
-def _said(row: Any) -> Said | None:
-    facts = Facts(row[2], row[3], row[4], row[5] or {})
-    return Said(facts, row[6], row[7]) if row[7] is not None else None
-
-
-def tell(connection: Db, said: Mapping[TraceKey, Said]) -> None:
+def tell(connection: Db, told: Mapping[TraceKey, Told]) -> None:
     """Writes down what is known now."""
-    rows = [
-        (*key, one.facts.session_id, one.facts.session_name, one.facts.end_user_id, Jsonb(dict(one.facts.properties)),
-         one.is_root, one.at)
-        for key, one in said.items()
-    ]  # fmt: skip
-    if rows:
-        connection.execute(_TELL, [list(column) for column in zip(*rows, strict=True)])
+    if told:
+        columns = zip(*((*key, *_values(one)) for key, one in told.items()), strict=True)
+        connection.execute(_TELL, [list(column) for column in columns])
+
+
+def _values(told: Told) -> tuple[str | None, str | None, str | None, str]:
+    facts = told.facts()
+    words = {"session": told.session, "user": told.user, "names": told.names, "properties": told.properties}
+    dumped = orjson.dumps({name: said for name, said in words.items() if said}).decode()
+    return facts.session_id, facts.session_name, facts.end_user_id, dumped
+
+
+def _told(words: Mapping[str, Any]) -> Told:
+    session, user = (tuple(words[name]) if name in words else None for name in ("session", "user"))
+    names, properties = ({k: tuple(w) for k, w in words.get(name, {}).items()} for name in ("names", "properties"))
+    return Told(session, user, names, properties)
 
 
 def steps(connection: Db, keys: Iterable[TraceKey]) -> dict[TraceKey, list[StoredStep]]:
@@ -94,6 +97,14 @@ def steps(connection: Db, keys: Iterable[TraceKey]) -> dict[TraceKey, list[Store
     for row in connection.execute(_STEPS, values).fetchall():
         found.setdefault((row[0], row[1]), []).append(StoredStep(*row[2:]))
     return found
+
+
+def step_of(row: RequestRow) -> StoredStep:
+    """As `steps` would find it."""
+    return StoredStep(
+        row.span_id or "", row.parent_span_id, row.kind, row.problems, row.requested_at, row.id, row.door,
+        row.provider_response_id, len(usage_packing.pack(row.usage) or b""),
+    )  # fmt: skip
 
 
 # --- steps that may have called a model themselves -------------------------------------------------------------------

@@ -1,23 +1,28 @@
 """What belongs to a whole trace: whose it is, and which of its steps are the model calls that count.
 
-Facts (user, session, tags) may stand on any span and reach all of them, whenever they come: the root's word wins,
-then the earliest. A model call reported by two instrumentations, one inside the other, counts once: the innermost.
+Facts (user, session, tags) may stand on any span and reach all of them, whenever they come: of each fact the root's
+word wins, then the earliest. A model call reported by two instrumentations, one inside the other, counts once: the
+innermost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from itertools import islice
 from typing import Final
 
-from llm.exchange import MODEL_KINDS, Attribution, Exchange, PricedExchange
+from lib.clock import microseconds
+from llm.exchange import MODEL_KINDS, Attribution, Exchange
+from requests_app.columns import properties_of, text
 from requests_app.rows import RequestRow
 
 TraceKey = tuple[int, str]
 MOST_PROPERTIES: Final = 200
 """A trace shares with each of its steps, however many roots it has."""
+MOST_NAMES: Final = 20
+"""Sessions of one trace whose names are known."""
+GIVEN: Final = "trace."
+"""Before the name of a field, in a row's `amended`: a call that is no span has it from its trace."""
 PASSING: Final = frozenset({"span", "event"})
 """Kinds through which a call is still the same call: the HTTP client's span between an SDK's and the gateway's."""
 
@@ -35,84 +40,143 @@ class Facts:
         return bool(self.session_id or self.session_name or self.end_user_id or self.properties)
 
 
+Word = tuple[int, int, str]
+"""(0 of the root, 1 of another; microseconds since 1970; what was said): of two the smaller counts."""
+
+
 @dataclass(frozen=True, slots=True)
-class Said:
-    """Facts, and how much their speaker's word counts: the root's before others', then the earliest's."""
+class Told:
+    """What is known of a trace, each fact by the word that counts most: the same in whatever order they were heard."""
 
-    facts: Facts
-    is_root: bool
-    at: datetime
+    session: Word | None = None
+    user: Word | None = None
+    names: Mapping[str, Word] = field(default_factory=dict)
+    """Of the session, by the session they were said of; '' where none was named."""
+    properties: Mapping[str, Word] = field(default_factory=dict)
 
-    @property
-    def weight(self) -> tuple[bool, float]:
-        return (self.is_root, -self.at.timestamp())
+    def facts(self) -> Facts:
+        session_id = self.session[2] if self.session else None
+        names = [self.names[said_of] for said_of in {"", session_id or ""} if said_of in self.names]
+        return Facts(
+            session_id, min(names)[2] if names else None, self.user[2] if self.user else None,
+            {key: word[2] for key, word in self.properties.items()},
+        )  # fmt: skip
+
+    def __bool__(self) -> bool:
+        return bool(self.session or self.user or self.names or self.properties)
 
 
-def said_by(priced: PricedExchange) -> Said:
+_NOTHING: Final = Told()
+
+
+def told_by(exchange: Exchange) -> Told:
     """What one exchange says of its trace. Properties are the root's alone to share: a step's are its own."""
-    exchange = priced.exchange
     said, is_root = exchange.attribution, exchange.parent_span_id is None and exchange.door == "otlp"
-    facts = Facts(said.session_id, said.session_name, said.end_user_id, said.properties if is_root else {})
-    return Said(facts, is_root, exchange.requested_at)
-
-
-def told(known: Said | None, said: Iterable[Said]) -> Said | None:
-    """What is known of a trace after some more has been said."""
-    everything = sorted((one for one in (*((known,) if known else ()), *said) if one.facts), key=lambda one: one.weight)
-    if not everything:
-        return None
-    facts = Facts()
-    for one in everything:
-        facts = _over(facts, one.facts)
-    return Said(facts, everything[-1].is_root, everything[-1].at)
-
-
-def _over(under: Facts, over: Facts) -> Facts:
-    return Facts(
-        over.session_id or under.session_id,
-        (over.session_name or under.session_name) if over.session_id in (None, under.session_id) else over.session_name,
-        over.end_user_id or under.end_user_id, _shared(under.properties, over.properties),
+    rank, at = 0 if is_root else 1, microseconds(exchange.requested_at)
+    session_id, name, user = text(said.session_id), text(said.session_name), text(said.end_user_id)
+    if not is_root and not session_id and not name and not user:
+        return _NOTHING
+    properties = {key: (rank, at, value) for key, value in properties_of(said).items()} if is_root else {}
+    return Told(
+        (rank, at, session_id) if session_id else None, (rank, at, user) if user else None,
+        {session_id or "": (rank, at, name)} if name else {}, properties,
     )  # fmt: skip
 
 
-def _shared(under: Mapping[str, str], over: Mapping[str, str]) -> Mapping[str, str]:
-    together = {**over, **{key: under[key] for key in sorted(under) if key not in over}}
-    return together if len(together) <= MOST_PROPERTIES else dict(islice(together.items(), MOST_PROPERTIES))
+def together(told: Sequence[Told]) -> Told:
+    """All of it; of one fact the word that counts most."""
+    if len(told) == 1 and len(told[0].properties) <= MOST_PROPERTIES:
+        return told[0]
+    return Told(
+        _first(one.session for one in told), _first(one.user for one in told),
+        _weightiest((one.names for one in told), MOST_NAMES),
+        _weightiest((one.properties for one in told), MOST_PROPERTIES),
+    )  # fmt: skip
+
+
+def _first(words: Iterable[Word | None]) -> Word | None:
+    return min((word for word in words if word), default=None)
+
+
+def _weightiest(told: Iterable[Mapping[str, Word]], most: int) -> dict[str, Word]:
+    """By key the word that counts most; of too many keys those whose words count most."""
+    found: dict[str, Word] = {}
+    for words in told:
+        for key, word in words.items():
+            if key not in found or word < found[key]:
+                found[key] = word
+    if len(found) <= most:
+        return found
+    return {key: word for word, key in sorted((word, key) for key, word in found.items())[:most]}
+
+
+# --- on its rows ------------------------------------------------------------------------------------------------------
 
 
 def filled(said: Attribution, facts: Facts, *, is_span: bool) -> Attribution:
     """An exchange's own facts, and the trace's where it tells none. A span is in its trace's session and its trace's
-    user's: what it says itself was heard there, and outweighed."""
+    user's: what it says itself was heard there, and outweighed. Of any other call is written down what it was given."""
     if not (facts.properties.keys() - said.properties.keys()) and (
         (said.session_id or None, said.session_name or None, said.end_user_id or None)
         == (facts.session_id, facts.session_name, facts.end_user_id)
     ):
         return said
-    session_id, name, user = _belonging(said.session_id, said.session_name, said.end_user_id, facts, is_span=is_span)
+    own = (said.session_id, said.session_name, said.end_user_id)
+    session_id, name, user = (_outweighed if is_span else _completed)(*own, facts)
+    given = {} if is_span else _given(own, (session_id, name, user), facts.properties.keys() - said.properties.keys())
     return replace(
         said, session_id=session_id, session_name=name, end_user_id=user,
-        properties={**facts.properties, **said.properties},
+        properties={**facts.properties, **said.properties}, given=given or None,
     )  # fmt: skip
 
 
-def _belonging(
-    session_id: str | None, name: str | None, user: str | None, facts: Facts, *, is_span: bool
-) -> tuple[str | None, str | None, str | None]:  # fmt: skip
-    if is_span:
-        own_name = name if session_id in (None, facts.session_id) else None
-        return facts.session_id or session_id, facts.session_name or own_name, facts.end_user_id or user
-    in_session = session_id is None or session_id == facts.session_id
-    shared_name = facts.session_name if in_session else None
+_FIELDS: Final = ("session_id", "session_name", "end_user_id")
+Whose = tuple[str | None, str | None, str | None]
+"""The values of _FIELDS."""
+
+
+def _outweighed(session_id: str | None, name: str | None, user: str | None, facts: Facts) -> Whose:
+    own_name = name if session_id in (None, facts.session_id) else None
+    return facts.session_id or session_id, facts.session_name or own_name, facts.end_user_id or user
+
+
+def _completed(session_id: str | None, name: str | None, user: str | None, facts: Facts) -> Whose:
+    shared_name = facts.session_name if session_id in (None, facts.session_id) else None
     return session_id or facts.session_id, name or shared_name, user or facts.end_user_id
 
 
-def filled_row(row: RequestRow, facts: Facts, *, is_span: bool) -> RequestRow:
-    """As `filled`, for a row that is stored already. A property a late fact took away stays away."""
-    session_id, name, user = _belonging(row.session_id, row.session_name, row.end_user_id, facts, is_span=is_span)
+def _given(own: Whose, now: Whose, properties: Iterable[str]) -> dict[str, int]:
+    fields = [name for name, was, found in zip(_FIELDS, own, now, strict=True) if found and not was]
+    return dict.fromkeys((GIVEN + name for name in (*fields, *(f"properties.{key}" for key in sorted(properties)))), 0)
+
+
+def filled_row(row: RequestRow, facts: Facts, *, own: Mapping[str, str] | None = None) -> RequestRow:
+    """As `filled`, for a row that is stored already. A property a late fact took away stays away.
+
+    `own`: the properties a span told itself, where some it has may be its trace's and hold no more.
+    """
     amended = row.amended or {}
     shared = {key: value for key, value in facts.properties.items() if f"properties.{key}" not in amended}
+    if row.door != "otlp":
+        return _filled_call(row, facts, shared)
+    session_id, name, user = _outweighed(row.session_id, row.session_name, row.end_user_id, facts)
+    kept = row.properties if own is None else {
+        key: value for key, value in row.properties.items() if key in own or f"properties.{key}" in amended
+    }  # fmt: skip
+    return replace(row, session_id=session_id, session_name=name, end_user_id=user, properties={**shared, **kept})
+
+
+def _filled_call(row: RequestRow, facts: Facts, shared: Mapping[str, str]) -> RequestRow:
+    """What its trace gave it before it gives it again."""
+    amended = row.amended or {}
+    own: Whose = tuple(None if GIVEN + name in amended else getattr(row, name) for name in _FIELDS)  # type: ignore[assignment]
+    kept = {key: value for key, value in row.properties.items() if f"{GIVEN}properties.{key}" not in amended}
+    session_id, name, user = _completed(*own, facts)
+    told = {key: at for key, at in amended.items() if not key.startswith(GIVEN)}
+    told |= _given(own, (session_id, name, user), shared.keys() - kept.keys())
     return replace(
-        row, session_id=session_id, session_name=name, end_user_id=user, properties={**shared, **row.properties},
+        row, session_id=session_id, session_name=name, end_user_id=user, properties={**shared, **kept},
+        amended=told or None,
     )  # fmt: skip
 
 

@@ -64,6 +64,8 @@ class Attribution:
     input_nano_usd_per_token: float | None = None
     output_nano_usd_per_token: float | None = None
     """Per-request prices the client states (`Helicone-Input-Token-Cost`), ×1e9."""
+    given: Mapping[str, int] | None = None
+    """What of this a call that is no span has from its trace, as its row's `amended` tells it."""
 
 
 @dataclass(frozen=True, slots=True)

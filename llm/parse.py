@@ -45,7 +45,7 @@ _TOLD_BY_TOTAL: Final = frozenset({"embedding", "rerank", "moderation"})
 def parse(exchange: Exchange) -> Reading:
     """What the bytes of an exchange say. What cannot be read is named among `problems`."""
     try:
-        reading = _parse(exchange)
+        reading = _span(exchange) or _parse(exchange)
         return reading if reading.span else estimate.beside(exchange, reading)
     except Exception as error:  # the bytes are a stranger's: whatever they trip over, the exchange is kept
         return Reading(problems=(Problem("unreadable", f"{type(error).__name__}: {error}"[:200]),))
@@ -75,7 +75,7 @@ def _parse(exchange: Exchange) -> Reading:
         response_headers=exchange.response_headers,
         events=came.events,
     )
-    chosen = _span_dialect(exchange, call) or dialects.choose(call)
+    chosen = dialects.choose(call)
     if came.events:
         call = replace(call, response=_folded(chosen, came.events))
     reading = chosen[1].read(call) if chosen else _unknown(call)
@@ -85,12 +85,13 @@ def _parse(exchange: Exchange) -> Reading:
                      is_whole=_is_whole(chosen, call, came))
 
 
-def _span_dialect(exchange: Exchange, call: Call) -> tuple[str, Dialect] | None:
-    """A span says so itself: nobody else need be asked."""
-    if exchange.request.content_type != _SPAN_TYPE or not call.request:
-        return None
+def _span(exchange: Exchange) -> Reading | None:
+    """A span says so itself: nobody else need be asked, and it tells all of it itself. None where it is none."""
     dialect = dialects.by_name("otlp_span")
-    return ("otlp_span", dialect) if dialect else None
+    if exchange.request.content_type != _SPAN_TYPE or dialect is None:
+        return None
+    document = frames.unwrap(exchange.request).value
+    return dialect.read(Call(request=document)) if isinstance(document, dict) and document else None
 
 
 def _path(url: str) -> str:

@@ -232,6 +232,8 @@ def _decimal(value: Any) -> Decimal:
 # --- the bill ---------------------------------------------------------------------------------------------------------
 
 _NANO: Final = 10**9
+_PLACES: Final = {key: place for place, key in enumerate(UNITS)}
+"""The order of a bill's lines."""
 
 
 def bill(prices: _Prices, usage: Usage) -> tuple[Line, ...]:
@@ -241,10 +243,8 @@ def bill(prices: _Prices, usage: Usage) -> tuple[Line, ...]:
 
 def _lines(prices: _Prices, tally: Tally, usage: Usage) -> tuple[Line, ...]:
     tier = usage.input_tokens or 0
-    return tuple(
-        _line(unit, prices[key], quantity, tier=tier)
-        for key, unit in UNITS.items() if (quantity := tally.charged.get(key, 0))
-    )  # fmt: skip
+    keys = sorted((key for key, quantity in tally.charged.items() if quantity), key=_PLACES.__getitem__)
+    return tuple(_line(UNITS[key], prices[key], tally.charged[key], tier=tier) for key in keys)
 
 
 def _line(unit: Unit, price: _Price, quantity: int, *, tier: int) -> Line:

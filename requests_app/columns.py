@@ -10,6 +10,7 @@ import orjson
 from lib.zstd import Codec
 from llm.exchange import (
     MODEL_KINDS,
+    Attribution,
     Body,
     CacheHit,
     Charge,
@@ -150,10 +151,15 @@ def _attributed(exchange: Exchange, reading: Reading) -> dict[str, Any]:
         "session_id": text(said.session_id),
         "session_path": text(said.session_path, LONGEST_TEXT),
         "session_name": text(said.session_name),
-        "properties": {text(key) or "": text(value, LONGEST_TEXT) or "" for key, value in said.properties.items()},
+        "properties": properties_of(said),
         "prompt_id": text(said.prompt_id),
         "prompt_version": text(said.prompt_version),
+        "amended": said.given,
     }
+
+
+def properties_of(said: Attribution) -> dict[str, str]:
+    return {text(key) or "": text(value, LONGEST_TEXT) or "" for key, value in said.properties.items()}
 
 
 def _counted(usage: Usage, reported: Usage | None) -> dict[str, Any]:

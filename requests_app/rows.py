@@ -85,7 +85,8 @@ class RequestRow:
     problems: tuple[str, ...]
     """`code` or `code: detail`, oldest first."""
     amended: Mapping[str, int] | None = None
-    """When each late fact was said, in microseconds since 1970, by `properties.<key>` or `scores.<key>`."""
+    """When each late fact was said, in microseconds since 1970, by `properties.<key>` or `scores.<key>`; and 0 by
+    `trace.<field>` for what a call that is no span has from its trace."""
     cached_from: UUID | None = None
     """The request whose reply this one was given; `usage_parts` then holds what that saved: `saved_nano_usd`,
     `saved_ms`, `saved_input_tokens`, `saved_output_tokens`."""

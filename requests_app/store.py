@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +46,7 @@ TYPES = {
 }  # fmt: skip
 """Of every column that is not text."""
 BODY_COLUMNS = tuple(f.name for f in fields(BodyRow))
+_BODY_VALUES = attrgetter(*BODY_COLUMNS)
 BODY_TYPES = ("int8", "timestamptz", "uuid", "int4", "int4", "bytea", "bytea", "bytea", "bytea", "text", "text")
 
 _NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
@@ -158,7 +160,7 @@ def _insert_rows(connection: Db, rows: Sequence[RequestRow]) -> set[Key]:
 
 def values_of(row: RequestRow) -> list[Any]:
     """Of every column in COLUMNS, as Postgres takes it."""
-    values = [getattr(row, name) for name in COLUMNS]
+    values = list(_VALUES(row))
     for index in _JSON_INDEXES:
         if values[index] is not None:
             values[index] = Jsonb(values[index], _dumps)
@@ -168,6 +170,7 @@ def values_of(row: RequestRow) -> list[Any]:
     return values
 
 
+_VALUES = attrgetter(*COLUMNS)
 _USAGE_INDEX = COLUMNS.index("usage")
 _JSON_INDEXES = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
 _ARRAY_INDEXES = (COLUMNS.index("tool_calls"), COLUMNS.index("problems"))
@@ -189,7 +192,7 @@ def insert_bodies(connection: Db, bodies: Sequence[BodyRow]) -> None:
     with connection.cursor() as cursor, cursor.copy(_COPY_BODIES) as copy:
         copy.set_types(BODY_TYPES)
         for body in kept:
-            copy.write_row([getattr(body, name) for name in BODY_COLUMNS])
+            copy.write_row(_BODY_VALUES(body))
 
 
 def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]:
@@ -211,6 +214,8 @@ def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]
             ([key[0] for key, _ in ordered], [key[1] for key, _ in ordered],
              [row.requested_at for _, row in ordered], [row.id for _, row in ordered]),
         )  # fmt: skip
+        if cursor.rowcount == len(ordered):  # nobody else's, as nearly always
+            return _refused(chosen, {key: _key_of(row) for key, row in wanted.items()})
         cursor.execute(
             "SELECT a.organization_id, a.client_id, a.requested_at, a.id FROM request_alias a "
             "JOIN unnest(%s::bigint[], %s::text[]) AS w (organization_id, client_id) "
@@ -218,12 +223,19 @@ def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]
             ([key[0] for key in wanted], [key[1] for key in wanted]),
         )
         owners = {(org, client_id): (org, at, identifier) for org, client_id, at, identifier in cursor}
+    return _refused(chosen, owners)
+
+
+def _refused(chosen: Iterable[tuple[RequestRow, str]], owners: Mapping[tuple[int, str], Key]) -> dict[Key, Key]:
     return {
         key: owner
         for row, alias in chosen
-        if row.door != "gateway"
-        and (owner := owners[row.organization_id, alias]) != (key := (row.organization_id, row.requested_at, row.id))
+        if row.door != "gateway" and (owner := owners[row.organization_id, alias]) != (key := _key_of(row))
     }
+
+
+def _key_of(row: RequestRow) -> Key:
+    return (row.organization_id, row.requested_at, row.id)
 
 
 def alias_of(row: RequestRow) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -43,6 +44,9 @@ _PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
 _DICTIONARY.precompute_compress(compression_params=_PARAMETERS)
 
 
+LONGEST_REMEMBERED = 512
+
+
 class _Own(threading.local):
     """A thread's contexts: they are not to be shared."""
 
@@ -61,8 +65,16 @@ def pack(sent: Mapping[str, Any] | None) -> bytes | None:
     if sent is None:
         return None
     text = _json(sent)
+    return _packed_before(text) if len(text) <= LONGEST_REMEMBERED else _packed(text)
+
+
+def _packed(text: bytes) -> bytes:
     packed = _own.compress(text)
     return PACKED + packed if len(packed) < len(text) else PLAIN + text
+
+
+_packed_before = lru_cache(maxsize=4096)(_packed)
+"""Of a call just stored it is asked again."""
 
 
 def _json(sent: Mapping[str, Any]) -> bytes:

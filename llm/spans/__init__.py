@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, cast
 from llm.exchange import Usage
 from llm.spans.span import Span
 
-_SHARED: Final = frozenset({"facts", "failures", "messages", "reading", "showing", "span", "tokens", "wire"})
+_SHARED: Final = frozenset({"facts", "failures", "messages", "reading", "shape", "showing", "span", "tokens", "wire"})
 
 
 class SpanDialect(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,7 +20,9 @@ MAX_PROPERTIES: Final = 200
 MAX_TEXT: Final = 512
 """Of a model's, a session's or a user's name."""
 _PARAMETERS: Final = ("llm.invocation_parameters", "langfuse.observation.model.parameters")
-_REQUESTS: Final = ("request_data", "input.value", "gcp.vertex.agent.llm_request", "mlflow.spanInputs")
+_PACKED: Final = (*_PARAMETERS, "request_data", "input.value", "gcp.vertex.agent.llm_request", "mlflow.spanInputs")
+"""What holds a model's name inside of it."""
+_REPLIES: Final = ("gen_ai.output.messages", "genkit:output", "gen_ai.completion", "response_data")
 
 
 def short(value: str | None) -> str | None:
@@ -41,7 +43,7 @@ def _genkit(span: Span) -> tuple[str, str]:
 
 
 def _packed_model(span: Span) -> str | None:
-    for name in (*_PARAMETERS, *_REQUESTS):
+    for name in span.shape.present(_PACKED):
         packed = loose.mapping(span.value(name))
         if found := loose.name(packed.get("model")) or loose.name(packed.get("model_name")):
             return found
@@ -79,7 +81,7 @@ def finish_reason(span: Span, wire: Wire | None) -> str | None:
 
 
 def _packed_finish(span: Span) -> str | None:
-    for name in ("gen_ai.output.messages", "genkit:output", "gen_ai.completion", "response_data"):
+    for name in span.shape.present(_REPLIES):
         value = span.value(name)
         reply = loose.first(value) if isinstance(value, list) else loose.mapping(value)
         if said := loose.name(reply.get("finish_reason")) or loose.name(reply.get("finishReason")):
@@ -94,7 +96,7 @@ def _packed_finish(span: Span) -> str | None:
 def is_stream(span: Span, wire: Wire | None) -> bool:
     if span.first(semconv.IS_STREAM) is True or (wire is not None and wire.request.get("stream") is True):
         return True
-    if any(loose.mapping(span.value(name)).get("stream") is True for name in ("request_data", _PARAMETERS[0])):
+    if any(loose.mapping(span.value(name)).get("stream") is True for name in span.shape.present(_STREAM_FLAGS)):
         return True
     if span.first(semconv.FIRST_TOKEN_SECONDS) is not None or span.first(semconv.FIRST_TOKEN_AT) is not None:
         return True  # whoever knows when the first chunk came has streamed
@@ -102,6 +104,7 @@ def is_stream(span: Span, wire: Wire | None) -> bool:
     return any(_STREAMED.search(name) for name in named if name)
 
 
+_STREAM_FLAGS: Final = ("request_data", "llm.invocation_parameters")
 _STREAMED: Final = re.compile(r"[sS]tream(?: |$)|^streaming response ")
 
 
@@ -111,10 +114,11 @@ _STREAMED: Final = re.compile(r"[sS]tream(?: |$)|^streaming response ")
 def provider(span: Span) -> str:
     """Of a call: its slug as named, else as the host says, else the name as sent; `custom` where nobody says."""
     said = (span.text(semconv.PROVIDER) or _genkit(span)[0]).lower()
-    hosts = tuple(host for name in semconv.HOST if (host := loose.text(span.attributes.get(name))))
-    return _provider(said[:MAX_TEXT], hosts) or NOBODY_SAYS
+    told = (loose.text(span.attributes[name]) for name in span.shape.present(semconv.HOST))
+    return _provider(said[:MAX_TEXT], tuple(host[:MAX_TEXT] for host in told if host)) or NOBODY_SAYS
 
 
+@lru_cache(maxsize=1024)
 def _provider(said: str, told: tuple[str, ...]) -> str:
     at = next((found for host in map(_hostname, told) if host and (found := providers.by_host(host))), None)
     for name in (said, said.partition(".")[0], said.replace("_", "-")):
@@ -190,13 +194,12 @@ _FACTS: Final = (
 def properties(span: Span) -> dict[str, str]:
     """Metadata and tags as text by key; what has a place of its own is left out."""
     found: dict[str, str] = {}
-    for name in semconv.METADATA:
+    for name in span.shape.present(semconv.METADATA):
         _take(found, loose.mapping(span.value(name)))
-    for key, value in span.attributes.items():
-        if key.startswith(semconv.METADATA_PREFIXES):
-            prefix = next(prefix for prefix in semconv.METADATA_PREFIXES if key.startswith(prefix))
-            # Langfuse 5 puts texts in quotes, its older ones do not.
-            _take(found, {key[len(prefix) :]: unquoted(value) if prefix.startswith("langfuse.") else value})
+    for key, prefix in span.shape.under(semconv.METADATA_PREFIXES):
+        value = span.attributes[key]
+        # Langfuse 5 puts texts in quotes, its older ones do not.
+        _take(found, {key[len(prefix) :]: unquoted(value) if prefix.startswith("langfuse.") else value})
     if tags := _tags(unpacked(span.anywhere(semconv.TAGS))):
         found.setdefault("tags", tags)
     for key, names in _FACTS:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from llm import loose
 from llm.exchange import Usage
 from llm.spans import tokens
-from llm.spans.span import Span
+from llm.spans.span import Span, says
 
 ORDER = 90
 MARKS: Final[frozenset[str]] = frozenset()
@@ -72,10 +72,11 @@ def answered(span: Span) -> Any:
 
 
 def _said(span: Span, names: tuple[str, ...]) -> Any:
-    found = span.packed(*(name for name in names if span.attributes.get(name) not in _EMPTY))
-    if isinstance(found, dict):
-        return _unwrapped(found)
-    return found
+    for name in span.shape.present(names):
+        if says(sent := span.attributes[name]) and sent not in _EMPTY:
+            found = span.packed(name)
+            return _unwrapped(found) if isinstance(found, dict) else found
+    return None
 
 
 def _unwrapped(value: dict[str, Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from llm import preview, semconv, spans
@@ -16,29 +15,27 @@ from llm.spans.span import Span
 from llm.spans.wire import Wire
 
 _MAX_TOOL_CALLS: Final = 200
+_NOTHING_USED: Final = Usage()
 
 
 def read(document: Mapping[str, Any]) -> Reading:
     """Everything of it but frames and problems. Counts of a step that calls no model are `span.reported`."""
     seen = view(Span(document))
-    span, failure = seen.span, failures.of(seen.span)
-    said = showing.ends(seen)
-    found = Reading(
-        dialect="otlp_span", kind=seen.kind, is_stream=facts.is_stream(span, seen.wire),
-        finish_reason=facts.finish_reason(span, seen.wire), provider_response_id=facts.response_id(span, seen.wire),
-        service_tier=facts.service_tier(span, seen.wire), error_type=failure.type if failure else None,
+    span, wire, is_call = seen.span, seen.wire, seen.is_call
+    failure, said, told, cost = failures.of(span), showing.ends(seen), _usage(seen), facts.cost(span)
+    is_silent = is_call and told is None and failure is None
+    return Reading(
+        dialect="otlp_span", kind=seen.kind, is_stream=facts.is_stream(span, wire),
+        request_model=facts.request_model(span, wire) if is_call else None,
+        response_model=facts.response_model(span, wire) if is_call else None,
+        usage=(told if is_call else None) or _NOTHING_USED, provider_cost_nano_usd=cost if is_call else None,
+        finish_reason=facts.finish_reason(span, wire), provider_response_id=facts.response_id(span, wire),
+        service_tier=facts.service_tier(span, wire), error_type=failure.type if failure else None,
         error_message=failure.message if failure else None,
         request_preview=_line(said.messages[-1:]), response_preview=_line(said.reply),
-        span=_span_facts(seen, failure),
-    )  # fmt: skip
-    told = _usage(seen)
-    if not seen.is_call:
-        assert found.span is not None, "every span has its facts"
-        return replace(found, span=replace(found.span, reported=told, reported_nano_usd=facts.cost(span)))
-    return replace(
-        found, request_model=facts.request_model(span, seen.wire), response_model=facts.response_model(span, seen.wire),
-        usage=told or Usage(), provider_cost_nano_usd=facts.cost(span), tool_calls=_tool_calls(seen.wire, said.reply),
-        problems=(Problem("usage_missing"),) if told is None and failure is None else (),
+        tool_calls=_tool_calls(wire, said.reply) if is_call else (),
+        span=_span_facts(seen, failure, reported=None if is_call else (told, cost)),
+        problems=(Problem("usage_missing"),) if is_silent else (),
     )  # fmt: skip
 
 
@@ -59,8 +56,9 @@ def _tool_calls(wire: Wire | None, reply: tuple[Message, ...]) -> tuple[str, ...
     return tuple(called)[:_MAX_TOOL_CALLS]
 
 
-def _span_facts(seen: View, failure: Failure | None) -> SpanFacts:
+def _span_facts(seen: View, failure: Failure | None, *, reported: tuple[Usage | None, int | None] | None) -> SpanFacts:
     span = seen.span
+    used, cost = reported or (None, None)
     return SpanFacts(
         name=showing.name(seen)[: facts.MAX_TEXT], provider=facts.provider(span) if seen.is_call else "",
         session_id=facts.short(span.text_anywhere(semconv.SESSION_ID)),
@@ -70,6 +68,7 @@ def _span_facts(seen: View, failure: Failure | None) -> SpanFacts:
         prompt_id=facts.short(span.text(semconv.PROMPT_ID)),
         prompt_version=facts.short(span.text(semconv.PROMPT_VERSION)),
         time_to_first_token_ms=facts.first_token_ms(span), http_status=failure.http_status if failure else None,
+        reported=used, reported_nano_usd=cost,
     )  # fmt: skip
 
 

@@ -148,9 +148,8 @@ _NOT_SETTINGS: Final = ("gen_ai.request.model", "llm.request.type", "llm.request
 
 def _settings(span: Span) -> dict[str, Any]:
     found = {
-        key[len(prefix) :]: value
-        for key, value in span.attributes.items() if key.startswith(_SETTINGS) and not key.startswith(_NOT_SETTINGS)
-        for prefix in _SETTINGS if key.startswith(prefix)
+        key[len(prefix) :]: span.attributes[key]
+        for key, prefix in span.shape.under(_SETTINGS) if not key.startswith(_NOT_SETTINGS)
     }  # fmt: skip
     packed = span.value("llm.invocation_parameters", "langfuse.observation.model.parameters")
     return {**loose.mapping(packed), **found}

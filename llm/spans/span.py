@@ -2,59 +2,51 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from functools import cache, cached_property
 from typing import Any, Final
 
 import orjson
 
 from llm import loose, semconv
+from llm.spans.shape import Shape, shape_of
 
 MAX_PARTS: Final = 24
 MAX_INDEX: Final = 10_000
 """The longest list an indexed family (`llm.input_messages.12.…`) may claim."""
 
 
-@dataclass(frozen=True)
 class Span:
     """One span, as `ingest_app/otlp_document.py` writes it."""
 
-    document: Mapping[str, Any]
+    __slots__ = ("_around", "_values", "attributes", "document", "events", "heads", "name", "shape")
 
-    @cached_property
-    def attributes(self) -> Mapping[str, Any]:
-        return loose.mapping(self.document.get("attributes"))
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document: Final = document
+        self.attributes: Final = loose.mapping(document.get("attributes"))
+        self.events: Final = loose.mappings(document.get("events"))
+        self.name: Final = loose.text(document.get("name"))
+        self.shape: Final = shape_of(tuple(self.attributes))
+        self.heads: Final = self._heads()
+        self._values: Final[dict[str, Any]] = {}
+        self._around: tuple[tuple[Shape, Mapping[str, Any]], ...] | None = None
 
-    @cached_property
-    def heads(self) -> frozenset[str]:
+    def _heads(self) -> frozenset[str]:
         """First words of its attributes', its events' and its own name: enough to know whose it can be."""
-        names = (*self.attributes, *(loose.text(event.get("name")) for event in self.events), self.name)
-        return frozenset(name.partition(".")[0] for name in names)
+        names = (self.name, *(loose.text(event.get("name")) for event in self.events))
+        return self.shape.heads.union([name.partition(".")[0] for name in names])
 
-    @cached_property
-    def _firsts(self) -> Mapping[int, Any]:
-        return _firsts(self.attributes)
-
-    @cached_property
-    def _around(self) -> tuple[Mapping[int, Any], ...]:
+    def _beside(self) -> tuple[tuple[Shape, Mapping[str, Any]], ...]:
         """Where a fact is looked for beside the span: what it was made by, and what it ran in."""
-        scope = loose.mapping(loose.mapping(self.document.get("scope")).get("attributes"))
-        return tuple(_firsts(found) for found in (scope, loose.mapping(self.document.get("resource"))) if found)
-
-    @property
-    def name(self) -> str:
-        return loose.text(self.document.get("name"))
+        if self._around is None:
+            scope = loose.mapping(loose.mapping(self.document.get("scope")).get("attributes"))
+            beside = (scope, loose.mapping(self.document.get("resource")))
+            self._around = tuple((shape_of(tuple(found)), found) for found in beside if found)
+        return self._around
 
     @property
     def scope(self) -> str:
         return loose.text(loose.mapping(self.document.get("scope")).get("name"))
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return loose.mappings(self.document.get("events"))
 
     @property
     def start_ns(self) -> int | None:
@@ -70,48 +62,39 @@ class Span:
         return next((loose.mapping(e.get("attributes")) for e in self.events if e.get("name") in names), {})
 
     def has(self, prefix: str) -> bool:
-        return prefix.partition(".")[0] in self.heads and any(key.startswith(prefix) for key in self.attributes)
+        return bool(self.shape.under((prefix,)))
 
-    def first(self, names: Collection[str]) -> Any:
-        """The first attribute that says something, on the span alone. Lists of `llm.semconv` are looked up at once."""
-        if id(names) in _tables():
-            return self._firsts.get(id(names))
-        for name in names:
-            if says(value := self.attributes.get(name)):
-                return value
-        return None
+    def first(self, names: semconv.Names) -> Any:
+        """The first attribute that says something, on the span alone."""
+        return _first(self.shape.present(names), self.attributes)
 
     def anywhere(self, names: semconv.Names) -> Any:
-        """As `first`, then on its scope and resource. Only for lists of `llm.semconv`."""
-        if (found := self._firsts.get(id(names))) is not None:
+        """As `first`, then on its scope and resource."""
+        if (found := self.first(names)) is not None:
             return found
-        return next((value for around in self._around if (value := around.get(id(names))) is not None), None)
+        for shape, attributes in self._beside():
+            if (found := _first(shape.present(names), attributes)) is not None:
+                return found
+        return None
 
     def text_anywhere(self, names: semconv.Names) -> str | None:
         return as_text(unquoted(self.anywhere(names)))
 
-    def text(self, names: Collection[str]) -> str | None:
+    def text(self, names: semconv.Names) -> str | None:
         """The first of them as text; some SDKs write all values as JSON, texts in quotes."""
-        return as_text(unquoted(self.first(names)))
+        return as_text(unquoted(found)) if (found := self.first(names)) is not None else None
 
-    def count(self, names: Collection[str]) -> int | None:
+    def count(self, names: semconv.Names) -> int | None:
         """The first of them that is a count; 0 is one."""
-        if id(names) in _tables():
-            said = self._firsts.get(id(names))
-            if said is None or (found := number(said)) is not None:
-                return None if said is None else found
-        if self.attributes.keys().isdisjoint(names):
-            return None
-        return next((n for name in names if (n := number(self.attributes.get(name))) is not None), None)
-
-    @cached_property
-    def _values(self) -> dict[str, Any]:
-        return {}
+        for name in self.shape.present(names):
+            if (found := number(self.attributes[name])) is not None:
+                return found
+        return None
 
     def value(self, *names: str) -> Any:
         """The first of them that says something, read as JSON where it is JSON text; always the same object."""
-        for name in names:
-            if says(sent := self.attributes.get(name)):
+        for name in self.shape.present(names):
+            if says(sent := self.attributes[name]):
                 if name not in self._values:
                     self._values[name] = unpacked(sent)
                 return self._values[name]
@@ -122,20 +105,10 @@ class Span:
         found = self.value(*names)
         return unpacked(unquoted(found)) if isinstance(found, str) else found
 
-    @cached_property
-    def _families(self) -> Mapping[str, list[tuple[str, Any]]]:
-        found: dict[str, list[tuple[str, Any]]] = {}
-        for key, value in self.attributes.items():
-            if place := _INDEX.search(key):
-                found.setdefault(key[: place.start()], []).append((key[place.start() + 1 :], value))
-        return found
-
     def family(self, prefix: str) -> Any:
         """`prefix.0.a.b`, `prefix.1.…` as lists and objects; None where there are none."""
-        return nested(self._families[prefix]) if prefix in self._families else None
-
-
-_INDEX: Final = re.compile(r"\.[0-9]+(?=\.|$)")
+        pairs = self.shape.families.get(prefix)
+        return nested((rest, self.attributes[name]) for rest, name in pairs) if pairs else None
 
 
 def says(value: Any) -> bool:
@@ -143,32 +116,11 @@ def says(value: Any) -> bool:
     return bool(value) or type(value) in (int, float, bool)
 
 
-@cache
-def _tables() -> frozenset[int]:
-    return frozenset(place for places in _places().values() for place, _ in places)
-
-
-@cache
-def _places() -> Mapping[str, tuple[tuple[int, int], ...]]:
-    """{attribute: (list of `llm.semconv` by its identity, place in it), …}."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for names in vars(semconv).values():
-        if isinstance(names, tuple) and all(isinstance(name, str) for name in names):
-            for place, name in enumerate(names):
-                found.setdefault(name, []).append((id(names), place))
-    return {name: tuple(places) for name, places in found.items()}
-
-
-def _firsts(attributes: Mapping[str, Any]) -> Mapping[int, Any]:
-    """{list of `llm.semconv`: its first attribute that says something}, in one pass."""
-    best: dict[int, tuple[int, Any]] = {}
-    places = _places()
-    for name, value in attributes.items():
-        if name in places and says(value):
-            for table, place in places[name]:
-                if table not in best or place < best[table][0]:
-                    best[table] = (place, value)
-    return {table: value for table, (_, value) in best.items()}
+def _first(names: semconv.Names, attributes: Mapping[str, Any]) -> Any:
+    for name in names:
+        if says(value := attributes[name]):
+            return value
+    return None
 
 
 def unpacked(value: Any) -> Any:

@@ -32,7 +32,7 @@ _AGGREGATED: Final[Mapping[str, semconv.Names]] = {
 _SENT_PREFIXES: Final = (
     _OWN, _OF_CHILDREN, "llm.token_count.", "ai.usage.", "llm.usage.", "anthropic.usage.", "langwatch.metrics.",
 )
-_BARE: Final = frozenset({"input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens"})
+_BARE: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens")
 _GOOGLE: Final = ("promptTokenCount", "prompt_token_count", "candidatesTokenCount", "candidates_token_count")
 _ANTHROPIC: Final = frozenset({"cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation"})
 _BEDROCK: Final = frozenset({"cacheReadInputTokens", "cacheWriteInputTokens", "cacheReadInputTokenCount"})
@@ -52,9 +52,8 @@ def _counts(span: Span, fields: Mapping[str, semconv.Names]) -> dict[str, int]:
 
 def sent(span: Span) -> dict[str, Any]:
     """What the span says of usage, in its own words."""
-    return {
-        key: value for key, value in span.attributes.items() if key.startswith(_SENT_PREFIXES) or key in _BARE
-    }
+    names = (*(name for name, _ in span.shape.under(_SENT_PREFIXES)), *span.shape.present(_BARE))
+    return {name: span.attributes[name] for name in names}
 
 
 def provided(told: Mapping[str, Any]) -> Usage:

@@ -6,11 +6,8 @@ import random
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from ingest_app import langfuse_events, merging
 from ingest_app.otlp_document import MAX_ATTRIBUTES, MAX_EVENTS
-from ingest_app.traces import MOST_PROPERTIES, Facts, Said, told
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -55,11 +52,3 @@ def test_a_batch_of_updates_merges_into_one_bounded_document():
     [span, _] = langfuse_events.documents([update(number) for number in range(40)])
     assert len(span["attributes"]) == MAX_ATTRIBUTES
     assert len(span["told"]) <= MAX_ATTRIBUTES
-
-
-@pytest.mark.parametrize("roots", [2, 50])
-def test_a_trace_of_many_roots_shares_a_bounded_number_of_properties(roots):
-    facts = [Facts("s", properties={f"{root}-{n}": "x" for n in range(150)}) for root in range(roots)]
-    found = told(None, [Said(one, is_root=True, at=AT) for one in facts])
-    assert found is not None
-    assert len(found.facts.properties) == MOST_PROPERTIES

@@ -168,8 +168,8 @@ def span(
     insert_body(row, told, None)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO trace (organization_id, trace_id, last_at, session_id, properties, is_root) "
-            "VALUES (%s, %s, %s, %s, '{}', false) ON CONFLICT (organization_id, trace_id) DO UPDATE "
+            "INSERT INTO trace (organization_id, trace_id, last_at, session_id, told) "
+            "VALUES (%s, %s, %s, %s, '{}') ON CONFLICT (organization_id, trace_id) DO UPDATE "
             "SET last_at = greatest(trace.last_at, excluded.last_at)",
             [organization_id, row.trace_id, at, row.session_id],
         )
