@@ -62,6 +62,10 @@ class Layout:
         return tuple(MEASURES[key] for key in keys)
 
     @cached_property
+    def measure_keys(self) -> tuple[str, ...]:
+        return tuple(one.key for one in self.measures)
+
+    @cached_property
     def histograms(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(metric.histogram for metric in self.metrics if metric.histogram))
 
