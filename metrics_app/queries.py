@@ -204,7 +204,7 @@ def of_rows(question: Question) -> Found | None:
     """The answer over the rows the ground still holds, where its counts know that to the row; else None. Raises as
     `answer` does."""
     asked = _read(question, now())
-    if not _in_usage(asked):
+    if not _in_usage(asked) or (asked.since and asked.since > asked.now):
         return None
     if asked.is_empty:
         return Found((), answers.nothing(asked.layout), 0)
