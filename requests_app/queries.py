@@ -33,7 +33,7 @@ from requests_app.filters import (
     entry_of,
 )
 from requests_app.rows import BodyRow, RequestRow
-from requests_app.store import BODY_COLUMNS, COLUMNS, JSON_COLUMNS, partition_start, row_from
+from requests_app.store import BODY_COLUMNS, COLUMNS, JSON_COLUMNS, body_from, partition_start, row_from
 
 _NAMES = ", ".join(f"r.{name}" for name in COLUMNS)
 _JSON = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
@@ -336,9 +336,5 @@ def bodies(rows: Sequence[RequestRow]) -> dict[UUID, BodyRow]:
                 max(row.requested_at for row in rows),
             ],
         )
-        found = [BodyRow(*map(_plain_bytes, row)) for row in cursor.fetchall()]
+        found = list(map(body_from, cursor.fetchall()))
     return {stored.id: stored for stored in found}
-
-
-def _plain_bytes(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview) else value
