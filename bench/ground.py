@@ -16,7 +16,7 @@ import psycopg
 
 from bench.bodies import Company, Said, Talk
 from lib.clock import uuid7
-from llm.exchange import Attribution, Body, Charge, Exchange, PricedExchange, Reading, Usage
+from llm.exchange import PREVIEW_LENGTH, Attribution, Body, Charge, Exchange, PricedExchange, Reading, Usage
 from metrics_app import fold
 from metrics_app import rollup as counts
 from requests_app import store
@@ -26,7 +26,8 @@ DAYS = 30
 BATCH = 2_000
 BODY_EVERY = 10
 """Bodies on one row in so many, as the targets say."""
-PREVIEW = 160
+SCORED_EVERY = 50
+"""Scores on one row in so many, said afterwards."""
 MODELS = (
     ("openai", "gpt-4o-mini-2024-07-18", 150, 600, 30), ("openai", "gpt-4o-2024-08-06", 2500, 10000, 18),
     ("openai", "gpt-4.1-2025-04-14", 2000, 8000, 8), ("openai", "gpt-4.1-mini-2025-04-14", 400, 1600, 10),
@@ -62,7 +63,7 @@ class Calls:
         self._company = Company(self.chance)
         self._shares = [model[4] for model in MODELS]
         self._talk: Talk | None = None
-        self._previews = [self._company.prose.text(PREVIEW) for _ in range(400)]
+        self._previews = [self._company.prose.text(PREVIEW_LENGTH) for _ in range(400)]
 
     def make(self, number: int, at: datetime) -> PricedExchange:
         chance = self.chance
@@ -121,8 +122,8 @@ class Calls:
 
     def _reading(self, number: int, name: str, usage: Usage | None, said: Said | None) -> Reading:
         previews = self._previews
-        question = said.question[:PREVIEW] if said else previews[number % len(previews)]
-        answer = said.answer[:PREVIEW] if said else previews[number * 7 % len(previews)]
+        question = said.question[:PREVIEW_LENGTH] if said else previews[number % len(previews)]
+        answer = said.answer[:PREVIEW_LENGTH] if said else previews[number * 7 % len(previews)]
         return Reading(
             dialect="openai_chat", kind="embedding" if "embedding" in name else "llm", request_model=name,
             response_model=name if usage else None,
@@ -145,11 +146,12 @@ class Calls:
 
 def load(
     conninfo: str, count: int, *, organization_id: int, seed: int, until: datetime, days: int = 7,
-    nightly: Nightly | None = None,
+    nightly: Nightly | None = None, most: int = BATCH,
 ) -> int:  # fmt: skip
     """Puts `count` exchanges through store, counts and sessions; answers the bytes of the bodies as they came.
 
-    `nightly` is called between two days of them, with the moment it then is.
+    `nightly` is called between two days of them, with the moment it then is. `most` are of one batch: in batches beyond
+    `store.LEISURELY` bodies are packed as by a line that is behind.
     """
     raw = 0
     with psycopg.connect(conninfo, autocommit=True) as connection:
@@ -162,7 +164,7 @@ def load(
             raw += priced.exchange.request.size + priced.exchange.response.size
             batch.append(priced)
             is_night = nightly is not None and batch and _day(batch[-1]) != _day(batch[0])
-            if len(batch) == BATCH or is_night:
+            if len(batch) == most or is_night:
                 _put(connection, batch)
                 if nightly is not None and is_night:
                     nightly(connection, batch[-1].exchange.requested_at)
@@ -182,6 +184,10 @@ def _put(connection: store.Db, batch: list[PricedExchange]) -> None:
         changes = store.store(connection, batch).changes
         counts.write(connection, changes)
         sessions.apply(connection, changes)
+        for change in changes[::SCORED_EVERY]:
+            if change.after:
+                scores = {"helpfulness": change.after.status % 90, "accuracy": 0.5}
+                store.update_late_facts(connection, replace(change.after, scores=scores, amended={}))
 
 
 def fold_all(conninfo: str, organization_id: int) -> None:

@@ -1,9 +1,10 @@
 """Bytes on disk for each byte of request and reply, indexes and counts included.
 
-    python -m bench.storage [--rows 50000] [--detail]
+    python -m bench.storage [--rows 100000] [--batch 200] [--detail]
 
-Every exchange has its bodies (see `bodies.py`). Put in through the real store, day by day with
-a dictionary trained each night, folded, vacuumed as autovacuum does it.
+Every exchange has its bodies (see `bodies.py`). Put in through the real store, in batches as of a line that keeps up
+(larger ones, as of a line that is behind, are packed faster and less), day by day with a dictionary trained each
+night, folded, vacuumed as autovacuum does it.
 Headers are stored with the bodies and not counted among the bytes that came. Counts are by minute, hour and day: the
 fewer calls a minute, the more of them a call costs. `--detail` prints every table and index, and what columns hold.
 """
@@ -22,6 +23,8 @@ from psycopg import sql
 from bench import ground
 from bench.query import cluster, conninfo, somebody
 
+LEISURELY = 200
+"""As in `requests_app/store.py`, which cannot be imported before its database is there."""
 SIZES = """
 SELECT CASE WHEN c.relname LIKE 'llm_request_body%%' THEN 'bodies' WHEN c.relname LIKE 'llm_request%%' THEN 'rows'
     WHEN c.relname = 'session' THEN 'sessions' ELSE 'counts' END AS part,
@@ -45,7 +48,8 @@ GROUP BY 1, 2 HAVING sum(pg_relation_size(c.oid)) > 0 ORDER BY 3 DESC
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--batch", type=int, default=LEISURELY)
     parser.add_argument("--detail", action="store_true")
     arguments = parser.parse_args()
     rows = arguments.rows
@@ -59,7 +63,9 @@ def main() -> None:
 
         _, organization_id = somebody()
         until = datetime.now(UTC)
-        raw = ground.load(conninfo(), rows, organization_id=organization_id, seed=1, until=until, nightly=night)
+        raw = ground.load(
+            conninfo(), rows, organization_id=organization_id, seed=1, until=until, nightly=night, most=arguments.batch
+        )
         ground.fold_all(conninfo(), organization_id)
         with psycopg.connect(conninfo(), autocommit=True) as connection:
             connection.execute("VACUUM (ANALYZE)")

@@ -173,7 +173,7 @@ class Reading:
     problems: tuple[Problem, ...] = ()
 
 
-PREVIEW_LENGTH = 200
+PREVIEW_LENGTH = 160
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,16 +69,17 @@ def read_whole(layout: Layout, rows: Sequence[Sequence[Any]], *, seconds: Mappin
 
 
 def _group(layout: Layout, row: Sequence[Any], *, is_total: bool) -> _Group:
-    cells = iter(row)
-    at = next(cells) if layout.grain else None
-    texts = [next(cells) for _ in layout.dimensions]
-    values = () if is_total else tuple(_value(one, text) for one, text in zip(layout.dimensions, texts, strict=True))
-    sums = {one.key: next(cells) for one in layout.measures}
+    first = 1 if layout.grain else 0
+    second = first + len(layout.dimensions)
+    third = second + len(layout.measures)
+    told = () if is_total else zip(layout.dimensions, row[first:second], strict=True)
+    sums = dict(zip(layout.measure_keys, row[second:third], strict=True))
+    cells = iter(row[third:])
     blobs = {one: bytes(next(cells) or b"") + histogram.encode(next(cells) or ()) for one in layout.histograms}
     others = {one: next(cells) for one in layout.names}
     if layout.has_edges:
         others |= {edge: next(cells) for edge in ("first", "last", "days")}
-    return _Group(at, values, sums, blobs, others)
+    return _Group(row[0] if first else None, tuple([_value(one, text) for one, text in told]), sums, blobs, others)
 
 
 def _value(dimension: Dimension, text: str) -> Value:
@@ -131,7 +132,11 @@ def _number(
     sums = group.sums
     if metric.known_by and sums["requests"] and not sums[metric.known_by]:
         return None
-    top = sum(sums[key] for key in metric.plus) - sum(sums[key] for key in metric.minus)
+    top = sums[metric.plus[0]]
+    for key in metric.plus[1:]:
+        top += sums[key]
+    for key in metric.minus:
+        top -= sums[key]
     if not metric.over:
         return top
     if metric.over == (SECONDS,):

@@ -18,5 +18,5 @@ class MetricsConfig(AppConfig):
     )
 
     def ready(self) -> None:
-        queries_sums.contribute("metrics_app.queries.counted")
+        queries_sums.contribute("metrics_app.queries_list.counted", summer="metrics_app.queries_list.summed")
         queries_sums.leave_out("metrics_app.hiding.shown")

@@ -116,13 +116,13 @@ def grouped_quantiles(groups: Sequence[bytes], qs: Sequence[float], *, has_total
 def _dense(groups: Sequence[bytes]) -> tuple[Any, int]:
     """Counts as a table of group by bucket, and the bucket its first column is."""
     numpy = _numpy()
-    words = numpy.frombuffer(b"".join(groups), dtype="<i4").astype(numpy.int64)
+    words = numpy.frombuffer(b"".join(groups), dtype="<i4")
     if not len(words):
         return numpy.zeros((len(groups), 1)), 0
-    buckets = words & 4095
-    lowest = int(buckets.min())
-    width = int(buckets.max()) - lowest + 1
-    owners = numpy.repeat(numpy.arange(len(groups)), [len(group) // 4 for group in groups])
-    places = owners * width + buckets - lowest
+    places = words & 4095
+    lowest = int(places.min())
+    width = int(places.max()) - lowest + 1
+    firsts = numpy.arange(len(groups), dtype=numpy.int32) * width - lowest
+    places += numpy.repeat(firsts, [len(group) // 4 for group in groups])
     dense = numpy.bincount(places, weights=words >> 12, minlength=len(groups) * width)
     return dense.reshape(len(groups), width), lowest

@@ -27,11 +27,12 @@ from metrics_app.rollup import counted_name
 from metrics_app.rollup_statements import DAY, HOUR, MINUTE, Tier
 from metrics_app.sql import GROUND, Layout, Piece
 from requests_app.filters import EQUAL, EVERYTHING, And, Clause, Leaf, Node, Or, leaves
-from requests_app.queries import Question as RequestsQuestion
 from requests_app.queries import TooSlow, reader
 
 MOST_GROUND_ROWS = 400_000
-MOST_EDGE_ROWS = 50_000
+MOST_EDGE_ROWS, MOST_EDGE_ROWS_OF_LONG = 50_000, 15_000
+"""Single requests read to be exact at the edges of counted days; of a range longer than SHORT, which a part of a day
+changes little, the fewer."""
 GROUND_TIMEOUT_MS = 4_000
 USAGE_KEYS = frozenset({"model", "provider", "status", "failed", "cached", "kind"})
 SELECTIVE_KEYS = frozenset({"user", "session", "trace", "id", "property"})
@@ -86,7 +87,7 @@ def _read(question: Question, at: datetime) -> _Asked:
     until = min((moment for moment in (question.until, high) if moment), default=None)
     grain: Grain | None = None
     if question.is_series:
-        start = since or _first(question.organization_id) or at
+        start = since or first_day(question.organization_id) or at
         length = max((until or at) - start, timedelta())
         fitting: Grain = next((grain for longest, grain in FITTING if length <= longest), "month")
         if length > SHORT and fitting not in WHOLE_DAY and is_kept_by_day(question):
@@ -106,7 +107,7 @@ def is_kept_by_day(question: Question) -> bool:
     return not _in_usage(asked) and _facet_of(asked) is not None
 
 
-def _first(organization_id: int) -> datetime | None:
+def first_day(organization_id: int) -> datetime | None:
     """The day of the organisation's first request that is counted."""
     with reader() as cursor:
         cursor.execute(
@@ -173,8 +174,8 @@ def _tiers(asked: _Asked) -> tuple[Tier, ...]:
     """From the coarsest that can tell the grain's buckets apart."""
     if asked.grain == "minute":
         return (MINUTE,)
-    is_utc = all(offset == timedelta() for offset in _offsets(asked))
-    if asked.grain in ("hour", "6 hours") or (asked.grain and not is_utc):
+    is_utc = not asked.grain or all(offset == timedelta() for offset in _offsets(asked))
+    if asked.grain in ("hour", "6 hours") or not is_utc:
         return (HOUR, MINUTE)
     return (DAY, HOUR, MINUTE)
 
@@ -199,28 +200,26 @@ def _from_usage(asked: _Asked) -> Answer:
     return _told(asked, found, _sources(pieces), notes=(*notes, *_zone_notes(asked)))
 
 
-def counted(of: RequestsQuestion) -> int | None:
-    """How many rows of any kind the ground holds; None where counts cannot tell to the row. Raises TooSlow."""
-    if of.since and of.until and of.since > of.until:
-        return 0
-    question = Question(of.organization_id, ("requests",), since=of.since, until=of.until, filter=of.filter, kinds=None)
+def of_rows(question: Question) -> Found | None:
+    """The answer over the rows the ground still holds, where its counts know that to the row; else None. Raises as
+    `answer` does."""
     asked = _read(question, now())
-    if not _in_usage(asked):
+    if not _in_usage(asked) or (asked.since and asked.since > asked.now):
         return None
     if asked.is_empty:
-        return 0
-    oldest = _ground_from(of.organization_id)
+        return Found((), answers.nothing(asked.layout), 0)
+    oldest = _ground_from(question.organization_id)
     is_old = bool(oldest and (asked.since is None or asked.since < oldest))
     counted_from = oldest if is_old else asked.since
     older = [Piece(GROUND, asked.since, min(oldest, asked.until or oldest))] if oldest and is_old else []
     has_newer = not (asked.until and counted_from and asked.until <= counted_from)
-    newer = _pieces(replace(asked, since=counted_from), (DAY, HOUR, MINUTE)) if has_newer else []
+    newer = _pieces(replace(asked, since=counted_from), _tiers(asked)) if has_newer else []
     if _is_rounded(newer, counted_from, asked.until):
         return None
     tiers = [piece for piece in newer if piece.table != GROUND]
     rest = [*older, *(piece for piece in newer if piece.table == GROUND)]
     clauses = [*(sql.usage(asked.layout, tiers) if tiers else []), *(sql.ground(asked.layout, one) for one in rest)]
-    return int(_ask(asked, clauses).total.numbers["requests"] or 0)  # type: ignore[arg-type]
+    return _ask(asked, clauses)
 
 
 def _is_rounded(pieces: Sequence[Piece], since: datetime | None, until: datetime | None) -> bool:
@@ -286,7 +285,9 @@ def _days(asked: _Asked) -> tuple[datetime | None, datetime | None, list[Piece],
     ]
     ground_from = _ground_from(asked.question.organization_id)
     is_gone = any(ground_from and one.since and one.since < ground_from for one in edges)
-    if not is_gone and sum(_rows_between(asked, one.since, one.until) for one in edges) <= MOST_EDGE_ROWS:
+    is_short = asked.since is not None and (asked.until or asked.now) - asked.since <= SHORT
+    most = MOST_EDGE_ROWS if is_short else MOST_EDGE_ROWS_OF_LONG
+    if not is_gone and sum(_rows_between(asked, one.since, one.until) for one in edges) <= most:
         return low, high, edges, ()
     since = asked.since and calendar.floor(asked.since, DAY.width)
     until = asked.until and calendar.ceiling(asked.until, DAY.width)
@@ -327,17 +328,13 @@ def layout_of(question: Question) -> Layout:
     return _read(question, now()).layout
 
 
-def readable(question: Question) -> tuple[Piece, tuple[str, ...], Layout]:
-    """What of the ground may be read to answer it, what has to be said about that, and the layout. Raises as `answer`
-    does."""
+def whole_ground(question: Question) -> tuple[Piece, Layout]:
+    """All of the ground a question is about, and the layout. Raises as `answer` does."""
     asked = _read(question, now())
-    since = None if _is_selective(asked.tree) else _bounded(asked)
-    if since is None or (asked.since and since <= asked.since):
-        return Piece(GROUND, asked.since, asked.until), (), asked.layout
-    return Piece(GROUND, since, asked.until), (_newest_note(since),), asked.layout
+    return Piece(GROUND, asked.since, asked.until), asked.layout
 
 
-def _newest_note(since: datetime) -> str:
+def newest_note(since: datetime) -> str:
     return f"Only requests since {since:%Y-%m-%d %H:%M} UTC are counted: there are too many to read all."
 
 
@@ -357,7 +354,7 @@ def _from_newest(asked: _Asked) -> Answer:
         return _told(asked, _ask(asked, [_all_ground(asked)], timeout_ms=GROUND_TIMEOUT_MS), (GROUND,))
     newest = replace(asked, since=since)
     found = _ask(newest, [_all_ground(newest)], timeout_ms=GROUND_TIMEOUT_MS)
-    return _told(newest, found, (GROUND,), notes=(_newest_note(since),), is_partial=True)
+    return _told(newest, found, (GROUND,), notes=(newest_note(since),), is_partial=True)
 
 
 def _all_ground(asked: _Asked) -> Clause:

@@ -1,4 +1,4 @@
-"""Averages of scores over time, from the requests that have any: nothing counts scores as they come.
+"""Averages of scores over time, from the requests that have any, found by an index: nothing counts scores before.
 
 TooSlow        of the requests room: the statement took longer than it may
 BadQuestion    more points than anybody draws
@@ -13,6 +13,9 @@ from datetime import datetime
 from metrics_app import queries, sql
 from metrics_app.question import Question
 from requests_app.queries import reader
+
+MOST_SCORED = 50_000
+"""Requests with scores that are read, the newest of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,19 @@ class Scores:
 
 def over_time(question: Question) -> Scores:
     """`question` has a grain; its metrics do not matter."""
-    piece, notes, layout = queries.readable(question)
+    piece, layout = queries.whole_ground(question)
     condition = sql.condition(layout, piece)
     at = sql.bucket("r.requested_at", question.grain or "hour", question.zone)
     with reader(queries.GROUND_TIMEOUT_MS) as cursor:
         cursor.execute(
-            f"SELECT s.key, {at} AS t, avg(s.value::float8) FROM llm_request r, jsonb_each_text(r.scores) s "
-            f"WHERE {condition.sql} AND r.scores IS NOT NULL AND r.scores <> '{{}}' GROUP BY 1, 2 ORDER BY 2, 1",
-            condition.values,
+            f"WITH scored AS MATERIALIZED (SELECT r.requested_at, {at} AS t, r.scores FROM llm_request r "
+            f"WHERE {condition.sql} AND r.scores IS NOT NULL AND r.scores <> '{{}}' "
+            "ORDER BY r.requested_at DESC LIMIT %s), "
+            "met AS (SELECT count(*) AS rows, min(requested_at) AS oldest FROM scored) "
+            "SELECT s.key, t, avg(s.value::float8), (SELECT oldest FROM met WHERE rows >= %s) "
+            "FROM scored, jsonb_each_text(scores) s GROUP BY 1, 2 ORDER BY 2, 1",
+            (*condition.values, MOST_SCORED, MOST_SCORED),
         )
-        return Scores(tuple(Score(*row) for row in cursor.fetchall()), notes)
+        rows = cursor.fetchall()
+    since = rows[0][3] if rows else None
+    return Scores(tuple(Score(*row[:3]) for row in rows), (queries.newest_note(since),) if since else ())

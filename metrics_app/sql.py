@@ -62,6 +62,10 @@ class Layout:
         return tuple(MEASURES[key] for key in keys)
 
     @cached_property
+    def measure_keys(self) -> tuple[str, ...]:
+        return tuple(one.key for one in self.measures)
+
+    @cached_property
     def histograms(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(metric.histogram for metric in self.metrics if metric.histogram))
 
@@ -115,15 +119,14 @@ def bucket(at: str, grain: Grain, zone: tzinfo) -> str:
 
 def _measure(layout: Layout, one: Measure, sql: str) -> str:
     may_be_others = layout.kinds is None or not layout.kinds <= MODEL_KINDS
-    if one.is_calls_only and may_be_others:
-        sql = f"(CASE WHEN r.kind IN ({_CALLS}) THEN {sql} ELSE 0 END)"
-    return f"{sql} AS m_{one.key}"
+    return f"(CASE WHEN r.kind IN ({_CALLS}) THEN {sql} ELSE 0 END)" if one.is_calls_only and may_be_others else sql
 
 
-def _edges(layout: Layout, at: str) -> list[str]:
+def _edges(layout: Layout, at: str, *, is_grouped: bool = False) -> list[str]:
     if not layout.has_edges:
         return []
-    return [f"{at} AS lo", f"{at} AS hi", "0 AS days", f"({at} AT TIME ZONE 'UTC')::date AS on_day"]
+    first, last = (f"min({at})", f"max({at})") if is_grouped else (at, at)
+    return [f"{first} AS lo", f"{last} AS hi", "0 AS days", f"({at} AT TIME ZONE 'UTC')::date AS on_day"]
 
 
 def _keys(layout: Layout, at: str, *, is_ground: bool) -> tuple[list[str], list[Any]]:
@@ -161,7 +164,7 @@ def _tier(layout: Layout, piece: Piece, time: str) -> Clause:
     keys, values = _keys(layout, "r.bucket", is_ground=False)
     columns = [
         *keys,
-        *(_measure(layout, one, one.usage) for one in layout.measures),
+        *(f"{_measure(layout, one, one.usage)} AS m_{one.key}" for one in layout.measures),
         *(part for one in layout.histograms for part in (f"r.{one} AS h_{one}", f"NULL::int AS v_{one}")),
         *(f"NULL::text AS n_{one}" for one in layout.names),
         *_edges(layout, "r.bucket"),
@@ -179,17 +182,21 @@ def usage(layout: Layout, pieces: Sequence[Piece]) -> list[Clause]:
 
 
 def ground(layout: Layout, piece: Piece) -> Clause:
+    """A row for each request where lengths or names are asked of it, else one for each group."""
     keys, values = _keys(layout, "r.requested_at", is_ground=True)
+    is_grouped = not (layout.histograms or layout.names)
+    measure = "sum({})::bigint AS m_{}" if is_grouped else "{} AS m_{}"
     columns = [
         *keys,
-        *(_measure(layout, one, one.ground) for one in layout.measures),
+        *(measure.format(_measure(layout, one, one.ground), one.key) for one in layout.measures),
         *(part for one in layout.histograms for part in (f"NULL::bytea AS h_{one}", f"{HISTOGRAMS[one]} AS v_{one}")),
         *(f"nullif({NAMES[one][0]}, '') AS n_{one}" for one in layout.names),
-        *_edges(layout, "r.requested_at"),
+        *_edges(layout, "r.requested_at", is_grouped=is_grouped),
     ]
     condition = _condition(layout, "r.requested_at", piece)
     sql = f"SELECT {', '.join(columns)} FROM llm_request r WHERE {condition.sql}"
-    return Clause(sql, (*values, *condition.values))
+    by = [*range(1, len(keys) + 1), *([len(columns)] if layout.has_edges else [])] if is_grouped else []
+    return Clause(f"{sql} GROUP BY {', '.join(map(str, by))}" if by else sql, (*values, *condition.values))
 
 
 # --- facets -------------------------------------------------------------------------------------------------------
@@ -213,10 +220,8 @@ def facets(layout: Layout, piece: Piece, *, dim: str, values: Sequence[str] | No
     )
     wanted = "f.dim = %s AND f.state = 0 AND f.val = ANY(%s)" if values is not None else "f.dim = ANY(%s)"
     bound: list[Any] = [dim, list(values)] if values is not None else [["all", dim]]
-    parts = [_facet_rows(layout, source, piece, wanted, bound) for source in ("facet_day", delta)]
-    before = _by_day(layout, *(part.sql for part in parts))
-    raw = Clause(before, tuple(v for part in parts for v in part.values))
-    return _folded(layout, raw, has_absent=values is None)
+    folded, waiting = (_facet_rows(layout, source, piece, wanted, bound) for source in ("facet_day", delta))
+    return _folded(layout, _by_day(layout, folded, waiting), has_absent=values is None)
 
 
 def _facet_rows(layout: Layout, source: str, piece: Piece, wanted: str, bound: Sequence[Any]) -> Clause:
@@ -232,18 +237,20 @@ def _facet_rows(layout: Layout, source: str, piece: Piece, wanted: str, bound: S
     return Clause(f"SELECT {', '.join(columns)} FROM {source} f WHERE {sql}", tuple(values))
 
 
-def _by_day(layout: Layout, folded: str, delta: str) -> str:
+def _by_day(layout: Layout, folded: Clause, delta: Clause) -> Clause:
     """The table `by_day` to be. With edges its rows are days with requests, one each: what is folded has one a day
-    and value already, so only those a delta touches are summed."""
+    and value already, so only those a delta touches are summed. `folded` is read once more only where there are any."""
     if not layout.has_edges:
-        return f"by_day AS ({folded} UNION ALL {delta})"
+        return Clause(f"by_day AS ({folded.sql} UNION ALL {delta.sql})", (*folded.values, *delta.values))
     sums = ", ".join(f"sum(m_{one.key})::bigint AS m_{one.key}" for one in layout.measures)
-    return (
-        f"folded AS ({folded}), delta AS ({delta}), touched AS (SELECT at, d, {sums} FROM (SELECT * FROM delta "
+    return Clause(
+        f"folded AS NOT MATERIALIZED ({folded.sql}), delta AS ({delta.sql}), "
+        f"touched AS (SELECT at, d, {sums} FROM (SELECT * FROM delta "
         "UNION ALL SELECT * FROM folded WHERE (at, d) IN (SELECT at, d FROM delta)) AS again GROUP BY at, d), "
         "by_day AS (SELECT * FROM folded WHERE m_requests <> 0 AND NOT EXISTS "
         "(SELECT 1 FROM delta WHERE delta.at = folded.at AND delta.d = folded.d) "
-        "UNION ALL SELECT * FROM touched WHERE m_requests <> 0)"
+        "UNION ALL SELECT * FROM touched WHERE m_requests <> 0)",
+        (*folded.values, *delta.values),
     )
 
 
@@ -253,34 +260,35 @@ def _folded(layout: Layout, raw: Clause, *, has_absent: bool) -> Clause:
     sums = [f"m_{one.key}" for one in layout.measures]
     edges = ["lo", "hi", "days", "on_day"] if layout.has_edges else []
     bucketed = [f"{bucket('at', layout.grain, layout.zone)} AS t"] if layout.grain else []
-    grouped = [
-        *bucketed, "d", *(f"sum({one})::bigint AS {one}" for one in sums),
-        *(_SEEN if edges else []),
-    ]  # fmt: skip
     keys = ", ".join([*time, "d"])
-    inner = f"SELECT {', '.join(grouped)} FROM by_day GROUP BY {keys} HAVING sum(m_requests) <> 0"
+    has_days = layout.has_edges and has_absent
+    grouped = [
+        *bucketed, "d", *(f"sum({one})::bigint AS {one}" for one in sums), *(_SEEN if edges else []),
+        *([f"at, d = '{ALL}' AS is_all, grouping(at) = 0 AS is_day"] if has_days else []),
+    ]  # fmt: skip
+    sets = f"GROUPING SETS (({keys}), ({', '.join([*time, 'at', 'is_all'])}))" if has_days else keys
+    inner = f"SELECT {', '.join(grouped)} FROM by_day GROUP BY {sets} HAVING sum(m_requests) <> 0"
     out = [*time, *([f"d AS {layout.dims[0]}"] if layout.dims else []), *sums]
     named = [f"nullif(d, '{OTHER}') AS n_{one}" for one in layout.names]
     shown = f"SELECT {', '.join([*out, *named, *edges])} FROM summed WHERE d <> '{ALL}'"
     if has_absent:
-        shown += f" UNION ALL {_absent(layout, sums, bucketed)}"
+        shown += f" UNION ALL {_absent(layout, sums, time)}"
     return Clause(f"SELECT * FROM (WITH {raw.sql}, summed AS ({inner}) {shown}) AS facets", raw.values)
 
 
-_LEFT_OVER = f"sum(CASE WHEN d = '{ALL}' THEN {{one}} ELSE -{{one}} END)::bigint"
-
-
-def _absent(layout: Layout, sums: Sequence[str], bucketed: Sequence[str]) -> str:
+def _absent(layout: Layout, sums: Sequence[str], time: Sequence[str]) -> str:
     """What of all has no value of the dimension; with edges worked out day by day, to know the days it has any."""
-    time = ["t"] if bucketed else []
-    source = "FROM summed"
+    left_over = "sum(CASE WHEN {all} THEN {one} ELSE -{one} END)::bigint"
+    source, is_all = "FROM summed", f"d = '{ALL}'"
     if layout.has_edges:
-        days = [*bucketed, f"'{ALL}' AS d", "at", *(f"{_LEFT_OVER.format(one=one)} AS {one}" for one in sums)]
-        left_over = _LEFT_OVER.format(one="m_requests")
-        by_day = f"SELECT {', '.join(days)} FROM by_day GROUP BY {', '.join([*time, 'at'])} HAVING {left_over} <> 0"
-        source = f"FROM ({by_day}) AS lost"
+        days = [*time, "at", *(f"{left_over.format(all='is_all', one=one)} AS {one}" for one in sums)]
+        source = (
+            f"FROM (SELECT {', '.join(days)} FROM summed WHERE is_day GROUP BY {', '.join([*time, 'at'])} "
+            f"HAVING {left_over.format(all='is_all', one='m_requests')} <> 0) AS lost"
+        )
     columns = [
-        *time, *([f"'{ABSENT}'"] if layout.dims else []), *(_LEFT_OVER.format(one=one) for one in sums),
+        *time, *([f"'{ABSENT}'"] if layout.dims else []),
+        *(f"sum({one})::bigint" if layout.has_edges else left_over.format(all=is_all, one=one) for one in sums),
         *(["NULL::text"] * len(layout.names)),
         *(["min(at)", "max(at)", "count(*)::int", "NULL::date"] if layout.has_edges else []),
     ]  # fmt: skip

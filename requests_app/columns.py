@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 
-from lib.zstd import Codec
 from llm.exchange import (
     MODEL_KINDS,
     Attribution,
@@ -192,17 +191,17 @@ def body_row_of(priced: PricedExchange, packing: Packing = PLAIN) -> BodyRow:
     exchange, folded = priced.exchange, priced.reading.folded_response
     raw = _plain(exchange.response)
     is_clean = folded is not None and not priced.reading.problems
-    codec = packing.codec
+    pack = packing.pack
     return BodyRow(
         organization_id=exchange.organization_id,
         requested_at=exchange.requested_at,
         id=exchange.id,
         dict_version=packing.version,
         key_version=0,
-        request=_frame(codec, _plain(exchange.request)),
-        response=_frame(codec, folded if folded is not None else raw),
-        response_raw=None if folded is None or is_clean else _frame(codec, raw),
-        headers=_frame(codec, _headers(exchange.request_headers, exchange.response_headers)),
+        request=pack(_plain(exchange.request)),
+        response=pack(folded if folded is not None else raw),
+        response_raw=None if folded is None or is_clean else pack(raw),
+        headers=pack(_headers(exchange.request_headers, exchange.response_headers)),
         request_type=text(exchange.request.content_type) or "",
         response_type="application/json" if folded is not None else text(exchange.response.content_type) or "",
     )
@@ -213,10 +212,6 @@ def _plain(body: Body) -> bytes:
     if not body.content_encoding or not body.data:
         return body.data
     return decoded(body.data, body.content_encoding)
-
-
-def _frame(codec: Codec, data: bytes) -> bytes | None:
-    return codec.compress(data) if data else None
 
 
 def _headers(request: Mapping[str, str], response: Mapping[str, str]) -> bytes:

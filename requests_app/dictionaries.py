@@ -28,7 +28,7 @@ OLDEST = timedelta(days=7)
 LOOKED_AT = timedelta(days=7)
 AMONG, MOST, LEAST = 60_000, 3_000, 200
 """Bodies: picked from so many of the newest, so many; with fewer than the last there is no dictionary."""
-MOST_BYTES = 6_000_000
+MOST_BYTES = 10_000_000
 """Together; some 10 MB of memory and half a second each million."""
 LONGEST = 65_536
 """Bytes of a body that are looked at."""
@@ -134,4 +134,4 @@ def _samples(organization_id: int, stored: Sequence[Stored]) -> Iterator[Sample]
 
 
 def _packed(bodies: Sequence[bytes], codec: zstd.Codec) -> int:
-    return sum(len(codec.compress(body)) for body in bodies)
+    return sum(len(codec.compress(body, zstd.THOROUGH)) for body in bodies)

@@ -35,7 +35,7 @@ from requests_app.filters import (
     leaves,
 )
 from requests_app.rows import BodyRow, RequestRow, went_on
-from requests_app.store import BODY_COLUMNS, COLUMNS, JSON_COLUMNS, partition_start, row_from
+from requests_app.store import BODY_COLUMNS, COLUMNS, JSON_COLUMNS, body_from, partition_start, row_from
 
 ATTEMPTS_FOR = frozenset({"kind", "id"})
 _NAMES = ", ".join(f"r.{name}" for name in COLUMNS)
@@ -353,9 +353,5 @@ def bodies(rows: Sequence[RequestRow]) -> dict[UUID, BodyRow]:
                 max(row.requested_at for row in rows),
             ],
         )
-        found = [BodyRow(*map(_plain_bytes, row)) for row in cursor.fetchall()]
+        found = list(map(body_from, cursor.fetchall()))
     return {stored.id: stored for stored in found}
-
-
-def _plain_bytes(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview) else value

@@ -31,6 +31,11 @@ class Packing:
 
     version: int
     codec: zstd.Codec
+    level: int = zstd.LEVEL
+
+    def pack(self, data: bytes) -> bytes | None:
+        """A frame; None of nothing."""
+        return self.codec.compress(data, self.level) if data else None
 
 
 PLAIN = Packing(0, zstd.PLAIN)
@@ -73,11 +78,14 @@ ORDER BY version FOR KEY SHARE
 """
 
 
-def packings(connection: Db, organizations: Iterable[int]) -> Mapping[int, Packing]:
-    """What each organisation writes with now, held until the transaction ends. One without dictionary is not in it."""
-    found: Sequence[tuple[int, int]] = connection.execute(_CURRENT, (sorted(set(organizations)),)).fetchall()
-    return {one: Packing(version, codec(one, version, load=partial(_content, connection, version)))
-            for one, version in found}  # fmt: skip
+def packings(connection: Db, organizations: Iterable[int], level: int = zstd.LEVEL) -> Mapping[int, Packing]:
+    """What each organisation writes with now, held until the transaction ends."""
+    asked = sorted(set(organizations))
+    found: Sequence[tuple[int, int]] = connection.execute(_CURRENT, (asked,)).fetchall()
+    return {one: Packing(0, zstd.PLAIN, level) for one in asked} | {
+        one: Packing(version, codec(one, version, load=partial(_content, connection, version)), level)
+        for one, version in found
+    }
 
 
 def _content(connection: Db, version: int) -> bytes:

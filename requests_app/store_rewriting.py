@@ -16,7 +16,6 @@ from requests_app import store_dictionaries
 from requests_app.columns import body_row_of
 from requests_app.rows import RequestRow
 from requests_app.store import COLUMNS, Db, Key, insert_bodies, row_from, values_of
-from requests_app.store_dictionaries import PLAIN
 
 _KEY = ("organization_id", "requested_at", "id")
 _REWRITTEN = tuple(name for name in COLUMNS if name not in _KEY)
@@ -67,8 +66,8 @@ def replace_bodies(connection: Db, priced: PricedExchange) -> None:
     exchange = priced.exchange
     key = (exchange.organization_id, exchange.requested_at, exchange.id)
     connection.execute(_DROP_BODIES, key)
-    packing = store_dictionaries.packings(connection, {exchange.organization_id}).get(exchange.organization_id, PLAIN)
-    insert_bodies(connection, [body_row_of(priced, packing)])
+    packing = store_dictionaries.packings(connection, {exchange.organization_id}, zstd.THOROUGH)
+    insert_bodies(connection, [body_row_of(priced, packing[exchange.organization_id])])
 
 
 def _codec(connection: Db, organization_id: int, version: int) -> zstd.Codec:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lib import clock
+from metrics_app import queries_scores
 from tests.factories import api_key, bearer
 from tests.metrics_app.counted import count, fold_all, sown
 from tests.requests_app.factories import make_row
@@ -308,6 +309,8 @@ def test_scores_over_time_are_averages_by_name(cast, post, rows, monkeypatch):
     ]
     mine = {"request_response_rmt": {"user_id": {"equals": "cy"}}}
     assert [one["score_sum"] for one in post("/v1/dashboard/scores/query", {**body, "userFilter": mine})] == [4]
+    monkeypatch.setattr(queries_scores, "MOST_SCORED", 2)
+    assert [one["score_sum"] for one in post("/v1/dashboard/scores/query", body)] == [4, 7]
     post("/v1/dashboard/scores/query", {"timeFilter": TIMES, "userFilter": "all"}, status=422)
 
 

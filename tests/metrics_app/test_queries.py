@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from llm.exchange import MODEL_KINDS
-from metrics_app import calendar, fold, queries, rollup
+from metrics_app import calendar, fold, queries, queries_list, rollup
 from metrics_app.catalog import DIMENSIONS, METRICS, OTHER, TIME
 from metrics_app.question import BadQuestion, Question
 from requests_app import queries_sums
@@ -159,10 +159,23 @@ def test_rows_are_counted_without_reading_them_and_as_many(cast, rows, tree, sin
             cursor.execute("DELETE FROM llm_request WHERE requested_at < %s AND status = 200", [NOW - kept])
     monkeypatch.setattr(queries, "now", lambda: NOW)
     question = RequestsQuestion(cast.acme.pk, tree, since, until)
-    told = queries.counted(question)
+    told = queries_list.counted(question)
     assert (told is None) == (tree == leaf("user", "=", "bob"))
+    monkeypatch.setattr(queries_list, "FEW", 0)
+    monkeypatch.setattr(queries_list, "now", lambda: NOW)
+    summed = queries_list.summed(question, 48)
+    assert (summed is None) == (not told)
     monkeypatch.setattr(queries_sums, "_COUNTERS", [])
+    monkeypatch.setattr(queries_sums, "_SUMMERS", [])
     assert told in (None, queries_sums.count_all(question))
+    if summed:
+        read = queries_sums.summary(question)
+        names = ("requests", "failed", "priced", "cost_nano_usd")
+        assert [getattr(summed, name) for name in names] == [getattr(read, name) for name in names]
+        assert sum(bucket.requests for bucket in summed.buckets) == summed.requests
+        assert sum(bucket.failed for bucket in summed.buckets) == summed.failed
+        assert len(summed.buckets) <= 48
+        assert summed.duration_p95_ms == pytest.approx(read.duration_p95_ms, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,8 @@ def test_a_statement_that_takes_too_long_says_so():
         cursor.execute("SELECT pg_sleep(1)")
 
 
-def test_counting_stops_where_it_is_told():
+def test_counting_stops_where_it_is_told(monkeypatch):
+    monkeypatch.setattr(queries_sums, "_COUNTERS", [])
     many(MINE, 30)
     assert queries_sums.count(Question(MINE)) == queries_sums.Count(30, is_exact=True)
     assert queries_sums.count(Question(MINE), most=10) == queries_sums.Count(10, is_exact=False)
