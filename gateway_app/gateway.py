@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
+from alerts_app import snapshot
 from gateway_app import cors, errors, headers, policies, regions, shaping
 from gateway_app.cache import Entry, Question
 from gateway_app.capture import Capture, Counts, Facts, Outcome
@@ -21,7 +22,7 @@ from gateway_app.connection import Head, Headers
 from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMissing, KeyUnknown, NotReady, NotSupported
 from gateway_app.guard import Guard, Options, Turn
 from gateway_app.headers import Framing
-from gateway_app.policies import Policies
+from gateway_app.policies import NOTHING_STORED, Policies
 from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body, rest_of_body
 from gateway_app.routes import Route, target_url
 from gateway_app.shaping import Asked, Shaping
@@ -200,7 +201,7 @@ class Passage:
         self, speaker: Speaker | None, presented: Presented, provider: str, target: Target, *,
         asked: Asked, plan: Shaping | None,
     ) -> None:  # fmt: skip
-        asks = None if speaker is None else policies.read(self._visit.directives, self._visit.headers)
+        asks = None if speaker is None else self._asks(speaker)
         framing, is_empty = request_framing(self._visit.headers)
         first, is_complete = await first_of_body(self._visit.receive, is_empty)
         is_read = plan is not None or (asks is not None and asks.needs_body(self._visit.directives))
@@ -218,9 +219,11 @@ class Passage:
         if speaker is not None:
             recorded_query = without_credentials(asked.query)
             url = f"{target.origin.text}{asked.path}" + (f"?{recorded_query}" if recorded_query else "")
+            if asks is not None:
+                whole_url = f"{target.origin.text}{asked.path}?{asked.query}"
+                self._draw(asks, speaker, provider, whole_url, sent)
             self._begin(speaker, provider=provider, url=url, first=first)
-            whole_url = f"{target.origin.text}{asked.path}?{asked.query}"
-            if asks is not None and await self._is_answered(asks, speaker, whole_url, sent):
+            if self._turn is not None and await self._is_answered(self._turn):
                 return
         if self._capture is not None and not is_complete:
             await self._capture.begun()
@@ -232,21 +235,33 @@ class Passage:
         facts = Facts(
             self._id, speaker.organization_id, speaker.key_id, self._requested_at, provider, visit.scope["method"], url,
             headers.recorded(visit.headers), _country(visit.headers),
-            traceparent.read(visit.headers.get(traceparent.HEADER)),
+            traceparent.read(visit.headers.get(traceparent.HEADER)), self._turn.holds if self._turn else (),
         )  # fmt: skip
         self._capture = Capture(
             self._gateway.spool, self._gateway.shelf, facts, directives=visit.directives,
             cap=self._gateway.policy.capture_max_bytes, counts=self._gateway.counts,
+            on_lost=self._turn.lost if self._turn else None,
         )  # fmt: skip
         self._capture.begin(first)
         self._gateway.watch(self)
 
-    async def _is_answered(self, asks: Policies, speaker: Speaker, url: str, sent: bytes) -> bool:
-        """Whether the cache had the answer. Raises RateLimited, LimitsUnreachable."""
+    def _asks(self, speaker: Speaker) -> Policies | None:
+        visit, known = self._visit, self._gateway.keeper.current
+        stored = NOTHING_STORED if known is None else snapshot.stored(known.parts, speaker.organization_id)
+        return policies.read(visit.directives, visit.headers, stored, visit.scope["method"])
+
+    def _draw(self, asks: Policies, speaker: Speaker, provider: str, url: str, sent: bytes) -> None:
         visit = self._visit
-        self._turn = Turn(self._gateway.guard, asks, organization_id=speaker.organization_id, request_id=self._id)
+        self._turn = Turn(
+            self._gateway.guard, asks, organization_id=speaker.organization_id, request_id=self._id,
+            key_id=speaker.key_id, provider=provider,
+        )  # fmt: skip
         question = Question(speaker.organization_id, visit.scope["method"], url, visit.headers, sent)
-        entry = await self._turn.enter(question, visit.directives)
+        self._turn.draw(question, visit.directives)
+
+    async def _is_answered(self, turn: Turn) -> bool:
+        """Whether the cache had the answer. Raises RateLimited, LimitsUnreachable."""
+        entry = await turn.enter()
         if entry is not None:
             await self._replay(entry)
         return entry is not None

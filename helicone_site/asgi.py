@@ -18,7 +18,8 @@ import orjson
 import uvicorn
 from psycopg.conninfo import make_conninfo
 
-from accounts_app.snapshot import Keeper
+from accounts_app.snapshot import KEYS, Keeper
+from alerts_app import snapshot as guarding
 from gateway_app import headers, routes, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
@@ -257,7 +258,7 @@ async def running() -> AsyncIterator[Edge]:
     spool = Writer(
         settings.SPOOL_DIR, max_bytes=settings.SPOOL_MAX_BYTES, min_free_bytes=settings.SPOOL_MIN_FREE_BYTES
     )
-    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE)
+    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE, (KEYS, *guarding.PARTS))
     try:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
             gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard())
@@ -278,6 +279,7 @@ def policies_guard() -> PolicyGuard:
     options = Options(
         cache_max_bytes=settings.CACHE_MAX_BYTES, reply_max_bytes=settings.CACHE_REPLY_MAX_BYTES,
         is_open_without_redis=settings.LIMITS_WITHOUT_REDIS == "open",
+        are_budgets_open=settings.BUDGETS_WITHOUT_REDIS == "open", output_tokens=settings.BUDGET_OUTPUT_TOKENS,
     )  # fmt: skip
     return PolicyGuard(Pipe(settings.REDIS_URL, patience=settings.REDIS_PATIENCE_MS / 1000), options)
 

@@ -30,7 +30,7 @@ _NO_MODEL: Final = re.compile(
 _SPAN_TYPE: Final = "application/vnd.otlp.span+json"
 _MOST_KEYS: Final = 10
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
-_PATH_MODEL: Final = re.compile(
+PATH_MODEL: Final = re.compile(
     r"/(?:engines|deployments|models?|serving-endpoints)/([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE
 )
 
@@ -201,7 +201,7 @@ def _error(call: Call, came: Payload, *, problems: list[Problem]) -> tuple[str |
 
 def _path_model(exchange: Exchange) -> str | None:
     """The model an address names, where something is asked of it: `/models/x` is also where models are looked up."""
-    found = _PATH_MODEL.search(urlsplit(exchange.url).path) if exchange.method == "POST" else None
+    found = PATH_MODEL.search(urlsplit(exchange.url).path) if exchange.method == "POST" else None
     return unquote(found[1]) if found else None
 
 
