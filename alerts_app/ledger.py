@@ -76,7 +76,7 @@ class Ledger:
         self._redis.delete(*keys, budget.spent_key(""), budget.holds_key, budget.values_key)
 
     def _now(self) -> float:
-        seconds, microseconds = self._redis.time()  # type: ignore[misc]
+        seconds, microseconds = self._redis.time()
         return float(seconds) + float(microseconds) / 10**6
 
     def _values(self, budget: Budget) -> list[str]:

@@ -81,7 +81,7 @@ def spent(of: Budget, at: float) -> dict[str, Spent]:
         f" AND r.kind = ANY(%(kinds)s) AND {value} IS NOT NULL{_only(of.segment)} GROUP BY 1, 2"
     )
     ends = of.period.ends(at)
-    values = {
+    values: dict[str, Any] = {
         "name": of.segment.name, "value": of.segment.value, "width": width, "since": since,
         "organization": of.organization_id, "from": _moment(since), "until": _moment(ends or int(at) + 2 * 86_400),
         "kinds": sorted(MODEL_KINDS),

@@ -10,7 +10,7 @@ CODES: Final = {
     "upstream_timeout": "Nothing moved for UPSTREAM_TIMEOUT_SECONDS, so the call was ended.",
     "target_refused": "The target is an address inside the network that GATEWAY_PRIVATE_TARGETS does not allow.",
     "rate_limited": "A rate limit was used up; the client got 429, and the provider was not called.",
-    "budget_exceeded": "The call might have cost more than was left of a budget; the client got 429, nobody was called.",
+    "budget_exceeded": "The call might cost more than is left of a budget; the client got 429, nobody was called.",
     "session_stopped": "The session had come to a bound; the client got 429, and the provider was not called.",
     "budget_without_price": "No price is known for the model, so no budget held anything for this call.",
     "budgets_unreachable": "Redis did not answer, so budgets could not be looked at.",

@@ -72,7 +72,7 @@ class Spending:
 
     def before(self, draws: list[Draw], request_id: UUID, *, is_closed: bool = False) -> Any:
         seconds, _ = self.redis.time()
-        args = [0, 0, "", 0, str(request_id), 0, len(draws), 0, int(is_closed)]
+        args: list[Any] = [0, 0, "", 0, str(request_id), 0, len(draws), 0, int(is_closed)]
         keys = ["helicone:c:"]
         for draw in draws:
             keys += draw.keys
@@ -89,7 +89,7 @@ class Spending:
             pass
 
     def numbers(self, budget: Budget, value: str = "") -> tuple[int, int]:
-        """(spent, reserved) in dollars; what is held of the whole budget must come to what its segments say."""
+        """(spent, reserved) of one segment, in dollars."""
         fields = {name: int(worth) for name, worth in self.redis.hgetall(budget.spent_key(value)).items()}
         spent = sum(worth for name, worth in fields.items() if name.isdigit())
         return spent // NANO, fields.get(b"r", 0) // NANO

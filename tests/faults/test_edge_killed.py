@@ -10,9 +10,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from types import MappingProxyType
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -38,13 +39,16 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def edge(folder: Path, port: int, upstream_port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A real `edge` that knows its keys from the copy on disk; there is no Postgres."""
-    snapshot = {"version": 1, "at": time.time(), "parts": {"keys": [KEYS]}}
+def edge(
+    folder: Path, port: int, upstream_port: int, parts: Mapping[str, Any] = MappingProxyType({"keys": [KEYS]}),
+    **environment: str,
+) -> Iterator[subprocess.Popen[bytes]]:  # fmt: skip
+    """A real `edge` that knows its keys and the rest of its snapshot from the copy on disk; there is no Postgres."""
+    snapshot = {"version": 1, "at": time.time(), "parts": dict(parts)}
     (folder / "snapshot.json").write_bytes(orjson.dumps(snapshot))
     given = {
         "DATA_DIR": str(folder), "PORT": str(port), "DATABASE_URL": "postgresql:///none?host=/nonexistent",
-        "PROVIDER_URL_OPENAI": f"http://127.0.0.1:{upstream_port}",
+        "PROVIDER_URL_OPENAI": f"http://127.0.0.1:{upstream_port}", **environment,
     }  # fmt: skip
     command = [sys.executable, "-m", "helicone_site.asgi"]
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **given}, stderr=subprocess.DEVNULL) as process:

@@ -55,23 +55,25 @@ def known_to(organization_id: int, *, rules=(), budgets: Sequence[Budget] = (), 
 async def limited(
     folder, play, organization_id: int, *, url=settings.REDIS_URL, options: Options | None = None, is_known=True, **told
 ) -> AsyncIterator[Stage]:
-    guard = Guard(Pipe(url, patience=5.0), options or Options())
+    pipe = Pipe(url, patience=5.0)
+    guard = Guard(pipe, options or Options())
     async with staged(folder, play, guard_of=guard) as stage:
         stage.keys.known[KEY] = Speaker(organization_id, 11, "test", "rw")
         stage.keys.current = known_to(organization_id, **told)
         for _ in range(500):
-            if guard.pipe.is_up or "nowhere" in url:
+            if pipe.is_up or "nowhere" in url:
                 break
             await asyncio.sleep(0.01)
-        if is_known and guard.pipe.is_up:
+        if is_known and pipe.is_up:
             for budget in told.get("budgets", ()):
-                await guard.pipe.ask("SADD", budget.values_key, KNOWN)
+                await pipe.ask("SADD", budget.values_key, KNOWN)
         yield stage
 
 
 async def numbers(stage: Stage, budget: Budget, value: str = "") -> tuple[int, int]:
-    """(spent, reserved) of one segment, in micro-dollars; holds counted by themselves must agree."""
+    """(spent, reserved) of one segment, in micro-dollars."""
     pipe = stage.gateway.guard.pipe
+    assert pipe is not None
     told = await pipe.ask("HGETALL", budget.spent_key(value))
     fields = dict(zip(told[::2], map(int, told[1::2]), strict=True))
     spent = sum(worth for name, worth in fields.items() if name.isdigit())
