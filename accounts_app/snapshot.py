@@ -179,10 +179,10 @@ class Keeper:
             log.warning("snapshot_not_stored reason=%s", error)
 
     def _stored(self) -> Snapshot | None:
-        """The last good copy; None where there is none, or one from before a part was added."""
+        """The last good copy, None where there is none. A part added since is empty."""
         try:
             stored = orjson.loads(self._file.read_bytes())
-            parts = {part.name: part.read(stored["parts"][part.name]) for part in self._parts}
+            parts = {part.name: part.read(stored["parts"].get(part.name, [])) for part in self._parts}
             return Snapshot(stored["version"], stored["at"], parts)
         except FileNotFoundError:
             return None

@@ -18,7 +18,7 @@ from ingest_app.directives import Directives
 from ingest_app.spool import Record, Writer
 from ingest_app.traceparent import Parent
 from llm import parse
-from llm.exchange import STATUS_INTERRUPTED, Attribution, CacheHit, Exchange, Meter, Problem
+from llm.exchange import STATUS_INTERRUPTED, Attribution, CacheHit, Exchange, Hold, Meter, Problem
 
 READ_AT_ONCE_BYTES = 32 * 1024
 """A larger body with an omitted side is read in a thread, beside the event loop."""
@@ -63,19 +63,23 @@ class Facts(NamedTuple):
     country_code: str | None
     parent: Parent | None = None
     """The step of its client's trace it was made in."""
+    holds: tuple[Hold, ...] = ()
 
 
 class Capture:
     """`begin`, then the tees take what passes, `begun` before the first byte goes to the client, `end`."""
 
     def __init__(
-        self, spool: Writer, shelf: Shelf, facts: Facts, *, directives: Directives, cap: int, counts: Counts
-    ) -> None:
+        self, spool: Writer, shelf: Shelf, facts: Facts, *, directives: Directives, cap: int, counts: Counts,
+        on_lost: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        """`on_lost` is called, from any thread, where the spool did not take the end."""
         self._spool = spool
         self._shelf = shelf
         self._facts = facts
         self._directives = directives
         self._counts = counts
+        self._on_lost = on_lost
         self._begun: Future[None] | None = None
         self._has_begun = False
         self._is_refused = False
@@ -188,8 +192,10 @@ class Capture:
     def _count(self, done: Future[None]) -> None:
         if done.exception() is None:
             self._counts.ended += 1
-        else:
-            self._counts.lost += 1
+            return
+        self._counts.lost += 1
+        if self._on_lost is not None:
+            self._on_lost()
 
     def _put_piece(self, is_request: bool, data: bytes) -> Future[None]:
         if is_request:
@@ -205,7 +211,8 @@ class Capture:
         return Exchange(
             id=facts.id, organization_id=facts.organization_id, requested_at=facts.requested_at, door="gateway",
             provider=facts.provider, status=status, method=facts.method, url=facts.url, api_key_id=facts.api_key_id,
-            request_headers=facts.request_headers, country_code=facts.country_code, **_traced(facts),
+            request_headers=facts.request_headers, country_code=facts.country_code, holds=facts.holds,
+            **_traced(facts),
             **{"attribution": self._directives.attribution, "problems": self._directives.problems, **more},
         )  # fmt: skip
 

@@ -19,7 +19,10 @@ GatewayError                  answered in the client's own shape; `status` is HT
  ├─ AllFailed         …       every candidate failed: its status is a provider's
  ├─ CacheTooDeep      400     more answers of one request asked for than are kept
  ├─ RateLimited       429     a limit is used up
+ │   ├─ BudgetExceeded 429    the call may cost more than is left of a budget
+ │   └─ SessionStopped 429    a session has come to what it may
  ├─ LimitsUnreachable 503     limits cannot be looked at, and the operator wants no call then
+ │   └─ BudgetsUnreachable 503  the same of budgets
  ├─ NotReady          503     the keys were never read
  └─ UpstreamError     502     the provider's side failed
      ├─ Unreachable   502     no address, no connection, no TLS
@@ -154,14 +157,30 @@ class CacheTooDeep(GatewayError):
 class RateLimited(GatewayError):
     status, code, kind = 429, "rate_limited", "rate_limit_error"
 
-    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+    def __init__(
+        self, message: str, *, retry_after_seconds: int | None = 1, details: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.details = details or {}
+        """The same in numbers, beside the message."""
+
+
+class BudgetExceeded(RateLimited):
+    code = "budget_exceeded"
+
+
+class SessionStopped(RateLimited):
+    code = "session_stopped"
 
 
 class LimitsUnreachable(GatewayError):
     status, code, kind = 503, "limits_unreachable", "api_error"
     retry_after_seconds = 2
+
+
+class BudgetsUnreachable(LimitsUnreachable):
+    code = "budgets_unreachable"
 
 
 class NotReady(GatewayError):
@@ -193,11 +212,13 @@ class Silent(UpstreamError):
 def body(error: GatewayError, shape: Shape) -> bytes:
     """The error as the client's SDK expects to read it; of a limit also as Helicone's clients do."""
     more: dict[str, Any] = {"message": error.message} if isinstance(error, RateLimited) else {}
-    told: dict[str, Any] = {"type": error.kind, "message": error.message}
+    told: dict[str, Any] = {"message": error.message} | ({} if shape == "aws" else {"type": error.kind})
+    if isinstance(error, RateLimited) and error.details:
+        told["details"] = error.details
     if isinstance(error, Detailed):
         more, told = {**more, "success": False}, {**told, "details": list(error.details)}
     if shape == "anthropic":
         return orjson.dumps({"type": "error", "error": told, **more})
     if shape == "aws":
-        return orjson.dumps({"message": error.message, "__type": error.code})
+        return orjson.dumps({**told, "__type": error.code})
     return orjson.dumps({"error": {**told, "param": None, "code": error.code}, **more})

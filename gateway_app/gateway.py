@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
+from alerts_app import snapshot
 from gateway_app import attempts, chains, cors, errors, headers, lending, policies, regions, shaping
 from gateway_app.cache import STREAM_TYPES, Entry, Question
 from gateway_app.calling import Attempt, Calling
@@ -27,7 +28,7 @@ from gateway_app.guard import Guard, Options, Turn
 from gateway_app.headers import Framing
 from gateway_app.health import Health
 from gateway_app.lending import Lender
-from gateway_app.policies import Policies
+from gateway_app.policies import NOTHING_STORED, Policies
 from gateway_app.relay import Receive, Scope, Send, answer, body_up_to, first_of_body, rest_of_body
 from gateway_app.routes import Route
 from gateway_app.shelf import Shelf
@@ -242,7 +243,7 @@ class Passage:
         return incoming._replace(first=first, is_complete=is_complete)
 
     async def _forward(self, speaker: Speaker | None, incoming: Incoming, chain: Chain) -> None:
-        asks = None if speaker is None else policies.read(self._visit.directives, self._visit.headers)
+        asks = None if speaker is None else self._asks(speaker)
         ready = chain.ready[0]
         if ready.plan is not None or (asks is not None and asks.needs_body(self._visit.directives)):
             incoming = await self._whole(incoming, most=shaping.LONGEST_BODY)
@@ -251,9 +252,11 @@ class Passage:
             self._told.append((chains.ERROR_HEADER, chain.complaint.encode("ascii", "replace")))
         self._notes += chain.notes
         if speaker is not None:
+            if asks is not None:
+                self._draw(asks, speaker, ready.provider, chain.question_url, sent)
             # what is asked of another model is recorded as its candidate was asked, else as it came
             self._begin(speaker, ready, sent if ready.candidate.model else incoming.first)
-            if asks is not None and await self._is_answered(asks, speaker, chain.question_url, sent):
+            if self._turn is not None and await self._is_answered(self._turn):
                 return
         if self._capture is not None and not incoming.is_complete:
             await self._capture.begun()
@@ -264,21 +267,33 @@ class Passage:
         facts = Facts(
             self._id, speaker.organization_id, speaker.key_id, self._requested_at, ready.provider,
             visit.scope["method"], ready.recorded_url, headers.recorded(visit.headers), _country(visit.headers),
-            traceparent.read(visit.headers.get(traceparent.HEADER)),
+            traceparent.read(visit.headers.get(traceparent.HEADER)), self._turn.holds if self._turn else (),
         )  # fmt: skip
         self._capture = Capture(
             self._gateway.spool, self._gateway.shelf, facts, directives=visit.directives,
             cap=self._gateway.policy.capture_max_bytes, counts=self._gateway.counts,
+            on_lost=self._turn.lost if self._turn else None,
         )  # fmt: skip
         self._capture.begin(first)
         self._gateway.watch(self)
 
-    async def _is_answered(self, asks: Policies, speaker: Speaker, url: str, sent: bytes) -> bool:
-        """Whether the cache had the answer. Raises RateLimited, LimitsUnreachable."""
+    def _asks(self, speaker: Speaker) -> Policies | None:
+        visit, known = self._visit, self._gateway.keeper.current
+        stored = NOTHING_STORED if known is None else snapshot.stored(known.parts, speaker.organization_id)
+        return policies.read(visit.directives, visit.headers, stored, visit.scope["method"])
+
+    def _draw(self, asks: Policies, speaker: Speaker, provider: str, url: str, sent: bytes) -> None:
         visit = self._visit
-        self._turn = Turn(self._gateway.guard, asks, organization_id=speaker.organization_id, request_id=self._id)
+        self._turn = Turn(
+            self._gateway.guard, asks, organization_id=speaker.organization_id, request_id=self._id,
+            key_id=speaker.key_id, provider=provider,
+        )  # fmt: skip
         question = Question(speaker.organization_id, visit.scope["method"], url, visit.headers, sent)
-        entry = await self._turn.enter(question, visit.directives)
+        self._turn.draw(question, visit.directives)
+
+    async def _is_answered(self, turn: Turn) -> bool:
+        """Whether the cache had the answer. Raises RateLimited, LimitsUnreachable."""
+        entry = await turn.enter()
         if entry is not None:
             await self._replay(entry)
         return entry is not None

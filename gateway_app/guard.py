@@ -1,10 +1,11 @@
 """What stands between a request with policies and its call: the cache, its limits, and who asks for the same thing.
 
+    draw  ─▶ which limits, budgets and session it counts for, and what it may cost
     enter ─▶ the same is being asked here: wait for that answer
-          ─▶ ONE script: a kept answer? else is another process asking? else the limits
+          ─▶ ONE script: a kept answer? else is another process asking? else limits, budgets, session: all or none
     leave ─▶ ONE script: keep the answer, or give the place up
 
-Redis away or slow is a miss; limits are then open or closed, as the operator has set.
+Redis away or slow is a miss; limits and budgets are then open or closed, as the operator has set.
 """
 
 from __future__ import annotations
@@ -12,22 +13,33 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 import zstandard
 
-from gateway_app import cache, limits, scripts
+from alerts_app.segments import Facts
+from gateway_app import cache, limits, scripts, sessions, spending
 from gateway_app.cache import Entry, Question
 from gateway_app.connection import Headers
-from gateway_app.errors import LimitsUnreachable
+from gateway_app.errors import (
+    BudgetExceeded,
+    BudgetsUnreachable,
+    GatewayError,
+    LimitsUnreachable,
+    RateLimited,
+    SessionStopped,
+)
 from gateway_app.limits import Limit
 from gateway_app.policies import CacheRules, Policies
 from gateway_app.redis_pipe import Pipe, RedisAway, RedisError
+from gateway_app.sessions import Bounded
+from gateway_app.spending import Count, Draw
 from ingest_app.directives import Directives
-from llm.exchange import CacheHit, Meter, Problem
+from llm.exchange import CacheHit, Hold, Meter, Problem
 
 PLACE_SECONDS: Final = 6.0
 """Another process waits so long for an asker that says nothing more (it was killed)."""
@@ -47,6 +59,11 @@ class Options:
     reply_max_bytes: int = 2 * 2**20
     """A longer reply is not kept."""
     is_open_without_redis: bool = True
+    """Limits and bounds of sessions; budgets have their own word."""
+    are_budgets_open: bool = True
+    """Also while Redis has been emptied and not yet told again what is spent."""
+    output_tokens: int = spending.DEFAULT_OUTPUT_TOKENS
+    """A call is taken to answer with where it sets no bound itself."""
 
 
 class Flight:
@@ -115,16 +132,26 @@ class Guard:
 class Turn:
     """One request's. `enter`, then `take` what comes, then `leave`, whatever happened."""
 
-    def __init__(self, guard: Guard, policies: Policies, *, organization_id: int, request_id: UUID) -> None:
+    def __init__(
+        self, guard: Guard, policies: Policies, *, organization_id: int, request_id: UUID, key_id: int, provider: str
+    ) -> None:
         self._guard = guard
         self._policies = policies
         self._organization_id = organization_id
         self._id = request_id
+        self._key_id = key_id
+        self._provider = provider
+        self._loop = asyncio.get_running_loop()
         self._name = ""
         self._flight: Flight | None = None
         self._token = ""
         self._holds_place = False
         self._limits: list[Limit] = []
+        self._draws: list[Draw] = []
+        self._session: Bounded | None = None
+        self._unpriced = ""
+        """The model no price is known for."""
+        self._estimate = 0
         self._kept: list[bytes] | None = None
         self._kept_bytes = 0
         self.headers: Headers = []
@@ -132,17 +159,26 @@ class Turn:
         self.notes: list[Problem] = []
         self.hit: CacheHit | None = None
         self.meters: tuple[Meter, ...] = ()
+        self.holds: tuple[Hold, ...] = ()
+        """Where money may be held for it."""
 
     @property
     def _rules(self) -> CacheRules:
         return self._policies.cache or CacheRules(reads=False, saves=False)
 
-    async def enter(self, question: Question, directives: Directives) -> Entry | None:
-        """The kept answer, or None where the call may be made. Raises RateLimited, LimitsUnreachable."""
-        self._draw(question, directives)
+    def draw(self, question: Question, directives: Directives) -> None:
+        """Which limits, budgets and session the request counts for. Touches nothing yet."""
+        self._draw_limits(question, directives)
+        self._draw_stored(question, directives)
+        self.holds = tuple(one.hold() for one in (*self._draws, self._bounded) if one is not None)
         if self._policies.cache is not None:
             self._name = cache.name_of(question, seed=self._rules.seed, ignored=self._rules.ignored)
+
+    async def enter(self) -> Entry | None:
+        """The kept answer, or None where the call may be made. Raises RateLimited, LimitsUnreachable."""
         try:
+            if self._session is not None and (stopped := self._session.look()) is not None:
+                raise self._told(stopped)
             entry, slot = await self._ask()
         except BaseException:
             self.leave()
@@ -168,6 +204,11 @@ class Turn:
             self._kept = None
             return
         self._kept.append(chunk)
+
+    def lost(self) -> None:
+        """From any thread: nobody will tell the line of this call, so its estimate stands for its cost."""
+        if self.holds:
+            self._loop.call_soon_threadsafe(lambda: self._guard.later(self._settle()))
 
     def leave(self, status: int = 0, headers: Headers | None = None, *, latency_ms: int = 0) -> None:
         """`status` and `headers` of an answer that came whole, or the status of a failure; 0 where the client went
@@ -197,8 +238,37 @@ class Turn:
 
     # --- before -----------------------------------------------------------------------------------------------------
 
-    def _draw(self, question: Question, directives: Directives) -> None:
-        """Which buckets the request draws from."""
+    def _draw_stored(self, question: Question, directives: Directives) -> None:
+        """What the organization has set."""
+        asks, told = self._policies, directives.attribution
+        if asks.lacks_session:
+            self.notes.append(Problem("session_bounds_without_session"))
+        if not (asks.rules or asks.budgets or asks.caps):
+            return
+        asking = spending.read(question.url, question.body, told)
+        if asks.has_money:
+            found = spending.estimate(
+                asking, asks.prices, provider=self._provider, organization_id=self._organization_id, attribution=told,
+                default_tokens=self._guard.options.output_tokens,
+            )  # fmt: skip
+            self._estimate = found.nano_usd or 0
+            self._unpriced = (asking.model or "this call") if found.nano_usd is None else ""
+        facts = spending.facts(asking, told, self._key_id)
+        self._limits += [limit for rule in asks.rules if (limit := limits.of_rule(rule, facts)) is not None]
+        self._draws = spending.drawn(asks.budgets, facts, self._estimate)
+        self._bound_session(facts, directives, asking.body)
+        if self._unpriced and (self._draws or asks.caps.max_cost_nano_usd is not None):
+            self.notes.append(Problem("budget_without_price", self._unpriced))
+
+    def _bound_session(self, facts: Facts, directives: Directives, body: Mapping[str, Any]) -> None:
+        if self._policies.caps and facts.session_id is not None:
+            self._session = sessions.bounded(
+                self._organization_id, facts.session_id, self._policies.caps,
+                path=directives.attribution.session_path, body=body, estimate=self._estimate,
+            )  # fmt: skip
+
+    def _draw_limits(self, question: Question, directives: Directives) -> None:
+        """Which buckets the request draws from by what it says itself."""
         if self._policies.complaint:
             self.headers.append((limits.ERROR_HEADER, self._policies.complaint.encode("ascii", "replace")))
         for policy in self._policies.limits:
@@ -230,7 +300,7 @@ class Turn:
 
     async def _ask_redis(self) -> tuple[Entry | None, int]:
         slots, looks = self._rules.slots if self._rules.reads else 0, 0
-        while slots or self._limits:
+        while slots or self._counts:
             reply = await self._before(slots)
             if reply[0] == b"hit":
                 if (entry := _read(reply[2])) is not None:
@@ -241,15 +311,35 @@ class Turn:
                 await asyncio.sleep(LOOK_SECONDS[min(looks, len(LOOK_SECONDS) - 1)])
                 looks += 1
             else:
-                self._count(int(reply[1]), [float(told) for told in reply[2:]])
+                self._count(reply)
                 break
         return None, 0
 
+    @property
+    def _bounded(self) -> Bounded | None:
+        """The session, where Redis counts for it."""
+        return self._session if self._session is not None and self._session.is_counted else None
+
+    @property
+    def _counts(self) -> bool:
+        return bool(self._limits or self._draws or self._bounded)
+
     async def _before(self, slots: int) -> Any:
-        args: list[Any] = [slots, random.randrange(2**30), self._token, int(PLACE_SECONDS * 1000)]  # noqa: S311
+        session, options, at = self._bounded, self._guard.options, time.time()
+        keys: list[str] = [_key(self._name), *(one.key for one in self._limits)]
+        args: list[Any] = [
+            slots, random.randrange(2**30), self._token, int(PLACE_SECONDS * 1000), str(self._id),  # noqa: S311
+            len(self._limits), len(self._draws), int(session is not None), int(not options.are_budgets_open),
+        ]  # fmt: skip
         for limit in self._limits:
             args += [limit.policy.quota, limit.policy.window, limit.needs]
-        return await self._guard.call(scripts.BEFORE, [_key(self._name), *(one.key for one in self._limits)], args)
+        for draw in self._draws:
+            keys += draw.keys
+            args += draw.args(at)
+        if session is not None:
+            keys += session.keys
+            args += session.args()
+        return await self._guard.call(scripts.BEFORE, keys, args)
 
     def _share(self, entry: Entry | None) -> None:
         """With who waits for it here."""
@@ -258,27 +348,60 @@ class Turn:
             self._guard.flights.pop(flight.name, None)
             flight.land(entry)
 
-    def _count(self, refused: int, tokens: Sequence[float]) -> None:
-        """The limits have been asked."""
+    def _count(self, reply: Sequence[Any]) -> None:
+        """Limits, budgets and session have been asked. Raises what they say."""
+        verdict, which, number, left, spent, session = reply
+        tokens, counts = [float(each) for each in left], spending.counts(spent)
         if self._limits:
             self.headers += limits.headers_of(self._limits, tokens)
-        if refused:
-            self.headers.append((b"x-helicone-error", b"rate_limited"))
-            raise limits.refusal(self._limits[refused - 1], tokens[refused - 1])
+        if verdict == b"refused":
+            raise self._refusal(which.decode(), number - 1, tokens=tokens, counts=counts, session=session)
+        self.headers += spending.warnings(self._draws, counts, is_unpriced=self._unpriced)
+        if not all(count.is_known for count in counts):
+            self.notes.append(Problem("budgets_not_known_yet"))
         self.meters = tuple(limit.meter() for limit in self._limits if limit.policy.unit == "cents")
         if self._token:
             self._holds_place = True
             self._guard.places[self._name] = self._token
 
+    def _refusal(
+        self, which: str, number: int, *, tokens: Sequence[float], counts: Sequence[Count], session: Sequence[Any]
+    ) -> GatewayError:
+        if which == "unknown":
+            self.notes.append(Problem("budgets_not_known_yet"))
+            return BudgetsUnreachable("What is spent is being counted anew. Try again in a moment.")
+        if which == "limit":
+            error: RateLimited = limits.refusal(self._limits[number], tokens[number])
+        elif which == "budget":
+            error = spending.refusal(self._draws[number], counts[number])
+        else:
+            assert self._session is not None
+            error = self._session.refusal(which, session)
+        return self._told(error)
+
+    def _told(self, error: RateLimited) -> RateLimited:
+        """The client is told what it was in a header too, and not to try again by itself what will not pass."""
+        self.headers.append((b"x-helicone-error", error.code.encode()))
+        if not isinstance(error, SessionStopped | BudgetExceeded):
+            return error
+        self.headers.append((b"x-should-retry", b"false"))
+        return error
+
     def _without_redis(self) -> None:
         if self._rules.reads:
             self.notes.append(Problem("cache_unreachable"))
-        if not self._limits:
-            return
-        self.notes.append(Problem("limits_unreachable"))
-        self.headers.append((limits.ERROR_HEADER, b"Redis did not answer, so the limit could not be looked at"))
-        if not self._guard.options.is_open_without_redis:
-            raise LimitsUnreachable("Rate limits cannot be looked at just now. Try again in a moment.")
+        options = self._guard.options
+        if self._limits or self._bounded:
+            self.notes.append(Problem("limits_unreachable"))
+            self.headers.append((limits.ERROR_HEADER, b"Redis did not answer, so the limit could not be looked at"))
+            if not options.is_open_without_redis:
+                raise LimitsUnreachable("Rate limits cannot be looked at just now. Try again in a moment.")
+        if self._draws:
+            self.notes.append(Problem("budgets_unreachable"))
+            said = b"Redis did not answer, so budgets could not be looked at"
+            self.headers.append((spending.WARNING_HEADER, said))
+            if not options.are_budgets_open and any(draw.budget.is_hard for draw in self._draws):
+                raise BudgetsUnreachable("Budgets cannot be looked at just now. Try again in a moment.")
 
     # --- after ------------------------------------------------------------------------------------------------------
 
@@ -290,6 +413,13 @@ class Turn:
         if not cache.is_whole_answer(cache.type_of(headers), body):
             return None
         return Entry(self._id, latency_ms, cache.replayable(headers), body)
+
+    async def _settle(self) -> None:
+        keys = [key for hold in self.holds for key in (hold.spent, hold.holds)]
+        try:
+            await self._guard.call(scripts.SETTLE, keys, [str(self._id), self._estimate] * len(self.holds))
+        except RedisError:
+            return
 
     async def _save(self, entry: Entry, token: str) -> None:
         rules, most = self._rules, self._guard.options.cache_max_bytes

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import orjson
 
+from alerts_app.rules import StoredRule
+from alerts_app.segments import Facts
 from gateway_app.connection import Headers
 from gateway_app.errors import RateLimited
 from ingest_app.directives import Directives
@@ -31,6 +33,8 @@ class Limit:
     policy: RatePolicy
     key: str
     """Of its bucket in Redis: organization, unit and segment, but not the quota, so that a new one goes on."""
+    rule: str = ""
+    """Name of the stored rule it is; empty for one the request brought."""
 
     @property
     def needs(self) -> int:
@@ -50,25 +54,39 @@ def of_request(organization_id: int, policy: RatePolicy, directives: Directives,
     return Limit(policy, f"helicone:l:{hashlib.sha256(said).hexdigest()[:32]}")
 
 
+def of_rule(rule: StoredRule, facts: Facts) -> Limit | None:
+    """None where the request does not count for it. A stored rule has buckets of its own."""
+    value = rule.segment.of(facts)
+    if value is None:
+        return None
+    segment = rule.segment
+    by = "" if segment.by == "organization" else segment.name or segment.by
+    policy = RatePolicy(rule.quota, rule.window, rule.unit, by)
+    said = orjson.dumps([rule.organization_id, "rule", rule.id, rule.unit, value])
+    return Limit(policy, f"helicone:l:{hashlib.sha256(said).hexdigest()[:32]}", rule.name)
+
+
 def _value(segment: str, directives: Directives, body: bytes) -> str | None:
     if not segment:
         return ""
     attribution = directives.attribution
-    found = (attribution.end_user_id or _user_of(body)) if segment == USER else attribution.properties.get(segment)
+    found = (attribution.end_user_id or _named(body)) if segment == USER else attribution.properties.get(segment)
     if not found:
         return None
     printable = "".join(letter for letter in found.replace(":", "_") if letter.isprintable())
     return printable.strip()[:LONGEST_VALUE] or None
 
 
-def _user_of(body: bytes) -> str | None:
-    """`user` of OpenAI's bodies, `metadata.user_id` of Anthropic's."""
+def _named(body: bytes) -> str | None:
     try:
         told: Any = orjson.loads(body) if body else None
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(told, Mapping):
-        return None
+    return user_of(told) if isinstance(told, Mapping) else None
+
+
+def user_of(told: Mapping[str, Any]) -> str | None:
+    """`user` of OpenAI's bodies, `metadata.user_id` of Anthropic's."""
     metadata = told.get("metadata")
     user = told.get("user") or (metadata.get("user_id") if isinstance(metadata, Mapping) else None)
     return user if isinstance(user, str) else None
@@ -92,8 +110,9 @@ def refusal(limit: Limit, tokens: float) -> RateLimited:
     policy = limit.policy
     wait = max(1, _seconds(policy, (limit.needs or 1e-3) - tokens))
     whose = {"": "", USER: " for this user"}.get(policy.segment, f" for this {policy.segment}")
+    by = f"rule “{limit.rule}”" if limit.rule else "Helicone-RateLimit-Policy header"
     return RateLimited(
-        "Helicone user was rate limit via Helicone-RateLimit-Policy header. "
+        f"Helicone user was rate limit via {by}. "
         f"The limit {policy.text} is used up{whose}: {policy.quota:.15g} {_unit(policy)} in {policy.window} seconds. "
         f"Try again in {wait} seconds.",
         retry_after_seconds=wait,

@@ -55,15 +55,17 @@ LOG_PATHS = tuple(sorted({*BY_PATH, *otlp.PATHS, uploads.PATH}))
 """Exact paths, as the posting formats and OTLP declare them."""
 
 WEB_PREFIXES = (
-    "/v1/agent", "/v1/alerts", "/v1/api-keys", "/v1/credits", "/v1/customer", "/v1/dashboard", "/v1/dataset",
+    "/v1/agent", "/v1/alerts", "/v1/api-keys", "/v1/budgets", "/v1/credits", "/v1/customer", "/v1/dashboard",
+    "/v1/dataset",
     "/v1/evals", "/v1/evaluator", "/v1/experiment", "/v1/export", "/v1/feedback", "/v1/filter", "/v1/helicone-dataset",
     "/v1/helicone-sql", "/v1/integration", "/v1/key", "/v1/log", "/v1/metrics", "/v1/organization", "/v1/pi",
     "/v1/playground", "/v1/price", "/v1/prompt", "/v1/prompt-2025", "/v1/prompts", "/v1/property", "/v1/providers",
-    "/v1/public", "/v1/request", "/v1/request-body", "/v1/router", "/v1/session", "/v1/stripe", "/v1/test", "/v1/trace",
+    "/v1/public", "/v1/rate-limits", "/v1/request", "/v1/request-body", "/v1/router", "/v1/session",
+    "/v1/session-guard", "/v1/stripe", "/v1/test", "/v1/trace",
     "/v1/reprice", "/v1/traces", "/v1/user", "/v1/vault", "/v1/webhooks", "/v1/wrapped", "/v1/models/multimodal",
     "/v2/experiment", "/v2/prompt-2025", "/ws", "/requests", "/sessions", "/traces", "/settings", "/login", "/logout",
     "/password", "/invitations", "/organizations", "/get-started", "/dashboard", "/users", "/properties", "/models",
-    "/unpriced", "/system", "/admin", "/static", "/favicon.ico",
+    "/budgets", "/rate-limits", "/unpriced", "/system", "/admin", "/static", "/favicon.ico",
 )  # fmt: skip
 """The REST API and the pages: never a provider's, whatever a request brings."""
 

@@ -2,16 +2,20 @@
 
     helicone:c:<name>:<slot>   a kept reply            helicone:l:<bucket>   {t: tokens, a: when they were counted}
     helicone:c:<name>:lock     who asks for it now     helicone:ci, :cb      what is kept, by its end; their bytes
+    helicone:b:…               alerts_app/budgets.py   helicone:g:<session>  {n: calls, s: spent, r: reserved,
+                                                                              t<tool>: times, c<call>: counted}
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from alerts_app import ledger_scripts
 from gateway_app.redis_pipe import Script
 
 BEFORE: Final = Script("""
 local base, slots, token = KEYS[1], tonumber(ARGV[1]), ARGV[3]
+local limits, budgets, sessions = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 if slots > 0 then
   local names = {}
   for i = 1, slots do names[i] = base .. ':' .. (i - 1) end
@@ -27,38 +31,136 @@ if token ~= '' then
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local tokens, refused = {}, 0
-for i = 2, #KEYS do
-  local at = 5 + (i - 2) * 3
+local id, is_closed = ARGV[5], ARGV[9] == '1'
+local refused, which = 0, ''
+local function refuse(kind, number)
+  if refused == 0 then refused, which = number, kind end
+end
+
+local tokens, at = {}, 10
+for i = 1, limits do
   local quota, window, needs = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local held = redis.call('HMGET', KEYS[i], 't', 'a')
+  local held = redis.call('HMGET', KEYS[i + 1], 't', 'a')
   local left = quota
   if held[1] then
     left = math.min(quota, tonumber(held[1]) + math.max(0, now - tonumber(held[2])) * quota / window)
   end
-  tokens[i - 1] = left
-  if refused == 0 and (left <= 0 or left + 0.000000001 < needs) then refused = i - 1 end
+  tokens[i] = left
+  if left <= 0 or left + 0.000000001 < needs then refuse('limit', i) end
+  at = at + 3
 end
-if refused == 0 then
-  for i = 2, #KEYS do
-    local at = 5 + (i - 2) * 3
-    local quota, window, needs = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-    local left = tokens[i - 1] - needs
-    tokens[i - 1] = left
-    if needs > 0 then
-      redis.call('HSET', KEYS[i], 't', string.format('%.17g', left), 'a', string.format('%.17g', now))
-      redis.call('EXPIRE', KEYS[i], math.ceil((quota - left) * window / quota) + 1)
+
+local told, current = {}, {}
+for i = 1, budgets do
+  local key = 2 + limits + (i - 1) * 3
+  local most, estimate, is_hard = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
+  local window, width = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local from, ends
+  if window > 0 then
+    current[i] = math.floor(now / width) * width
+    from = current[i] - window
+    ends = current[i] + window + width
+  else
+    local edge = at + 5
+    if now >= tonumber(ARGV[at + 7]) then edge = at + 7 elseif now >= tonumber(ARGV[at + 6]) then edge = at + 6 end
+    current[i], ends = tonumber(ARGV[edge]), tonumber(ARGV[edge + 1])
+    from = current[i]
+  end
+  local spent, reserved = 0, 0
+  local fields = redis.call('HGETALL', KEYS[key])
+  for n = 1, #fields, 2 do
+    local slot = tonumber(fields[n])
+    if fields[n] == 'r' then reserved = tonumber(fields[n + 1])
+    elseif slot and slot >= from then
+      spent = spent + tonumber(fields[n + 1])
+      if window > 0 then ends = math.min(ends, slot + window + width) end
     end
+  end
+  local is_known = redis.call('SISMEMBER', KEYS[key + 2], '*known*')
+  if is_hard then
+    if is_known == 0 and is_closed then refuse('unknown', i)
+    elseif spent + reserved + estimate > most or spent + reserved >= most then refuse('budget', i) end
+  end
+  told[i] = {string.format('%.0f', spent), string.format('%.0f', reserved), string.format('%.0f', ends), is_known}
+  at = at + 10
+end
+
+local caps, tools = {}, 0
+if sessions > 0 then
+  local key = 2 + limits + budgets * 3
+  local held = redis.call('HMGET', KEYS[key], 'n', 's', 'r')
+  caps = {tonumber(held[1] or 0), tonumber(held[2] or 0), tonumber(held[3] or 0), 0}
+  local calls, cost, estimate = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local repeats = tonumber(ARGV[at + 3])
+  tools = tonumber(ARGV[at + 5])
+  if calls >= 0 and caps[1] + 1 > calls then refuse('calls', 1) end
+  if cost >= 0 and (caps[2] + caps[3] + estimate > cost or caps[2] + caps[3] >= cost) then refuse('cost', 1) end
+  for n = 1, tools do
+    local made, call = ARGV[at + 4 + n * 2], ARGV[at + 5 + n * 2]
+    local times = tonumber(redis.call('HGET', KEYS[key], 't' .. made) or 0)
+    if redis.call('HEXISTS', KEYS[key], 'c' .. call) == 0 then times = times + 1 end
+    caps[4] = math.max(caps[4], times)
+    if repeats >= 0 and times > repeats then refuse('repeats', 1) end
+  end
+  for n = 1, 4 do caps[n] = string.format('%.0f', caps[n]) end
+end
+
+if refused == 0 then
+  local at = 10
+  for i = 1, limits do
+    local quota, window, needs = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+    local left = tokens[i] - needs
+    tokens[i] = left
+    if needs > 0 then
+      redis.call('HSET', KEYS[i + 1], 't', string.format('%.17g', left), 'a', string.format('%.17g', now))
+      redis.call('EXPIRE', KEYS[i + 1], math.ceil((quota - left) * window / quota) + 1)
+    end
+    at = at + 3
+  end
+  local moment = string.format('%.0f', now)
+  for i = 1, budgets do
+    local key = 2 + limits + (i - 1) * 3
+    local slot = string.format('%.0f', current[i])
+    redis.call('HINCRBY', KEYS[key], 'r', ARGV[at + 1])
+    redis.call('HSET', KEYS[key + 1], id, ARGV[at + 1] .. ' ' .. slot .. ' ' .. moment .. ' ' .. KEYS[key])
+    redis.call('SADD', KEYS[key + 2], '=' .. ARGV[at + 9])
+    at = at + 10
+  end
+  if sessions > 0 then
+    local key = 2 + limits + budgets * 3
+    redis.call('HINCRBY', KEYS[key], 'n', 1)
+    redis.call('HINCRBY', KEYS[key], 'r', ARGV[at + 2])
+    redis.call('HSET', KEYS[key + 1], id, ARGV[at + 2] .. ' s ' .. moment .. ' ' .. KEYS[key])
+    for n = 1, tools do
+      if redis.call('HSETNX', KEYS[key], 'c' .. ARGV[at + 5 + n * 2], 1) == 1 then
+        redis.call('HINCRBY', KEYS[key], 't' .. ARGV[at + 4 + n * 2], 1)
+      end
+    end
+    redis.call('EXPIRE', KEYS[key], ARGV[at + 4])
+    redis.call('EXPIRE', KEYS[key + 1], ARGV[at + 4])
   end
   if token ~= '' then redis.call('SET', base .. ':lock', token, 'PX', ARGV[4]) end
 end
-local told = {refused == 0 and 'pass' or 'refused', refused}
-for i = 1, #tokens do told[i + 2] = string.format('%.17g', tokens[i]) end
-return told
+for i = 1, #tokens do tokens[i] = string.format('%.17g', tokens[i]) end
+return {refused == 0 and 'pass' or 'refused', which, refused, tokens, told, caps}
 """)
-"""KEYS: the reply's name, then a bucket for each limit. ARGV: slots to look at (0: none), which of them, who asks
-(empty: never mind), ms the place is held, then quota, window and tokens needed for each limit. A hit counts against no
-limit."""
+"""All or none: a call that passes takes a token of each limit, holds its estimate with each budget and counts for its
+session; a hit and a refused call take nothing.
+
+KEYS: the reply's name; a bucket for each limit; what is spent, the holds and the segments of each budget (see
+alerts_app/budgets.py); a session's counts and its holds.
+ARGV: slots to look at (0: none), which of them, who asks (empty: never mind), ms the place is held; the request; how
+many limits, budgets and sessions (0 or 1); 1: a budget whose numbers are not there refuses.
+  a limit: quota, window, tokens needed
+  a budget: limit, estimate, 1 where it refuses, window and width of a slot (0: by calendar), four edges of periods,
+  the segment
+  a session: most calls, cost (-1: any), the estimate, most repeats, seconds it is remembered, tool calls, then of each
+  what was called and its own id
+Answers a hit, busy, or {pass or refused, by what, which of them, tokens left of each limit, of each budget what is
+spent, reserved, when it frees and whether that is known, of the session calls, spent, reserved, repeats}. Money is as
+it was before this call."""
+
+SETTLE: Final = Script(ledger_scripts.SETTLE)
 
 SAVE: Final = Script("""
 local base, index, total = KEYS[1], KEYS[2], KEYS[3]

@@ -21,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 from accounts_app import snapshot_provider_keys
 from accounts_app.secrets import Keyring
 from accounts_app.snapshot import KEYS, Keeper, Part
+from alerts_app import snapshot as guarding
 from gateway_app import headers, routes, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
@@ -278,13 +279,14 @@ async def running() -> AsyncIterator[Edge]:
 
 def parts(keyring: Keyring) -> tuple[Part, ...]:
     """What `edge` wants to know of the database."""
-    return (KEYS, snapshot_provider_keys.part(keyring))
+    return (KEYS, snapshot_provider_keys.part(keyring), *guarding.PARTS)
 
 
 def policies_guard() -> PolicyGuard:
     options = Options(
         cache_max_bytes=settings.CACHE_MAX_BYTES, reply_max_bytes=settings.CACHE_REPLY_MAX_BYTES,
         is_open_without_redis=settings.LIMITS_WITHOUT_REDIS == "open",
+        are_budgets_open=settings.BUDGETS_WITHOUT_REDIS == "open", output_tokens=settings.BUDGET_OUTPUT_TOKENS,
     )  # fmt: skip
     return PolicyGuard(Pipe(settings.REDIS_URL, patience=settings.REDIS_PATIENCE_MS / 1000), options)
 

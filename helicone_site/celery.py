@@ -16,6 +16,8 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks import every
 
 HEARTBEAT_SECONDS = 5.0
 REPRICE_SECONDS = 3.0
+BUDGETS_SECONDS = 30.0
+"""So long an emptied Redis does not know what is spent, at most."""
 FOLD_SECONDS = 5.0
 """A fold that is late costs reading time, never truth; one that waited this long is dropped for the next."""
 
@@ -57,6 +59,11 @@ app.conf.beat_schedule = {
         "task": "ingest_app.tasks.reprice",
         "schedule": REPRICE_SECONDS,
         "options": {"expires": REPRICE_SECONDS},
+    },
+    "reconcile budgets": {
+        "task": "alerts_app.tasks.reconcile",
+        "schedule": BUDGETS_SECONDS,
+        "options": {"expires": BUDGETS_SECONDS},
     },
     "heartbeat": {
         "task": "heartbeat",

@@ -123,6 +123,14 @@ LIMITS_WITHOUT_REDIS = env.text("LIMITS_WITHOUT_REDIS", "open")
 """open: without Redis rate limits let calls pass; closed: they are answered with 503."""
 if LIMITS_WITHOUT_REDIS not in {"open", "closed"}:
     raise env.BadSetting(f"LIMITS_WITHOUT_REDIS must be open or closed, not {LIMITS_WITHOUT_REDIS!r}")
+BUDGETS_WITHOUT_REDIS = env.text("BUDGETS_WITHOUT_REDIS", "open")
+"""The same of budgets, also while Redis was emptied and what is spent is not yet counted anew."""
+if BUDGETS_WITHOUT_REDIS not in {"open", "closed"}:
+    raise env.BadSetting(f"BUDGETS_WITHOUT_REDIS must be open or closed, not {BUDGETS_WITHOUT_REDIS!r}")
+BUDGET_OUTPUT_TOKENS = env.integer("BUDGET_OUTPUT_TOKENS", 4096, minimum=0)
+"""What a call is taken to answer with where it sets no bound, when its cost is estimated."""
+BUDGET_HOLD_SECONDS = env.integer("BUDGET_HOLD_SECONDS", 3600, minimum=60)
+"""Longer than the longest call: a hold nobody settled is then let go."""
 REDIS_PATIENCE_MS = env.integer("REDIS_PATIENCE_MS", 250, minimum=1)
 """A cache or limit that takes longer to ask is done without."""
 UPSTREAM_TIMEOUT_SECONDS = env.integer("UPSTREAM_TIMEOUT_SECONDS", 600, minimum=1)
@@ -167,6 +175,7 @@ INSTALLED_APPS = [
     "requests_app",
     "metrics_app",
     "sessions_app",
+    "alerts_app",
     "ingest_app",
     "gateway_app",
     "helicone_site",

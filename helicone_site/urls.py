@@ -19,5 +19,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("requests_app.urls")),
     path("", include("metrics_app.urls")),
     path("", include("sessions_app.urls")),
+    path("", include("alerts_app.urls")),
     path("", include("ingest_app.urls")),
 ]

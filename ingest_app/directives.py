@@ -38,6 +38,7 @@ MAX_ATTEMPTS = 20
 MAX_BACK_OFF_MS = 600_000
 MAX_FACTOR = 100
 TOKEN_LIMIT_WORDS = ("truncate", "middle-out", "fallback")
+MAX_USD = 1_000_000
 
 _TOO_MANY = Problem("too_many_properties", f"the first {MAX_PROPERTIES} were kept")
 _NOT_IN_TEXT = re.compile("[\x00\ud800-\udfff]")
@@ -79,6 +80,10 @@ class Directives:
     cache_ignored: tuple[str, ...] = ()
     """Keys of the body that do not tell one request from another."""
     rate_limit: RatePolicy | None = None
+    session_max_cost_nano_usd: int | None = None
+    session_max_calls: int | None = None
+    session_max_depth: int | None = None
+    session_max_repeats: int | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -148,8 +153,19 @@ def _is_true_in_any_case(value: str) -> bool:
     return _is_true(value.lower())
 
 
-def _slots(value: str) -> int:
-    """The gateway refuses a number it cannot keep; here it need only be one."""
+def _nano_usd(value: str) -> int:
+    """A sum in USD, above 0."""
+    try:
+        usd = Decimal(value.removeprefix("$"))
+    except InvalidOperation:
+        raise ValueError("must be a number: USD") from None
+    if not usd.is_finite() or not 0 < usd <= MAX_USD:
+        raise ValueError(f"must be USD above 0, at most {MAX_USD}")
+    return max(1, int(usd * 10**9))
+
+
+def _count(value: str) -> int:
+    """Where a larger number is meant to be refused, that is said elsewhere."""
     if not value.isdecimal() or int(value) < 1:
         raise ValueError("must be a whole number from 1")
     return int(value)
@@ -220,11 +236,15 @@ ENTRIES = (
     Entry("Helicone-Cache-Enabled", "cache_enabled", _is_true_in_any_case),
     Entry("Helicone-Cache-Read", "cache_read", _is_true_in_any_case),
     Entry("Helicone-Cache-Save", "cache_save", _is_true_in_any_case),
-    Entry("Helicone-Cache-Bucket-Max-Size", "cache_slots", _slots, 9),
+    Entry("Helicone-Cache-Bucket-Max-Size", "cache_slots", _count, 9),
     Entry("Helicone-Cache-Seed", "cache_seed", str),
     Entry("Helicone-Cache-Control", "cache_control", str),
     Entry("Helicone-Cache-Ignore-Keys", "cache_ignored", _names, MAX_PATH),
     Entry(RATE_LIMIT_HEADER, "rate_limit", rate_policy.read),
+    Entry("Helicone-Session-Max-Cost-Usd", "session_max_cost_nano_usd", _nano_usd),
+    Entry("Helicone-Session-Max-Calls", "session_max_calls", _count, 9),
+    Entry("Helicone-Session-Max-Depth", "session_max_depth", _count, 9),
+    Entry("Helicone-Session-Max-Repeats", "session_max_repeats", _count, 9),
 )
 PROPERTY_HEADER = "Helicone-Property-"
 """The rest of the name is the property's key.

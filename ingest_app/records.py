@@ -24,6 +24,7 @@ from llm.exchange import (
     CacheHit,
     Estimate,
     Exchange,
+    Hold,
     Meter,
     Problem,
     Reading,
@@ -216,6 +217,8 @@ def _facts(exchange: Exchange) -> bytes:
         facts["cache_hit"] = (str(exchange.cache_hit.original), exchange.cache_hit.latency_ms)
     if exchange.meters:
         facts["meters"] = [(meter.key, meter.quota, meter.window) for meter in exchange.meters]
+    if exchange.holds:
+        facts["holds"] = [(hold.spent, hold.holds) for hold in exchange.holds]
     if exchange.problems:
         facts["problems"] = [(problem.code, problem.detail) for problem in exchange.problems]
     return _dumped(facts)
@@ -267,6 +270,7 @@ def _exchange(facts: Mapping[str, Any], request: bytes, response: bytes) -> Exch
         problems=tuple(Problem(code, detail) for code, detail in facts.get("problems", ())),
         cache_hit=_cache_hit(facts.get("cache_hit")),
         meters=tuple(Meter(*told) for told in facts.get("meters", ())),
+        holds=tuple(Hold(*told) for told in facts.get("holds", ())),
     )
 
 

@@ -197,6 +197,14 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Where in Redis money is held for this call until its cost is known; keys of alerts_app/budgets.py."""
+
+    spent: str
+    holds: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A request and its reply as bytes and facts, not yet read. `organization_id` never changes."""
 
@@ -232,6 +240,7 @@ class Exchange:
     """Named at the door: a clamped time, a cut body."""
     cache_hit: CacheHit | None = None
     meters: tuple[Meter, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ _NO_MODEL: Final = re.compile(
 _SPAN_TYPE: Final = "application/vnd.otlp.span+json"
 _MOST_KEYS: Final = 10
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
-_PATH_MODEL: Final = re.compile(
+PATH_MODEL: Final = re.compile(
     r"/(?:engines|deployments|models?|serving-endpoints)/"
     r"(?!(?:chat|completions|embeddings|images|responses|messages)(?:/|$))([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE
 )
@@ -221,7 +221,7 @@ def _path_model(exchange: Exchange) -> str | None:
     if exchange.method != "POST":
         return None
     path = urlsplit(exchange.url).path
-    found = (exchange.provider == "huggingface" and _HUB_MODEL.search(path)) or _PATH_MODEL.search(path)
+    found = (exchange.provider == "huggingface" and _HUB_MODEL.search(path)) or PATH_MODEL.search(path)
     return unquote(found[1]) if found else None
 
 

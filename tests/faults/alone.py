@@ -11,11 +11,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from types import MappingProxyType
+from typing import Any, cast
 
 import orjson
+from django.conf import settings
 
 from accounts_app.keys import hash_key
+from accounts_app.secrets import Keyring
+from helicone_site import asgi
 from ingest_app import records
 from ingest_app.spool import Reader
 from llm.exchange import Exchange
@@ -33,9 +37,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def edge(folder: Path, port: int, upstream_port: int, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A real `edge` that knows its keys from the copy on disk; there is no Postgres."""
-    snapshot = {"version": 1, "at": time.time(), "parts": {"keys": [KEYS]}}
+def edge(
+    folder: Path, port: int, upstream_port: int, parts: Mapping[str, Any] = MappingProxyType({}), **more: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A real `edge` that knows its keys and the rest of its snapshot from the copy on disk; there is no Postgres."""
+    known = {part.name: [] for part in asgi.parts(Keyring(settings.SECRETS_KEYS))} | {"keys": [KEYS]} | dict(parts)
+    snapshot = {"version": 1, "at": time.time(), "parts": known}
     (folder / "snapshot.json").write_bytes(orjson.dumps(snapshot))
     given = {
         "DATA_DIR": str(folder), "PORT": str(port), "DATABASE_URL": "postgresql:///none?host=/nonexistent",

@@ -14,7 +14,7 @@ from typing import Any, cast
 import uvicorn
 
 from accounts_app.keys import Speaker
-from accounts_app.snapshot import Keeper
+from accounts_app.snapshot import Keeper, Snapshot
 from gateway_app import upstream
 from gateway_app.gateway import Gateway, Policy
 from gateway_app.guard import Guard as PolicyGuard
@@ -37,7 +37,7 @@ class Keys:
     """Stands for the snapshot: two keys, or none read yet."""
 
     def __init__(self) -> None:
-        self.current: object | None = object()
+        self.current: Snapshot | None = Snapshot(1, 0.0, {})
         self.known = {KEY: Speaker(7, 11, "test", "rw"), READ_ONLY: Speaker(7, 12, "reader", "r")}
 
     async def speaker(self, key: str) -> Speaker | None:

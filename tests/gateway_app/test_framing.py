@@ -159,7 +159,7 @@ def test_a_head_request_and_an_empty_answer_pass(tmp_path):
 
 @pytest.mark.parametrize("said", [b"", b"POST /v1/chat/completions HT", b"GET / HTTP/1.1\r\nhost: x\r\n"])
 def test_a_head_half_sent_is_given_up(tmp_path, monkeypatch, said):
-    monkeypatch.setattr(Bounded, "head_seconds", 0.05)
+    monkeypatch.setattr(Bounded, "head_seconds", 1.0)
 
     async def work():
         async with staged(tmp_path, answering(json_answer())) as stage:
@@ -173,14 +173,14 @@ def test_a_head_half_sent_is_given_up(tmp_path, monkeypatch, said):
 
 
 def test_after_an_answer_the_next_head_has_its_own_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(Bounded, "head_seconds", 0.3)
+    monkeypatch.setattr(Bounded, "head_seconds", 2.0)
     call = f"POST /v1/x HTTP/1.1\r\nhost: h\r\nhelicone-auth: Bearer {KEY}\r\ncontent-length: 0\r\n\r\n".encode()
 
     async def work():
         async with staged(tmp_path, answering(json_answer())) as stage:
             reader, writer = await asyncio.open_connection("127.0.0.1", stage.port)
             for _ in range(3):
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.8)
                 writer.write(call)
                 assert b"200" in await reader.readuntil(b'{"ok":true}')
             writer.write(call[:20])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import anthropic
+import openai
 import pytest
 
 pytest.register_assert_rewrite("tests.journeys.check", "tests.journeys.stack")
@@ -36,3 +38,21 @@ def stack(tmp_path_factory, provider, database):
 def journey():
     """A name no other test has; it is what this test's requests are found by."""
     return uuid4().hex
+
+
+@pytest.fixture
+def chat(stack):
+    with openai.OpenAI(
+        base_url=f"{stack.url}/v1", api_key="sk-of-the-provider", max_retries=0,
+        default_headers={"Helicone-Auth": f"Bearer {stack.key}"},
+    ) as made:  # fmt: skip
+        yield made
+
+
+@pytest.fixture
+def claude(stack):
+    with anthropic.Anthropic(
+        base_url=f"{stack.url}/v1/gateway/anthropic", api_key="sk-ant-of-the-provider", max_retries=0,
+        default_headers={"Helicone-Auth": f"Bearer {stack.key}"},
+    ) as made:  # fmt: skip
+        yield made

@@ -12,24 +12,6 @@ from tests.journeys.test_openai_client import ASKED, said
 ALL_SPENT = "the cost of a call is taken from its limit"
 
 
-@pytest.fixture
-def chat(stack):
-    with openai.OpenAI(
-        base_url=f"{stack.url}/v1", api_key="sk-of-the-provider", max_retries=0,
-        default_headers={"Helicone-Auth": f"Bearer {stack.key}"},
-    ) as made:  # fmt: skip
-        yield made
-
-
-@pytest.fixture
-def claude(stack):
-    with anthropic.Anthropic(
-        base_url=f"{stack.url}/v1/gateway/anthropic", api_key="sk-ant-of-the-provider", max_retries=0,
-        default_headers={"Helicone-Auth": f"Bearer {stack.key}"},
-    ) as made:  # fmt: skip
-        yield made
-
-
 def cached(journey, **more):
     return said(journey, **{"Helicone-Cache-Enabled": "true", "Helicone-Cache-Seed": journey, **more})
 

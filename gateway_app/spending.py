@@ -1,0 +1,248 @@
+"""Budgets: which a request counts for, what it may cost at most, and what its client is told.
+
+    estimate = bytes of the body / 4 × price in + tokens it may answer × price out
+
+The estimate is held before the call, and the line puts the cost in its place (ingest_app/settling.py).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from alerts_app.budgets import Budget, usd
+from alerts_app.segments import Facts
+from gateway_app.connection import Headers
+from gateway_app.errors import BudgetExceeded
+from gateway_app.limits import user_of
+from lib.clock import EPOCH
+from llm.exchange import Attribution, Hold
+from llm.parse import PATH_MODEL
+from llm.pricing import BadPrice, PriceBook, PriceRow, compiled
+
+WARNING_HEADER: Final = b"helicone-budget-warning"
+BYTES_PER_TOKEN: Final = 4.0
+WIDE_BYTES_PER_TOKEN: Final = 2.5
+"""Of text beyond ASCII."""
+PICTURE_TOKENS: Final = 1600
+DEFAULT_OUTPUT_TOKENS: Final = 4096
+_BLOB: Final = re.compile(rb"[A-Za-z0-9+/_-]{2000,}={0,2}")
+"""Base64 of a picture or a file: it is not read as text."""
+_MOST: Final = (
+    "max_completion_tokens", "max_tokens", "max_output_tokens", "max_tokens_to_sample", "maxOutputTokens", "maxTokens",
+    "max_new_tokens", "max_gen_len", "maxTokenCount", "num_predict",
+)  # fmt: skip
+_NESTED: Final = ("generationConfig", "generation_config", "inferenceConfig", "textGenerationConfig", "options")
+_CHOICES: Final = ("n", "candidateCount", "best_of")
+LARGEST_ESTIMATE: Final = 10**15
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request's body, read as far as budgets and sessions need."""
+
+    body: Mapping[str, Any]
+    raw: bytes
+    model: str | None
+    end_user_id: str | None
+
+
+def read(url: str, body: bytes, attribution: Attribution) -> Asking:
+    """Never raises: what is no JSON object tells nothing."""
+    try:
+        value: Any = orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        value = None
+    told = value if isinstance(value, dict) else {}
+    named = told.get("model")
+    model = named if isinstance(named, str) and named else _path_model(url)
+    return Asking(told, body, model, attribution.end_user_id or user_of(told))
+
+
+def _path_model(url: str) -> str | None:
+    found = PATH_MODEL.search(urlsplit(url).path)
+    return unquote(found[1]) if found else None
+
+
+def facts(asking: Asking, attribution: Attribution, key_id: int) -> Facts:
+    return Facts(key_id, asking.end_user_id, attribution.session_id, asking.model, attribution.properties)
+
+
+# --- what it may cost -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    input_tokens: int
+    output_tokens: int
+    nano_usd: int | None
+    """None where no price is known."""
+
+
+def estimate(
+    asking: Asking, prices: PriceBook, *, provider: str, organization_id: int, attribution: Attribution,
+    default_tokens: int = DEFAULT_OUTPUT_TOKENS,
+) -> Estimate:  # fmt: skip
+    sent, answered = input_tokens(asking.raw), output_tokens(asking.body, default_tokens)
+    each = _declared(attribution) or _listed(asking, prices, provider, organization_id, attribution.model_override)
+    if each is None:
+        return Estimate(sent, answered, None)
+    return Estimate(sent, answered, min(LARGEST_ESTIMATE, math.ceil(sent * each[0] + answered * each[1])))
+
+
+def input_tokens(body: bytes) -> int:
+    """From its bytes; a picture or file within counts as a large picture, however many bytes it has."""
+    blobs = 0
+    if len(body) > 4000:
+        body, blobs = _BLOB.subn(b"", body)
+    per = BYTES_PER_TOKEN if body.isascii() else WIDE_BYTES_PER_TOKEN
+    return math.ceil(len(body) / per) + blobs * PICTURE_TOKENS
+
+
+def output_tokens(body: Mapping[str, Any], default: int = DEFAULT_OUTPUT_TOKENS) -> int:
+    """As many as the request lets come, of all its choices; `default` where it sets no bound."""
+    places = [body, *(nested for name in _NESTED if isinstance(nested := body.get(name), dict))]
+    bounds = [bound for place in places for name in _MOST if (bound := _count(place.get(name))) is not None]
+    choices = max((count for place in places for name in _CHOICES if (count := _count(place.get(name)))), default=1)
+    return max(bounds, default=default) * choices
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**9 else None
+
+
+def _declared(told: Attribution) -> tuple[float, float] | None:
+    """The client's own prices."""
+    into, out = told.input_nano_usd_per_token, told.output_nano_usd_per_token
+    return None if into is None and out is None else (into or 0.0, out or 0.0)
+
+
+def _listed(
+    asking: Asking, prices: PriceBook, provider: str, organization_id: int, override: str | None
+) -> tuple[float, float] | None:
+    model = override or asking.model
+    row = prices.find(provider, model, at=EPOCH, organization_id=organization_id) if model else None
+    return None if row is None else _per_token(row)
+
+
+def _per_token(row: PriceRow) -> tuple[float, float] | None:
+    return _prices_of(row.id, orjson.dumps(row.prices))
+
+
+@lru_cache(maxsize=4096)
+def _prices_of(price_id: int, prices: bytes) -> tuple[float, float] | None:
+    """Nano-USD of a token in and out, at the dearest tier."""
+    try:
+        found = compiled(orjson.loads(prices)).base
+    except BadPrice:
+        return None
+    dearest = {
+        unit: max(price.base, *(tier for _, tier in price.tiers), price.base) for unit, price in found.items()
+    }  # fmt: skip
+    return tuple(float(dearest.get(unit, 0)) * 1000 for unit in ("input_mtok", "output_mtok"))  # type: ignore[return-value]
+
+
+# --- drawing ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A budget this request counts for."""
+
+    budget: Budget
+    value: str
+    """Of the segment."""
+    estimate: int
+    """Nano-USD held."""
+
+    @property
+    def keys(self) -> tuple[str, str, str]:
+        return self.budget.spent_key(self.value), self.budget.holds_key, self.budget.values_key
+
+    def args(self, at: float) -> list[int | str]:
+        budget, period = self.budget, self.budget.period
+        return [
+            budget.limit_nano_usd, self.estimate, int(budget.is_hard), period.window, period.width,
+            *period.edges(at), self.value,
+        ]  # fmt: skip
+
+    def hold(self) -> Hold:
+        return Hold(self.budget.spent_key(self.value), self.budget.holds_key)
+
+
+def drawn(budgets: Sequence[Budget], told: Facts, estimated: int) -> list[Draw]:
+    found = ((budget, budget.segment.of(told)) for budget in budgets)
+    return [Draw(budget, value, estimated) for budget, value in found if value is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a budget had come to before this call, in nano-USD."""
+
+    spent: int
+    reserved: int
+    frees_at: int
+    """Seconds since 1970 when the period ends, or the oldest of a window is forgotten."""
+    is_known: bool
+    """False while Redis has not yet been told what Postgres knows."""
+
+
+def counts(reply: Sequence[Sequence[Any]]) -> list[Count]:
+    return [Count(int(spent), int(held), int(float(at)), known == 1) for spent, held, at, known in reply]
+
+
+def warnings(draws: Sequence[Draw], found: Sequence[Count], *, is_unpriced: str) -> Headers:
+    """A line for each budget beyond its lowest threshold, this call included; and for a model of unknown price."""
+    said = [
+        f"{_ascii(draw.budget.name)}: {share:.0%} of {usd(draw.budget.limit_nano_usd)} used"
+        for draw, count in zip(draws, found, strict=True)
+        if draw.budget.warn_percents and (share := _share(draw, count)) * 100 >= draw.budget.warn_percents[0]
+    ]
+    if is_unpriced:
+        said.append(f"no price is known for {_ascii(is_unpriced)}, so nothing is held for this call")
+    return [(WARNING_HEADER, line.encode()) for line in said]
+
+
+def _share(draw: Draw, count: Count) -> float:
+    return (count.spent + count.reserved + draw.estimate) / max(1, draw.budget.limit_nano_usd)
+
+
+def _ascii(text: str) -> str:
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:200]
+
+
+def refusal(draw: Draw, count: Count) -> BudgetExceeded:
+    budget = draw.budget
+    wait = max(1, count.frees_at - int(time.time()))
+    resets = datetime.fromtimestamp(count.frees_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    of = "" if budget.segment.by == "organization" else f" of {budget.segment.by} {_shown(draw)}"
+    return BudgetExceeded(
+        f"The budget “{budget.name}”{of} is used up: limit {usd(budget.limit_nano_usd)} {budget.period.words}, "
+        f"spent {usd(count.spent)}, reserved by calls under way {usd(count.reserved)}, "
+        f"this call may cost {usd(draw.estimate)}. It resets at {resets}.",
+        retry_after_seconds=wait,
+        details={
+            "budget": budget.name,
+            "segment": {"by": budget.segment.by, "name": budget.segment.name, "value": draw.value},
+            "limit_usd": _exact(budget.limit_nano_usd), "spent_usd": _exact(count.spent),
+            "reserved_usd": _exact(count.reserved), "estimate_usd": _exact(draw.estimate), "resets_at": resets,
+        },
+    )  # fmt: skip
+
+
+def _shown(draw: Draw) -> str:
+    name = draw.budget.segment.name
+    return f"{name} {draw.value}" if name else draw.value
+
+
+def _exact(nano_usd: int) -> float:
+    return nano_usd / 10**9
