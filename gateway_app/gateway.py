@@ -464,7 +464,8 @@ def _shape(visit: Visit) -> errors.Shape:
     provider = visit.route.provider
     if provider is not None and provider.aws_service:
         return "aws"
-    is_anthropic = "anthropic-version" in visit.headers or (provider is not None and provider.slug == "anthropic")
+    is_anthropic = "anthropic-version" in visit.headers or visit.route.path.endswith("/v1/messages")
+    is_anthropic = is_anthropic or (provider is not None and provider.slug == "anthropic")
     return "anthropic" if is_anthropic else "openai"
 
 
