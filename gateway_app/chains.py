@@ -124,6 +124,11 @@ def chain(incoming: Incoming, known: Known) -> Chain:
     return Chain(tuple(found), is_list=True, tells_all=True, notes=notes, complaint=_complaint(incoming))
 
 
+def own_provider(incoming: Incoming, known: Known) -> Provider | None:
+    """Whom the request goes to anyway, where that is one we know."""
+    return None if _is_nobodys(incoming) else providers.by_slug(_own(incoming, known).provider)
+
+
 def _is_nobodys(incoming: Incoming) -> bool:
     """Whether the request names no target of its own, and relies on keys stored here."""
     return incoming.route.is_ai_gateway and not (incoming.directives.target_url or incoming.directives.openai_api_base)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
-from gateway_app import attempts, chains, cors, errors, headers, policies, regions, shaping
+from gateway_app import attempts, chains, cors, errors, headers, policies, regions, shaping, token_limit
 from gateway_app.cache import Entry, Question
 from gateway_app.calling import Attempt, Calling
 from gateway_app.candidates import Incoming, Prepared
@@ -188,7 +188,7 @@ class Passage:
         if chains.is_plain(incoming, known):
             chain = chains.plain(incoming, known)
         else:
-            incoming = await self._whole(incoming)
+            incoming = self._fitted(await self._whole(incoming), known)
             chain = chains.chain(incoming, known)
         await self._forward(speaker, incoming, chain)
 
@@ -234,6 +234,18 @@ class Passage:
             first, is_complete = await rest_of_body(self._visit.receive, incoming.first, most=most), True
         self._waited += time.monotonic() - waited
         return incoming._replace(first=first, is_complete=is_complete)
+
+    def _fitted(self, incoming: Incoming, known: Known) -> Incoming:
+        """With a prompt its model takes, where its client wants it so."""
+        rule = incoming.directives.token_limit
+        if not rule or not incoming.is_complete:
+            return incoming
+        found = token_limit.fitted(
+            incoming.first, rule, own=chains.own_provider(incoming, known), snapshot=known.snapshot
+        )
+        self._told.append((token_limit.HEADER, found.state.encode()))
+        self._notes += found.notes
+        return incoming._replace(first=found.body)
 
     async def _forward(self, speaker: Speaker | None, incoming: Incoming, chain: Chain) -> None:
         asks = None if speaker is None else policies.read(self._visit.directives, self._visit.headers)

@@ -18,8 +18,8 @@ import orjson
 import uvicorn
 from psycopg.conninfo import make_conninfo
 
-from accounts_app.snapshot import Keeper
-from gateway_app import headers, routes, upstream
+from accounts_app.snapshot import KEYS, Keeper
+from gateway_app import headers, routes, snapshot_parts, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
 from gateway_app.gateway import Gateway, Policy, Visit, request_framing
@@ -257,7 +257,7 @@ async def running() -> AsyncIterator[Edge]:
     spool = Writer(
         settings.SPOOL_DIR, max_bytes=settings.SPOOL_MAX_BYTES, min_free_bytes=settings.SPOOL_MIN_FREE_BYTES
     )
-    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE)
+    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE, (KEYS, *snapshot_parts.PARTS))
     try:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
             gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard())

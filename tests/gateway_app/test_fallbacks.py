@@ -14,8 +14,7 @@ from gateway_app import fallbacks, model_lists
 from gateway_app.errors import FallbacksInvalid
 from gateway_app.fallbacks import Codes
 from gateway_app.model_lists import Wanted
-from gateway_app.models_known import MODELS
-from gateway_app.stored_routes import ROUTES
+from gateway_app.snapshot_parts import MODELS, ROUTES
 from llm import providers
 from llm.exchange import ATTEMPT
 from tests.gateway_app.stage import AUTH, KEY, json_answer, listening, read_request, run, staged
@@ -186,7 +185,8 @@ def test_a_status_that_is_not_among_the_codes_is_the_answer(tmp_path):
         async with staged(tmp_path, answering_by({"": LIMITED}, []), guard="allow") as stage:
             port = stage.upstream_port
             status, told, _ = await stage.ask(headers=listed(entry(port), entry(port)))
-            again, told_again, body = await stage.ask(headers=listed(entry(port, codes=[429]), entry(port, codes=[429])))
+            limited = entry(port, codes=[429])
+            again, told_again, body = await stage.ask(headers=listed(limited, limited))
         assert (status, told["helicone-fallback-index"]) == (429, "0")
         assert (again, told_again["helicone-fallback-index"]) == (429, "1")
         assert b"Slow down" in body
@@ -330,7 +330,8 @@ def test_a_key_of_ours_alone_reaches_the_provider_that_is_named(tmp_path):
         async with staged(tmp_path, answering_by({}, seen)) as stage:
             keys(stage, openai="stored-key")
             headers = {"authorization": f"Bearer {KEY}", **JSON_TYPE}
-            status, _, _ = await stage.ask(path="/ai/v1/chat/completions", body=b'{"model":"openai/a"}', headers=headers)
+            path = "/ai/v1/chat/completions"
+            status, _, _ = await stage.ask(path=path, body=b'{"model":"openai/a"}', headers=headers)
             unknown, _, body = await stage.ask(body=b'{"model":"a"}', headers=headers)
         assert (status, seen[0].headers["authorization"]) == (200, "Bearer stored-key")
         assert json.loads(seen[0].body) == {"model": "a"}

@@ -17,7 +17,8 @@ from llm.exchange import ATTEMPT, ATTEMPT_OF, STATUS_CANCELLED
 from tests.gateway_app.stage import AUTH, json_answer, read_request, run, staged
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
-QUICK = {**AUTH, "helicone-retry-enabled": "true", "helicone-retry-min-timeout": "1", "content-type": "application/json"}
+JSON_TYPE = {"content-type": "application/json"}
+QUICK = {**AUTH, **JSON_TYPE, "helicone-retry-enabled": "true", "helicone-retry-min-timeout": "1"}
 BUSY = json_answer(b'{"error":{"type":"busy","message":"Too busy"}}', "503 Service Unavailable")
 LIMITED = json_answer(b'{"error":{"type":"limit","message":"Slow down"}}', "429 Too Many Requests")
 
