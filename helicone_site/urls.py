@@ -20,4 +20,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("metrics_app.urls")),
     path("", include("sessions_app.urls")),
     path("", include("ingest_app.urls")),
+    path("", include("gateway_app.urls")),
 ]
