@@ -70,7 +70,7 @@ def _tried(view: View, table: Table) -> dict[str, object]:
     lines = [(line, found.get(line.value, Tried()), _attempts_link(view, line.value)) for line in table.lines]
     known = {line.value for line in table.lines}
     others = [(slug, one, _attempts_link(view, slug)) for slug, one in sorted(found.items()) if slug not in known]
-    return {"lines": lines, "others": others, "saved": sum(one.saved for one in found.values())}
+    return {"lines": lines, "others": others, "rescued": sum(one.saved for one in found.values())}
 
 
 def _attempts_link(view: View, slug: str) -> str:
