@@ -93,8 +93,10 @@ def is_plain(incoming: Incoming, known: Known) -> bool:
         return False
     if incoming.is_empty or incoming.scope["method"] != "POST":
         return True
-    model = model_lists.glance(incoming.first)
-    return not model_lists.is_list(model) and stored_routes.for_model(known.routes, model) is None
+    models, routes = model_lists.glance(incoming.first), known.routes
+    if not models and not incoming.is_complete and (known.keys or routes):
+        return False
+    return not any(model_lists.is_list(model) or stored_routes.for_model(routes, model) for model in models)
 
 
 def plain(incoming: Incoming, known: Known) -> Chain:
@@ -148,7 +150,8 @@ def _complaint(incoming: Incoming) -> str:
 def _unreplayable(incoming: Incoming, known: Known, *, asks_retries: bool) -> Chain:
     """A body too long to be kept goes on as it comes, once, where nothing in it must be changed."""
     told = incoming.directives
-    if _is_nobodys(incoming) or told.fallbacks or told.route or model_lists.is_list(model_lists.glance(incoming.first)):
+    is_list = any(map(model_lists.is_list, model_lists.glance(incoming.first)))
+    if is_list or told.fallbacks or told.route or _is_nobodys(incoming):
         raise BodyTooLarge(f"The body of a call with fallbacks may have {LONGEST_BODY} bytes at most.")
     once = plain(incoming, known)
     if not asks_retries:
@@ -216,7 +219,7 @@ class _Wishes(NamedTuple):
 
 def _wishes(incoming: Incoming, known: Known, own: Candidate | None, listed: Sequence[str]) -> _Wishes | None:
     """None where the request goes to its own target and nowhere else. `listed`: models of Helicone-Fallbacks."""
-    told, model = incoming.directives, model_lists.glance(incoming.first)
+    told, model = incoming.directives, model_lists.model_of(incoming.first)
     if told.route:
         route = stored_routes.named(known.routes, told.route)
         if route is None:

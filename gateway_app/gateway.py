@@ -238,11 +238,13 @@ class Passage:
     def _fitted(self, incoming: Incoming, known: Known) -> Incoming:
         """With a prompt its model takes, where its client wants it so."""
         rule = incoming.directives.token_limit
-        if not rule or not incoming.is_complete:
+        if not rule:
             return incoming
-        found = token_limit.fitted(
-            incoming.first, rule, own=chains.own_provider(incoming, known), snapshot=known.snapshot
-        )
+        if incoming.is_complete:
+            own = chains.own_provider(incoming, known)
+            found = token_limit.fitted(incoming.first, rule, own=own, snapshot=known.snapshot)
+        else:
+            found = token_limit.too_long(incoming.first)
         self._told.append((token_limit.HEADER, found.state.encode()))
         self._notes += found.notes
         return incoming._replace(first=found.body)
@@ -337,7 +339,7 @@ class Passage:
         if chain.is_list:
             self._told += chains.answered_by(ready)
         if ready is not chain.ready[0]:
-            self._notes += (Problem("fell_back", f"{ready.name} answered"),)
+            self._notes += (Problem("fell_back", ready.name),)
             if self._capture is not None:
                 self._capture.move(ready.provider, ready.recorded_url)
 

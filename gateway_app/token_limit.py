@@ -79,6 +79,11 @@ def fitted(body: bytes, rule: str, *, own: Provider | None, snapshot: Snapshot |
     return Fitted(orjson.dumps(told), "shortened", (note,))
 
 
+def too_long(body: bytes) -> Fitted:
+    """Of a body that is not there whole."""
+    return Fitted(body, "unknown", (Problem("token_limit_unknown", "the body is too long to be read"),))
+
+
 def _window(snapshot: Snapshot | None, entry: str, own: Provider | None) -> int | None:
     (wanted,) = model_lists.read(entry, own=own).wanted[:1] if entry and not entry.startswith("!") else (None,)
     if wanted is None:

@@ -168,7 +168,7 @@ def test_the_drawer_shows_what_was_tried_and_the_way_back(bench, cast):
     assert "Overloaded" in page
     assert "again after 1.0 s" in page
     assert str(attempt.id) in page
-    assert "So many calls failed before the answer" in page
+    assert "Calls failed before the answer that was passed on" in page
     shown = browser(cast.bob).get(reverse("request", args=[attempt.id])).content.decode()
     assert "attempt of <a" in shown
     assert str(request.id) in shown

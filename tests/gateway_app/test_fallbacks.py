@@ -6,6 +6,7 @@ import contextlib
 import json
 from types import SimpleNamespace
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,8 @@ from tests.gateway_app.test_retries import BUSY, LIMITED
 
 JSON_TYPE = {"content-type": "application/json"}
 JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 ONE = {"target-url": "https://api.openai.com", "headers": {"Authorization": "Bearer x"}, "onCodes": [429]}
 
@@ -116,12 +118,22 @@ def test_every_list_is_read_or_refused(text):
         assert all(isinstance(one, Wanted) for one in model_lists.read(text, own=None).wanted)
 
 
-@pytest.mark.parametrize(("body", "model"), [
-    (b'{"model": "a,b"}', "a,b"), (b'{"messages":[{"content":"\\"model\\":\\"x\\""}],"model":"m"}', "m"),
-    (b'{"x":1}', ""), (b'{"model":7}', ""), (b'{"model" : "m', ""), (b"", ""), (b'"model":"m"', "m"),
+@pytest.mark.parametrize(("body", "models"), [
+    (b'{"model": "a,b"}', ["a,b"]), (b'{"messages":[{"content":"\\"model\\":\\"x\\""}],"model":"m"}', ["m"]),
+    (b'{"x":1}', []), (b'{"model":7}', []), (b'{"model" : "m', []), (b"", []), (b'"model":"m"', ["m"]),
+    (b'{"model":"m","tools":[{"model":"n"}]}', ["n", "m"]),
 ])  # fmt: skip
-def test_a_glance_finds_the_model(body, model):
-    assert model_lists.glance(body) == model
+def test_a_glance_finds_the_models(body, models):
+    assert model_lists.glance(body) == models
+
+
+@given(st.dictionaries(st.text(), JSONS), st.text(min_size=1, max_size=50), JSONS)
+def test_a_glance_misses_no_list(before, model, after):
+    """Whatever stands around it; letters that JSON escapes are no name of a model."""
+    told = {**before, "model": f"{model},b", "after": after}
+    body = orjson.dumps(told)
+    assert b"\\" in orjson.dumps(model) or any(map(model_lists.is_list, model_lists.glance(body)))
+    assert model_lists.model_of(body) == told["model"]
 
 
 # --- through edge -----------------------------------------------------------------------------------------------------
