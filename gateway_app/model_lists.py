@@ -59,7 +59,7 @@ def glance(body: bytes) -> list[str]:
 
     From the end: clients put the model before a long prompt or after it, and looking backwards is ten times faster.
     """
-    found = []
+    found: list[str] = []
     place = body.rfind(_KEY)
     while place >= 0 and len(found) < MOST:
         if body[place - 1 : place] != b"\\" and (told := _MODEL.match(body, place)):

@@ -35,7 +35,9 @@ def said(*targets, name="Main", pattern="gpt-4o*"):
     return fields
 
 
-TWO = ({"model": "gpt-4o", "codes": "429, 500-599", "calls": "3"}, {}, {"provider": "Anthropic", "model": "claude"})
+TWO: tuple[dict[str, str], ...] = (
+    {"model": "gpt-4o", "codes": "429, 500-599", "calls": "3"}, {}, {"provider": "Anthropic", "model": "claude"},
+)  # fmt: skip
 
 
 def test_an_admin_makes_changes_and_removes_a_route_and_it_is_written_down(cast):

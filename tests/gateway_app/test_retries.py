@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ BUSY = json_answer(b'{"error":{"type":"busy","message":"Too busy"}}', "503 Servi
 LIMITED = json_answer(b'{"error":{"type":"limit","message":"Slow down"}}', "429 Too Many Requests")
 
 
-def in_turn(*answers: bytes | None, seen: list | None = None):
+def in_turn(*answers: bytes | None, seen: list[Any] | None = None):
     """Each request gets the next answer, the last one again and again; None closes the connection."""
     left = list(answers)
 

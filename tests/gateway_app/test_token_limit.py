@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from gateway_app.token_limit import Slot, fitted, longest_that_fits
 from llm import providers
 from tests.gateway_app.stage import AUTH, json_answer, recording, run, staged
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"provider": "openai", "match": '{"equals": "small"}', "context_window": 100},
     {"provider": "openai", "match": '{"equals": "large"}', "context_window": 1_000},
     {"provider": "openai", "match": '{"equals": "untold"}', "context_window": None},
