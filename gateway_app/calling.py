@@ -163,7 +163,7 @@ class Calling:
         return next((place for place in places if may_try(self._candidates[place].target.origin.text)), places[0])
 
     async def _last(self, tried: _Tried) -> Answered:
-        if self._tells_all and not 200 <= tried.status < 300:
+        if self._tells_all and tried.status >= 400:
             await self._lose(tried, "no other is left")
             raise all_failed(self.failed)
         if tried.head is None:

@@ -99,8 +99,10 @@ def is_plain(incoming: Incoming, known: Known) -> bool:
         return False
     if incoming.is_empty or incoming.scope["method"] != "POST":
         return True
-    model = model_lists.glance(incoming.first)
-    return not model_lists.is_list(model) and stored_routes.for_model(known.routes, model) is None
+    models, routes = model_lists.glance(incoming.first), known.routes
+    if not models and not incoming.is_complete and (known.store.keys or routes):
+        return False
+    return not any(model_lists.is_list(model) or stored_routes.for_model(routes, model) for model in models)
 
 
 def plain(incoming: Incoming, known: Known) -> Chain:
@@ -117,7 +119,7 @@ def chain(incoming: Incoming, known: Known) -> Chain:
     rules = retries.read(told)
     if not incoming.is_complete:
         return _unreplayable(incoming, known, asks_retries=rules is not None)
-    own = None if _is_nobodys(incoming) and not _is_spoken_to(incoming, known) else _own(incoming, known)
+    own = _own_if_any(incoming, known)
     if own is None and not known.store.keys:
         raise ProviderKeyMissing(AI_GATEWAY_NEEDS)
     wishes = _wishes(incoming, known, own, [one for one in listed if isinstance(one, str)])
@@ -130,6 +132,16 @@ def chain(incoming: Incoming, known: Known) -> Chain:
     return Chain(tuple(found), is_list=True, tells_all=True, notes=notes, complaint=_complaint(incoming))
 
 
+def own_provider(incoming: Incoming, known: Known) -> Provider | None:
+    """Whom the request goes to anyway, where that is one we know."""
+    own = _own_if_any(incoming, known)
+    return providers.by_slug(own.provider) if own is not None else None
+
+
+def _own_if_any(incoming: Incoming, known: Known) -> Candidate | None:
+    return None if _is_nobodys(incoming) and not _is_spoken_to(incoming, known) else _own(incoming, known)
+
+
 def _is_nobodys(incoming: Incoming) -> bool:
     """Whether the request names no target of its own, and relies on keys stored here."""
     return incoming.route.is_ai_gateway and not (incoming.directives.target_url or incoming.directives.openai_api_base)
@@ -137,7 +149,7 @@ def _is_nobodys(incoming: Incoming) -> bool:
 
 def _is_spoken_to(incoming: Incoming, known: Known) -> bool:
     """Whether a key is stored for the provider whose API the request speaks, and its model names nobody else."""
-    spoken, model = incoming.route.provider, model_lists.glance(incoming.first)
+    spoken, model = incoming.route.provider, model_lists.model_of(incoming.first)
     if spoken is None or not incoming.lender.has(spoken.slug) or model_lists.is_list(model):
         return False
     return not models_known.offering(known.snapshot, model, tuple(incoming.lender.keys))
@@ -159,7 +171,8 @@ def _complaint(incoming: Incoming) -> str:
 def _unreplayable(incoming: Incoming, known: Known, *, asks_retries: bool) -> Chain:
     """A body too long to be kept goes on as it comes, once, where nothing in it must be changed."""
     told = incoming.directives
-    if _is_nobodys(incoming) or told.fallbacks or told.route or model_lists.is_list(model_lists.glance(incoming.first)):
+    is_list = any(map(model_lists.is_list, model_lists.glance(incoming.first)))
+    if is_list or told.fallbacks or told.route or _is_nobodys(incoming):
         raise BodyTooLarge(f"The body of a call with fallbacks may have {LONGEST_BODY} bytes at most.")
     once = plain(incoming, known)
     if not asks_retries:
@@ -227,7 +240,7 @@ class _Wishes(NamedTuple):
 
 def _wishes(incoming: Incoming, known: Known, own: Candidate | None, listed: Sequence[str]) -> _Wishes | None:
     """None where the request goes to its own target and nowhere else. `listed`: models of Helicone-Fallbacks."""
-    told, model = incoming.directives, model_lists.glance(incoming.first)
+    told, model = incoming.directives, model_lists.model_of(incoming.first)
     if told.route:
         route = stored_routes.named(known.routes, told.route)
         if route is None:

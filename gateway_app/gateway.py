@@ -16,7 +16,7 @@ from typing import NamedTuple
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
 from alerts_app import snapshot
-from gateway_app import attempts, chains, cors, errors, headers, lending, policies, regions, shaping
+from gateway_app import attempts, chains, cors, errors, headers, lending, policies, regions, shaping, token_limit
 from gateway_app.cache import STREAM_TYPES, Entry, Question
 from gateway_app.calling import Attempt, Calling
 from gateway_app.candidates import Incoming, Prepared
@@ -194,7 +194,7 @@ class Passage:
         if chains.is_plain(incoming, known):
             chain = chains.plain(incoming, known)
         else:
-            incoming = await self._whole(incoming)
+            incoming = self._fitted(await self._whole(incoming), known)
             chain = chains.chain(incoming, known)
         await self._forward(speaker, incoming, chain)
 
@@ -241,6 +241,20 @@ class Passage:
             first, is_complete = await rest_of_body(self._visit.receive, incoming.first, most=most), True
         self._waited += time.monotonic() - waited
         return incoming._replace(first=first, is_complete=is_complete)
+
+    def _fitted(self, incoming: Incoming, known: Known) -> Incoming:
+        """With a prompt its model takes, where its client wants it so."""
+        rule = incoming.directives.token_limit
+        if not rule:
+            return incoming
+        if incoming.is_complete:
+            own = chains.own_provider(incoming, known)
+            found = token_limit.fitted(incoming.first, rule, own=own, snapshot=known.snapshot)
+        else:
+            found = token_limit.too_long(incoming.first)
+        self._told.append((token_limit.HEADER, found.state.encode()))
+        self._notes += found.notes
+        return incoming._replace(first=found.body)
 
     async def _forward(self, speaker: Speaker | None, incoming: Incoming, chain: Chain) -> None:
         asks = None if speaker is None else self._asks(speaker)
@@ -346,7 +360,7 @@ class Passage:
         if chain.is_list:
             self._told += chains.answered_by(ready)
         if ready is not chain.ready[0]:
-            self._notes += (Problem("fell_back", f"{ready.name} answered"),)
+            self._notes += (Problem("fell_back", ready.name),)
             if self._capture is not None:
                 self._capture.move(ready.provider, ready.recorded_url)
 
@@ -488,7 +502,8 @@ def _shape(visit: Visit) -> errors.Shape:
     provider = visit.route.provider
     if provider is not None and provider.aws_service:
         return "aws"
-    is_anthropic = "anthropic-version" in visit.headers or (provider is not None and provider.slug == "anthropic")
+    is_anthropic = "anthropic-version" in visit.headers or visit.route.path.endswith("/v1/messages")
+    is_anthropic = is_anthropic or (provider is not None and provider.slug == "anthropic")
     return "anthropic" if is_anthropic else "openai"
 
 

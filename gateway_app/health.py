@@ -13,7 +13,7 @@ from typing import Final
 
 HALF_LIFE: Final = 30.0
 """Seconds after which a call weighs half."""
-ENOUGH: Final = 4.0
+ENOUGH: Final = 3.5
 """Weight of calls below which nothing is concluded."""
 TOO_MANY: Final = 0.5
 """Share of failed ones at which a target is passed over."""

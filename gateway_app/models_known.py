@@ -9,13 +9,18 @@ from typing import Any, Final
 
 import orjson
 
-from accounts_app.snapshot import Part, Rows, Snapshot
+from accounts_app.snapshot import Rows, Snapshot
 from llm import providers
 from llm.pricing import BadPrice, matcher
 from llm.providers import Provider
 
 ORDER: Final = {"helicone": 2, "anthropic": 3, "openai": 3, "google": 5, "openrouter": 10}
 """Of several that have a model the lower number is asked first; 4 for all others. Helicone's own order."""
+
+
+MAKERS: Final = ("openai", "anthropic", "google", "mistral", "xai", "deepseek", "cohere")
+PART: Final = "models"
+"""Of the snapshot."""
 
 
 class Models:
@@ -44,20 +49,8 @@ def _predicate(match: str) -> Callable[[str], bool]:
         return lambda _: False
 
 
-def _read(rows: Rows) -> Models:
-    return Models(rows)
-
-
-MODELS = Part(
-    "models",
-    "SELECT provider, match::text AS match, context_window FROM model_price"
-    " WHERE is_current AND organization_id IS NULL AND starts_with(source, 'genai-prices') ORDER BY provider, priority",
-    _read,
-)
-
-
 def _of(snapshot: Snapshot | None) -> Models:
-    found: Any = getattr(snapshot, "parts", {}).get(MODELS.name)
+    found: Any = getattr(snapshot, "parts", {}).get(PART)
     return found if isinstance(found, Models) else Models(())
 
 
@@ -69,6 +62,8 @@ def offering(snapshot: Snapshot | None, model: str, slugs: Sequence[str]) -> tup
 
 
 def context_window(snapshot: Snapshot | None, provider: str, model: str) -> int | None:
-    """Tokens the model takes, prompt and reply; None where nobody told."""
+    """Tokens the model takes, prompt and reply; None where nobody told. Of an unknown provider the makers are asked."""
     described = providers.by_slug(provider)
-    return _of(snapshot).find(described, model)[1] if described is not None else None
+    asked = [described] if described is not None and described.prices else map(providers.by_slug, MAKERS)
+    found = (_of(snapshot).find(one, model)[1] for one in asked if one is not None)
+    return next((window for window in found if window is not None), None)

@@ -65,7 +65,7 @@ WEB_PREFIXES = (
     "/v1/reprice", "/v1/traces", "/v1/user", "/v1/vault", "/v1/webhooks", "/v1/wrapped", "/v1/models/multimodal",
     "/v2/experiment", "/v2/prompt-2025", "/ws", "/requests", "/sessions", "/traces", "/settings", "/login", "/logout",
     "/password", "/invitations", "/organizations", "/get-started", "/dashboard", "/users", "/properties", "/models",
-    "/budgets", "/rate-limits", "/unpriced", "/system", "/admin", "/static", "/favicon.ico",
+    "/budgets", "/rate-limits", "/providers", "/unpriced", "/system", "/admin", "/static", "/favicon.ico",
 )  # fmt: skip
 """The REST API and the pages: never a provider's, whatever a request brings."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from accounts_app.snapshot import Part, Rows, Snapshot
+from accounts_app.snapshot import Rows, Snapshot
 from gateway_app.fallbacks import USUAL, Codes
 
 
@@ -33,7 +33,12 @@ class StoredRoute:
 Routes = Mapping[int, tuple[StoredRoute, ...]]
 
 
-def _read(rows: Rows) -> Routes:
+PART: Final = "gateway_routes"
+"""Of the snapshot."""
+
+
+def read(rows: Rows) -> Routes:
+    """As the part's rows tell them, in their order."""
     found: dict[int, tuple[StoredRoute, ...]] = {}
     for row in rows:
         route = StoredRoute(row["name"], row["pattern"], tuple(map(_target, row["targets"])))
@@ -46,16 +51,8 @@ def _target(told: Mapping[str, Any]) -> StoredTarget:
     return StoredTarget(told.get("provider", ""), told.get("model", ""), codes, told.get("calls", 1))
 
 
-ROUTES = Part(
-    "gateway_routes",
-    "SELECT organization_id, name, pattern, targets FROM gateway_route"
-    " ORDER BY organization_id, length(pattern) DESC, name",
-    _read,
-)
-
-
 def of(snapshot: Snapshot | None, organization_id: int) -> tuple[StoredRoute, ...]:
-    routes: Routes = getattr(snapshot, "parts", {}).get(ROUTES.name) or {}
+    routes: Routes = getattr(snapshot, "parts", {}).get(PART) or {}
     return routes.get(organization_id, ())
 
 

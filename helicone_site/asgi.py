@@ -22,7 +22,7 @@ from accounts_app import snapshot_provider_keys
 from accounts_app.secrets import Keyring
 from accounts_app.snapshot import KEYS, Keeper, Part
 from alerts_app import snapshot as guarding
-from gateway_app import headers, routes, upstream
+from gateway_app import headers, routes, snapshot_parts, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
 from gateway_app.gateway import Gateway, Policy, Visit, request_framing
@@ -279,7 +279,7 @@ async def running() -> AsyncIterator[Edge]:
 
 def parts(keyring: Keyring) -> tuple[Part, ...]:
     """What `edge` wants to know of the database."""
-    return (KEYS, snapshot_provider_keys.part(keyring), *guarding.PARTS)
+    return (KEYS, snapshot_provider_keys.part(keyring), *guarding.PARTS, *snapshot_parts.PARTS)
 
 
 def policies_guard() -> PolicyGuard:

@@ -21,4 +21,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("sessions_app.urls")),
     path("", include("alerts_app.urls")),
     path("", include("ingest_app.urls")),
+    path("", include("gateway_app.urls")),
 ]

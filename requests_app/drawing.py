@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from llm.conversation import Conversation, Message, Part, ToolSpec
+from llm.exchange import ATTEMPT, ATTEMPT_OF
 from llm.providers import by_slug
 from requests_app import bodies, step_drawing, telling
 from requests_app.bodies import Bodies, BodyUnreadable
@@ -156,6 +157,8 @@ class Drawer:
     headers: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     curl: str
     problems: tuple[str, ...]
+    attempt_of: str
+    """Our id of the request this is an attempt of; empty for any other row."""
     complaint: str
     """Why bodies that are there cannot be shown."""
 
@@ -186,6 +189,7 @@ def drawer(row: RequestRow, stored: BodyRow | None) -> Drawer:
         ),
         curl=curl(row, found),
         problems=tuple(map(telling.problem, row.problems)),
+        attempt_of=found.request_headers.get(ATTEMPT_OF, "") if row.kind == ATTEMPT else "",
         complaint=complaint,
     )
 

@@ -165,6 +165,7 @@ class ModelPrice(models.Model):
     starts_at = models.DateTimeField(null=True)
     ends_at = models.DateTimeField(null=True)
     priority = models.IntegerField(default=0, help_text="order among rows that match: the seed's own order")
+    context_window = models.IntegerField(null=True, help_text="tokens the model takes; NULL where nobody tells")
     source = models.TextField(help_text="genai-prices <version>, or operator")
     is_current = models.BooleanField(default=True, help_text="False: replaced, kept for the rows charged at it")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -45,7 +45,7 @@ class Seeded:
     kept: int
 
 
-_EDITION: Final = 3
+_EDITION: Final = 4
 """Raised when this file reads the same data otherwise, so that installed systems seed again."""
 
 
@@ -108,7 +108,17 @@ def seed() -> Seeded:
         seeded.filter(pk__in=replaced).update(is_current=False)
         seeded.exclude(source=f"{SOURCE} {version}").update(source=f"{SOURCE} {version}")
         ModelPrice.objects.bulk_create(added, batch_size=500)
+        _tell_windows(wanted, known)
     return Seeded(version, added=len(added), replaced=len(replaced), kept=len(known) - len(replaced))
+
+
+def _tell_windows(wanted: Mapping[bytes, ModelPrice], known: Mapping[bytes, int]) -> None:
+    """What models take, on the rows there were before: it is no price, so a change of it makes no new one."""
+    told = {known[identity]: row.context_window for identity, row in wanted.items() if identity in known}
+    rows = [row for row in ModelPrice.objects.filter(pk__in=told) if row.context_window != told[row.pk]]
+    for row in rows:
+        row.context_window = told[row.pk]
+    ModelPrice.objects.bulk_update(rows, ["context_window"], batch_size=500)
 
 
 def _identity(row: ModelPrice) -> bytes:
@@ -126,7 +136,7 @@ def bundled(version: str) -> Iterator[ModelPrice]:
                 yield ModelPrice(
                     provider=provider.id, model_key=model.id, match=_match(model.match), prices=prices,
                     starts_at=_midnight(starts_on), ends_at=_midnight(ends_on), priority=order,
-                    source=f"{SOURCE} {version}",
+                    source=f"{SOURCE} {version}", context_window=model.context_window,
                 )
 
 

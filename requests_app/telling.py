@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from llm.exchange import (
+    ATTEMPT,
     MODEL_KINDS,
     STATUS_CANCELLED,
     STATUS_INTERRUPTED,
@@ -61,6 +62,12 @@ PROBLEMS = {
     "text_repaired": "The posted JSON held broken characters, or numbers JSON does not have; they were replaced.",
 }
 
+
+def contribute(codes: Mapping[str, str]) -> None:
+    """Once, at start, by a room above that names problems of its own: code and sentence."""
+    PROBLEMS.update(codes)
+
+
 SAYS_KIND = frozenset({"counted_in_child", "promoted_agent"})
 """Problems whose detail is the kind a step had before."""
 
@@ -91,6 +98,8 @@ class Line:
         row = self.row
         if self.is_call:
             return row.model or "Unknown model"
+        if row.kind == ATTEMPT:
+            return f"Attempt at {row.model or row.provider}"
         return row.name or row.model or f"Unnamed {row.kind}"
 
     @property

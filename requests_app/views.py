@@ -18,7 +18,7 @@ from requests_app.asking import Asked
 from requests_app.filters import Entry, FilterError, catalogue
 from requests_app.queries import Page, Question, TooSlow, cursor_of, read_cursor
 from requests_app.queries_steps import Around, around
-from requests_app.rows import RequestRow
+from requests_app.rows import RequestRow, has_attempts
 
 LIVE_SUMMARY_RANGES = ("15m", "1h", "24h")
 """Ranges short enough to be summed again while one looks on."""
@@ -104,7 +104,7 @@ def request(request: OrganizationRequest, request_id: UUID) -> HttpResponseBase:
         return render(request, "requests_app/gone.html", {"request_id": request_id}, status=404)
     context = {
         "drawer": drawing.drawer(row, queries.body(row)), "row": row, "bill": billing.bill(row),
-        "around": _around(row),
+        "around": _around(row), "attempts": _attempts(row),
         "timing": drawing.timing(row), "public_url": request.build_absolute_uri("/").rstrip("/"),
         "may_delete": is_at_least(request.membership.role, Role.ADMIN),
         "may_rate": is_at_least(request.membership.role, Role.MEMBER),
@@ -229,6 +229,15 @@ def _around(row: RequestRow) -> Around:
         return around(row)
     except TooSlow:
         return Around()
+
+
+def _attempts(row: RequestRow) -> list[telling.Line]:
+    if not has_attempts(row):
+        return []
+    try:
+        return [telling.line(attempt) for attempt in queries.attempts(row)]
+    except TooSlow:
+        return []
 
 
 def _zoom(asked: Asked, bar: drawing.Bar) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,13 +18,13 @@ from llm.exchange import ATTEMPT, ATTEMPT_OF, STATUS_CANCELLED
 from tests.gateway_app.stage import AUTH, json_answer, read_request, run, staged
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
-RETRIED = {"helicone-retry-enabled": "true", "helicone-retry-min-timeout": "1"}
-QUICK = {**AUTH, **RETRIED, "content-type": "application/json"}
+JSON_TYPE = {"content-type": "application/json"}
+QUICK = {**AUTH, **JSON_TYPE, "helicone-retry-enabled": "true", "helicone-retry-min-timeout": "1"}
 BUSY = json_answer(b'{"error":{"type":"busy","message":"Too busy"}}', "503 Service Unavailable")
 LIMITED = json_answer(b'{"error":{"type":"limit","message":"Slow down"}}', "429 Too Many Requests")
 
 
-def in_turn(*answers: bytes | None, seen: list | None = None):
+def in_turn(*answers: bytes | None, seen: list[Any] | None = None):
     """Each request gets the next answer, the last one again and again; None closes the connection."""
     left = list(answers)
 
