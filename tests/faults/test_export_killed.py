@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_edge_killed import edge, free_port
+from tests.faults.alone import edge, free_port
 from tests.gateway_app.stage import KEY
 from tests.ingest_app.test_logs_become_rows import House
 from tests.ingest_app.test_otlp import GOOD, HOSTILE, as_protobuf, export_of, span
