@@ -180,4 +180,4 @@ def test_the_cache_page_leads_from_what_it_answered_to_the_call_that_was_made(hi
     expect(tab.locator(".strip .figure").first).to_contain_text("6")
     fits(tab, viewport["width"])
     tab.locator(".page-part a.row-link").click()
-    expect(tab.locator("#drawer")).to_contain_text("Capital of France?")
+    tab.wait_for_url(f"**{hits.id}**")  # in the drawer, or as a page where there is no room beside the list
