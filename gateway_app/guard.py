@@ -218,12 +218,13 @@ class Turn:
             self._flight.is_shareable = entry is not None or not status
         self._share(entry)
         self._kept = None
-        if entry is not None:
-            self._guard.places.pop(self._name, None)
-            self._holds_place = False
-            self._guard.later(self._save(entry, self._token))
-        else:
+        if entry is None:
             self._give_place_up()
+            return
+        if self._holds_place:  # saving gives it up
+            self._holds_place = False
+            self._guard.places.pop(self._name, None)
+        self._guard.later(self._save(entry, self._token))
 
     def step_aside(self) -> None:
         """Its client is slow to take the answer: others need not wait for that. It may still be kept in the end."""

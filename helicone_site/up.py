@@ -117,7 +117,7 @@ def _run(*, is_demo: bool) -> int:
 
     def greet() -> None:
         _note_prepared()
-        _greet(known_login)
+        _greet(known_login, is_demo=is_demo)
 
     return Supervisor(stages, on_ready=greet, on_tick=speak_for).run()
 
@@ -221,7 +221,7 @@ def _first_login() -> str:
         return ""
 
 
-def _greet(known_login: str) -> None:
+def _greet(known_login: str, *, is_demo: bool) -> None:
     text = _first_login()
     lines = ["", f"  Ready at {settings.PUBLIC_URL}", ""]
     if text and text != known_login:
@@ -231,5 +231,7 @@ def _greet(known_login: str) -> None:
         lines += ["", f"  Kept in {places.FIRST_LOGIN_FILE}", ""]
     elif text:
         lines += [f"  The first login is kept in {places.FIRST_LOGIN_FILE}", ""]
+    if is_demo:
+        lines += ["  Demo: who calls OpenAI or Anthropic through it is answered by an invented provider.", ""]
     sys.stdout.write("\n".join([*lines, "  Ctrl-C stops everything.", "", ""]))
     sys.stdout.flush()

@@ -11,7 +11,7 @@ from accounts_app.permissions import OrganizationRequest
 from metrics_app import queries_cache
 from metrics_app.catalog import PROPERTY, dimension
 from metrics_app.pages import source
-from metrics_app.pages.frame import choices, property_keys, slot
+from metrics_app.pages.frame import WRITTEN_HERE, choices, property_keys, slot
 from metrics_app.pages.reading import SPLITS, View, fragment_link, is_dimension, local, requests_link
 from metrics_app.queries_cache import Repeated
 from metrics_app.question import BadQuestion
@@ -19,12 +19,10 @@ from requests_app.filters import EQUAL, Leaf
 from requests_app.queries import TooSlow
 
 LENGTH = 25
-OWN = "helicone-"
-"""How names of properties begin that the gateway writes itself; they say nothing here."""
 
 
 def context(request: OrganizationRequest, view: View) -> dict[str, Any]:
-    keys = [key for key in property_keys(view) if not key.startswith(OWN)]
+    keys = [key for key in property_keys(view) if not key.startswith(WRITTEN_HERE)]
     by = request.GET.get("by", "")
     by = by if is_dimension(by) else "model"
     named = request.GET.get("values", "")

@@ -78,13 +78,13 @@ def cached(journey: str, **more: str) -> dict[str, str]:
     return said(journey, **{"Helicone-Cache-Enabled": "true", "Helicone-Cache-Seed": journey, **more})
 
 
-def chat(client: openai.OpenAI, headers: dict[str, str]) -> tuple[str, dict[str, object]]:
+def chat(client, headers):
     """What the cache said, and the reply."""
     raw = client.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=ASKED, extra_headers=headers)
     return raw.headers["helicone-cache"], raw.parse().model_dump()
 
 
-def chat_stream(client: openai.OpenAI, headers: dict[str, str]) -> tuple[str, dict[str, object]]:
+def chat_stream(client, headers):
     with client.chat.completions.with_streaming_response.create(
         model="gpt-4o-mini", messages=ASKED, extra_headers=headers, stream=True,
         stream_options={"include_usage": True},
@@ -93,7 +93,7 @@ def chat_stream(client: openai.OpenAI, headers: dict[str, str]) -> tuple[str, di
         return raw.headers["helicone-cache"], {"chunks": [chunk.model_dump() for chunk in raw.parse()]}
 
 
-def message(client: anthropic.Anthropic, headers: dict[str, str]) -> tuple[str, dict[str, object]]:
+def message(client, headers):
     raw = client.messages.with_raw_response.create(
         model="claude-haiku-4-5", max_tokens=300, messages=[{"role": "user", "content": "Where is it?"}],
         extra_headers=headers,
@@ -101,7 +101,7 @@ def message(client: anthropic.Anthropic, headers: dict[str, str]) -> tuple[str, 
     return raw.headers["helicone-cache"], raw.parse().model_dump()
 
 
-def message_stream(client: anthropic.Anthropic, headers: dict[str, str]) -> tuple[str, dict[str, object]]:
+def message_stream(client, headers):
     with client.messages.stream(
         model="claude-haiku-4-5", max_tokens=300, messages=[{"role": "user", "content": "Where is it?"}],
         extra_headers=headers,
@@ -163,7 +163,7 @@ def test_a_reply_kept_for_five_seconds_is_forgotten_after_them(chats, claudes, j
 def test_keys_left_out_of_the_question_and_reading_without_saving(chats, journey):
     client = chats[0]
 
-    def ask(user: str, **more: str) -> str:
+    def ask(user, **more):
         raw = client.chat.completions.with_raw_response.create(
             model="gpt-4o-mini", messages=ASKED, user=user, extra_headers=said(journey, **more)
         )

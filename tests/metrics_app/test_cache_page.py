@@ -120,6 +120,14 @@ def test_a_cached_request_says_whose_reply_it_is_and_what_that_saved(cast, rows)
     assert f"/requests/{first.id}" in shown
 
 
+def test_properties_the_gateway_writes_stand_behind_a_users_own(cast):
+    written = {"helicone-cache-enabled": "true"}
+    rows = [make_row(cast.acme.pk, clock.now(), properties=written) for _ in range(3)]
+    counted.count([*rows, make_row(cast.acme.pk, clock.now(), properties={**written, "plan": "pro"})])
+    shown = people.browser(cast.alice).get("/properties").content.decode()
+    assert 0 < shown.index("/properties/plan") < shown.index("/properties/helicone-cache-enabled")
+
+
 def test_helicones_filter_finds_the_hits_of_one_reply(cast, rows):
     first, _, _ = rows
 

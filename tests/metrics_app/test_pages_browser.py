@@ -12,8 +12,9 @@ from django.db import connection
 
 from helicone_site.places import BASE_DIR
 from lib import clock
-from tests.browsing import NARROW, expect, fits, tabs
+from tests.browsing import NARROW, WIDE, expect, fits, tabs
 from tests.metrics_app import counted, counting
+from tests.metrics_app.test_cache_page import hit
 from tests.requests_app.factories import make_row
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -116,7 +117,9 @@ def test_a_click_on_a_layer_opens_its_requests(look):
     assert parse_qs(urlsplit(tab.url).query)["failed"] == ["false"]
 
 
-@pytest.mark.parametrize("path", ["/dashboard", "/users", "/users/mara", "/properties", "/properties/env", "/models"])
+@pytest.mark.parametrize(
+    "path", ["/dashboard", "/users", "/users/mara", "/properties", "/properties/env", "/cache", "/models"]
+)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_small_screen_shows_every_page_without_scrolling_sideways(look, path, scheme):
     tab = look(path, NARROW, color_scheme=scheme)
@@ -159,3 +162,22 @@ def test_a_property_is_hidden_and_restored_where_it_is_listed(look):
     tab.get_by_role("button", name="Restore env").click()
     expect(tab.get_by_role("button", name="Hide env")).to_be_visible()
     expect(tab.get_by_text("Hidden (1)")).to_have_count(0)
+
+
+@pytest.fixture
+def hits(ground, cast):
+    """A call, and its reply given six times."""
+    at = clock.now() - timedelta(hours=2)
+    original = make_row(cast.acme.pk, at - timedelta(hours=1), request_preview="Capital of France?")
+    counted.count([original, *(hit(cast.acme.pk, at + timedelta(minutes=n), original.id) for n in range(6))])
+    return original
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+def test_the_cache_page_leads_from_what_it_answered_to_the_call_that_was_made(hits, look, viewport):
+    tab = look("/cache?range=24h", viewport)
+    drawn(tab, 4)
+    expect(tab.locator(".strip .figure").first).to_contain_text("6")
+    fits(tab, viewport["width"])
+    tab.locator(".page-part a.row-link").click()
+    tab.wait_for_url(f"**{hits.id}**")  # in the drawer, or as a page where there is no room beside the list

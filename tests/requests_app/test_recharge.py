@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 
 from lib import clock
-from llm.exchange import Attribution, Charge, Estimate, PricedExchange, Reading, Usage
+from llm.exchange import Attribution, CacheHit, Charge, Estimate, PricedExchange, Reading, Usage
 from llm.pricing import PriceBook, PriceRow
 from requests_app import queries, store
 from requests_app.columns import row_of, usage_of
@@ -64,6 +65,18 @@ def test_what_others_stated_is_theirs_whatever_the_prices():
 def test_a_usage_comes_back_whole_from_its_row():
     assert usage_of(stored(exchange(), READING)) == USAGE
     assert stored(exchange(), replace(READING, usage=Usage(input_tokens=1))).usage_parts is None
+
+
+@pytest.mark.parametrize(("waited", "saved"), [(2, 998), (400, 600), (1200, 0), (None, 1000)])
+def test_an_answer_from_the_cache_saved_what_it_did_not_wait(waited, saved):
+    hit = CacheHit(uuid4(), 1000)
+    row = stored(exchange(duration_ms=waited, cache_hit=hit), READING)
+    assert row.usage_parts == {
+        "saved_nano_usd": stored(exchange(), READING).cost_nano_usd, "saved_ms": saved, "saved_input_tokens": 1000,
+        "saved_output_tokens": 100,
+    }  # fmt: skip
+    assert (row.cost_nano_usd, row.input_tokens, row.cached_from) == (0, 0, hit.original)
+    assert charge_again(row, PriceBook([DEAL])) == charge_of(row)
 
 
 @pytest.mark.django_db
