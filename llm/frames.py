@@ -370,7 +370,7 @@ def _decode_one(data: bytes, coding: str, problems: list[Problem]) -> bytes:
 
 
 def _deflate(data: bytes, problems: list[Problem]) -> bytes:
-    if data[:1] in (b"{", b"["):
+    if data[:1] in (b"{", b"[") or sse.looks_like(data):
         return data
     is_wrapped = len(data) > 1 and data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0
     return _inflate(data, 15 if is_wrapped else -15, problems)
