@@ -117,7 +117,7 @@ def resolve(
     if _has_prefix(words, _WEB):
         return Route(Whose.WEB, path, path_key)
     route = (
-        _by_gateway_path(path, words, has_target=has_target)
+        _by_gateway_path(path, words, has_target=has_target, target=target)
         or _by_host(path, host, own_host)
         or (None if has_target and words and _is_of_target(words[0], target) else _by_first_word(path, words))
         or _bare(path, words, headers, has_target=has_target)
@@ -160,12 +160,14 @@ def _rest(path: str, count: int) -> str:
     return "/" + pieces[count + 1] if len(pieces) > count + 1 else "/"
 
 
-def _by_gateway_path(path: str, words: list[str], *, has_target: bool) -> Route | None:
+def _by_gateway_path(
+    path: str, words: list[str], *, has_target: bool, target: Provider | None
+) -> Route | None:
     """`/v1/gateway/<slug>/…`; with a target named, also `/v1/gateway/<API path>`."""
     if words[:2] != ["v1", "gateway"]:
         return None
     slug = words[2] if len(words) > 2 else ""
-    if words[2:4] == ["openai", "deployments"]:
+    if words[2:4] == ["openai", "deployments"] or _is_anothers(slug, target):
         slug = ""
     if (route := _by_slug(slug, _rest(path, 3))) is not None:
         return route
@@ -182,11 +184,16 @@ def _by_first_word(path: str, words: list[str]) -> Route | None:
 
 
 def _is_of_target(word: str, target: Provider | None) -> bool:
-    """Whether a first word belongs to the path of the target a client names: routers have others' names in theirs
-    (`https://router.huggingface.co/together/v1`). A provider without an address of its own can only be called so."""
+    """Whether a first word belongs to the path of the target a client names, and is no name for the target."""
+    return word in ALSO_API_PATHS or _is_anothers(word, target)
+
+
+def _is_anothers(word: str, target: Provider | None) -> bool:
+    """Whether a word names another provider than the target: `https://api.groq.com/openai/v1` has such a word in its
+    path, and `https://router.huggingface.co/together/v1`. One without an address of its own can only be called by its
+    name and a target."""
     named = providers.by_path_slug(word)
-    is_anothers = target is not None and named is not None and named.slug == word and named.slug != target.slug
-    return word in ALSO_API_PATHS or (is_anothers and bool(named and named.base_url))
+    return target is not None and named is not None and named.slug == word != target.slug and bool(named.base_url)
 
 
 def _by_slug(slug: str, rest: str) -> Route | None:

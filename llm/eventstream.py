@@ -22,15 +22,15 @@ from llm import loose
 MAX_MESSAGE: Final = 24 * 2**20
 """AWS allows 16 MB of payload."""
 _PRELUDE: Final = Struct(">III")
-_SUM: Final = Struct(">I")
 _SHORTEST: Final = _PRELUDE.size + 4
 _SIZES: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """Bytes of a header's value by its type; 6 (bytes) and 7 (text) say theirs in two bytes."""
 _START: Final = re.compile(rb"\x00.{11}[\x0b-\x0f]:(?:event-type|message-type|exception-type|content-type)", re.DOTALL)
 
 
-Message = tuple[dict[str, str], bytes]
-"""(headers, payload); of the headers only those of type text: AWS sends no other."""
+Message = tuple[dict[str, str], bytes, str]
+"""(headers, payload, name of the event where it is nothing but one); of the headers only those of type text: AWS sends
+no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,15 @@ def take(data: bytes) -> Taken:
     """Never raises for what the bytes are."""
     messages = _messages(data)
     whole = [message for message in messages if message is not None]
-    values = _values([payload for _, payload in whole])
+    values = _values([payload for _, payload, _ in whole])
     events: list[Any] = []
     pieces: list[bytes] = []
     unread = len(messages) - len(whole)
-    for (headers, payload), value, own in zip(whole, values, _vendors_own(values), strict=True):
-        if headers.get(":event-type") == "PayloadPart":
+    own_events = _vendors_own(values) if b'"bytes"' in data else [_NONE_WITHIN] * len(values)
+    for (headers, payload, name), value, own in zip(whole, values, own_events, strict=True):
+        if name and own is _NONE_WITHIN and value is not None:
+            events.append({name: value})  # nearly all messages of Converse
+        elif headers.get(":event-type") == "PayloadPart":
             pieces.append(payload)
         elif (event := _event(headers, payload, value) if own is _NONE_WITHIN else own) is not None:
             events.append(event)
@@ -80,40 +83,43 @@ def _values(payloads: list[bytes]) -> list[Any]:
 def _messages(data: bytes) -> list[Message | None]:
     """The messages in order; None for a stretch that is none."""
     found: list[Message | None] = []
-    known: dict[bytes, dict[str, str]] = {}
-    position, view = 0, memoryview(data)
-    while position < len(data):
-        lengths = _whole_at(data, view, position)
-        if lengths is None:
-            found.append(None)
-            start = _next_start(data, position + 1)
-            if start is None:
-                break
-            position = start
-            continue
-        body, end = position + lengths[1], position + lengths[0]
-        block = data[position + _PRELUDE.size : body]
-        if (headers := known.get(block)) is None:
-            headers = known[block] = _headers(block)
-        found.append((headers, data[body : end - 4]))
-        position = end
+    known: dict[bytes, tuple[dict[str, str], str]] = {}
+    position, size, prelude = 0, len(data), _prelude(data, 0)
+    while position < size:
+        total, head, _ = prelude
+        end, body = position + total, position + head + _PRELUDE.size
+        if _SHORTEST + head <= total <= MAX_MESSAGE and end <= size:
+            prelude = _PRELUDE.unpack_from(data, end) if end + _SHORTEST <= size else _NO_PRELUDE
+            if end == size or zlib.crc32(data[end : end + 8]) == prelude[2] or _is_sound(data, position, end):
+                block = data[position + _PRELUDE.size : body]
+                if (told := known.get(block)) is None:
+                    headers = _headers(block)
+                    told = known[block] = (headers, _plain_name(headers))
+                found.append((told[0], data[body : end - 4], told[1]))
+                position = end
+                continue
+        found.append(None)
+        start = _next_start(data, position + 1)
+        if start is None:
+            break
+        position, prelude = start, _prelude(data, start)
     return found
 
 
-def _whole_at(data: bytes, view: memoryview, position: int) -> tuple[int, int] | None:
-    """(bytes of the message, bytes before its payload) if it is all there.
+_NO_PRELUDE: Final = (0, 0, 0)
 
-    That is told by its checksum, else by another message (or nothing) standing right behind it.
-    """
+
+def _prelude(data: bytes, position: int) -> tuple[int, int, int]:
+    """(bytes of the message, bytes of its headers, checksum of both); zeros where too little is left for one."""
     try:
-        total, head, _ = _PRELUDE.unpack_from(data, position)
+        return _PRELUDE.unpack_from(data, position)
     except error:
-        return None
-    end = position + total
-    if not _SHORTEST + head <= total <= MAX_MESSAGE or end > len(data):
-        return None
-    is_sound = zlib.crc32(view[position : end - 4]) == _SUM.unpack_from(data, end - 4)[0]
-    return (total, head + _PRELUDE.size) if is_sound or end == len(data) or _is_start(data, end) else None
+        return _NO_PRELUDE
+
+
+def _is_sound(data: bytes, position: int, end: int) -> bool:
+    """Whether the message's own checksum fits. Else it is whole if another (or nothing) stands right behind it."""
+    return zlib.crc32(memoryview(data)[position : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
 
 
 def _is_start(data: bytes, position: int) -> bool:
@@ -122,10 +128,7 @@ def _is_start(data: bytes, position: int) -> bool:
 
 def _lengths(data: bytes, position: int) -> tuple[int, int] | None:
     """(bytes of the message, bytes of its headers), if they can be."""
-    try:
-        total, head, _ = _PRELUDE.unpack_from(data, position)
-    except error:
-        return None
+    total, head, _ = _prelude(data, position)
     return (total, head) if _SHORTEST + head <= total <= MAX_MESSAGE else None
 
 
@@ -154,6 +157,11 @@ def _headers(block: bytes) -> dict[str, str]:
             found[name.decode(errors="replace")] = block[place : place + size].decode(errors="replace")
         place += size
     return found
+
+
+def _plain_name(headers: dict[str, str]) -> str:
+    name = headers.get(":event-type", "")
+    return name if headers.get(":message-type") == "event" and name != "PayloadPart" else ""
 
 
 def _event(headers: dict[str, str], payload: bytes, value: Any) -> Any:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
 import zstandard
@@ -260,13 +260,16 @@ def _aws_stream(data: bytes, *, is_cut: bool) -> Payload:
     return Payload("eventstream", events=taken.events, problems=(*cut, *_unread(taken.unread)))
 
 
+_COMPOSED: Final = frozenset({dict, list})
+
+
 def _plain_lines(data: bytes) -> tuple[Any, ...] | None:
     """The values of JSON lines with nothing between them, read as one array; None where a line is something else."""
-    lines = [line for line in data.split(b"\n") if line.strip()]
+    lines = [*filter(bytes.strip, data.split(b"\n"))]
     if len(lines) < 2 or not lines[-1].rstrip().endswith((b"}", b"]")):
         return None
     values = _at_once(lines)
-    return values if values and all(isinstance(value, dict | list) for value in values) else None
+    return values if values and {*map(type, values)} <= _COMPOSED else None
 
 
 def _lines(data: bytes) -> Payload:
@@ -286,7 +289,9 @@ def _lines(data: bytes) -> Payload:
     return Payload("lines", events=_flat(values), noise=noise, problems=_unread(broken))
 
 
-def _flat(values: Iterable[Any]) -> tuple[Any, ...]:
+def _flat(values: Sequence[Any]) -> tuple[Any, ...]:
+    if list not in {*map(type, values)}:
+        return tuple(values)
     return tuple(item for value in values for item in (value if isinstance(value, list) else (value,)))
 
 
@@ -365,7 +370,7 @@ def _decode_one(data: bytes, coding: str, problems: list[Problem]) -> bytes:
 
 
 def _deflate(data: bytes, problems: list[Problem]) -> bytes:
-    if data[:1] in (b"{", b"["):
+    if data[:1] in (b"{", b"[") or sse.looks_like(data):
         return data
     is_wrapped = len(data) > 1 and data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0
     return _inflate(data, 15 if is_wrapped else -15, problems)

@@ -61,9 +61,9 @@ class Growing:
         return known
 
     def _take_call(self, piece: Mapping[str, Any]) -> None:
-        index, function = piece.get("index"), piece.get("function")
-        is_short = type(index) is int and index in self._calls and len(piece) == 2
-        if is_short and type(function) is dict and len(function) == 1 and type(function.get("arguments")) is str:
+        index, function = piece.get("index"), loose.mapping(piece.get("function"))
+        is_short = len(piece) == 2 and len(function) == 1
+        if is_short and type(index) is int and index in self._calls and type(function.get("arguments")) is str:
             self._arguments.setdefault(index, []).append(function["arguments"])  # nearly all pieces are so
             return
         slot = self._slot(piece)
@@ -100,6 +100,34 @@ class Growing:
         if self._calls:
             message["tool_calls"] = [without(self._calls[slot], "index") for slot in sorted(self._calls)]
         return message
+
+
+_DROPPED: Final = frozenset({"choices", "obfuscation"})
+_OVERLAID: Final = frozenset({"usage", "x_groq"})
+
+
+def tops(latest: Mapping[str, Any], events: Iterable[Any]) -> dict[str, Any]:
+    """Everything of a stream's chunks but their choices: of each key the latest that says something. `latest` has all
+    chunks laid over each other."""
+    body: dict[str, Any] = {}
+    for key, value in latest.items():
+        if key in _DROPPED:
+            continue
+        if key in _OVERLAID or value is None or value == "":
+            said = [chunk[key] for chunk in events if isinstance(chunk, dict) and chunk.get(key)]
+            if said:
+                body[key] = _overlaid(said) if key in _OVERLAID else said[-1]
+        else:
+            body[key] = value
+    return body
+
+
+def _overlaid(objects: list[Any]) -> dict[str, Any]:
+    """Later facts over earlier ones, never added."""
+    found: dict[str, Any] = {}
+    for item in objects:
+        found.update(loose.mapping(item))
+    return found
 
 
 _PIECES: Final = frozenset({"arguments", "data", "transcript", "input"})

@@ -27,6 +27,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from llm import providers, units
+from llm import usage as token_usage
 from llm.exchange import MODEL_KINDS, Charge, Exchange, Reading, Usage
 from llm.units import UNITS, Tally, Unit
 
@@ -85,7 +86,7 @@ class Line:
     """How many `unit_usd` is for: 1,000,000 tokens, 1,000 searches, 3,600,000 ms."""
     amount_nano_usd: Decimal
     is_fee: bool = False
-    """Searches and the like, beside the tokens."""
+    """Searches and the like, and what other models took, beside the call's own tokens."""
     per_words: str = ""
     """What `unit_usd` is for, in words: `1M tokens`, `hour`."""
 
@@ -338,9 +339,32 @@ class PriceBook:
             if row is None or prices is None or not (tally := units.tally(prices, usage)).is_whole:
                 continue
             if tally.is_told:
-                return Charge(total(_lines(prices, tally, usage)), "price", row.id)
+                return Charge(total((*_lines(prices, tally, usage), *self.beside(exchange, reading))), "price", row.id)
             reason = "no_usage"
         return Charge(None, reason)
+
+    def beside(self, exchange: Exchange, reading: Reading) -> tuple[Line, ...]:
+        """The lines of tokens told beside the totals (an advisor's, a compaction's), each at its own model's price.
+        Those of a model without one are left out."""
+        told = reading.usage.sent or {}
+        if "iterations" not in told:
+            return ()
+        found: list[Line] = []
+        for each in token_usage.beside(told):
+            models = (each.model,) if each.model else models_of(exchange, reading)
+            found += self._beside(exchange, models, each, tier=reading.service_tier)
+        return tuple(found)
+
+    def _beside(
+        self, exchange: Exchange, models: Iterable[str], each: token_usage.Beside, *, tier: str | None
+    ) -> list[Line]:
+        moment = exchange.requested_at
+        for model in models:
+            row = self.find(exchange.provider, model, at=moment, organization_id=exchange.organization_id)
+            if row and (prices := self._prices(row, moment, context(each.usage, tier))):
+                return [replace(line, label=f"{line.label}, {each.what} {model}", is_fee=True)
+                        for line in bill(prices, each.usage)]
+        return []
 
     def _unpriced(self, exchange: Exchange, reading: Reading, reason: str) -> Charge:
         """An unknown cost, beside it what the estimated counts would cost."""

@@ -16,7 +16,7 @@ CODES: Final = {
     "error_in_stream": "An error came in the middle of the stream.",
     "usage_missing": "The reply tells no token counts.",
     "usage_odd": "The provider's token counts contradict each other: a part is larger than its total.",
-    "usage_beside": "Tokens told beside the totals (an advisor's, a compaction's) are charged, and not in this cost.",
+    "usage_beside": "Tokens of an advisor or a compaction, beside the totals: in the cost if their model has a price.",
     "usage_key_unknown": "The provider tells a number of its usage that no rule here knows; it may be charged for.",
     "encoding_unknown": "The body's content-encoding is not one this product decodes (gzip, deflate, zstd).",
     "encoding_broken": "The compressed body is broken or cut; what could be decoded was read.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from llm import loose
 from llm.exchange import Usage
@@ -181,6 +181,45 @@ def _plain(body: Mapping[str, Any]) -> Usage | None:
         return None
     keys = {*INPUT_KEYS, *OUTPUT_KEYS, *CACHE_READ_KEYS, *CACHE_WRITE_KEYS}
     return openai({key: value for key, value in body.items() if key in keys})
+
+
+def anthropic(sent: Mapping[str, Any]) -> Usage:
+    """Anthropic's usage: `input_tokens` leaves cache reads and writes out."""
+    read, write = loose.count(sent.get("cache_read_input_tokens")), loose.count(sent.get("cache_creation_input_tokens"))
+    lasting = loose.mapping(sent.get("cache_creation"))
+    hour = loose.count(lasting.get("ephemeral_1h_input_tokens"))
+    if write is None and lasting:
+        write = (hour or 0) + (loose.count(lasting.get("ephemeral_5m_input_tokens")) or 0)
+    own = loose.count(sent.get("input_tokens"))
+    return whole(Usage(
+        input_tokens=None if own is None else own + (read or 0) + (write or 0),
+        output_tokens=loose.count(sent.get("output_tokens")),
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        cache_write_1h_tokens=hour,
+        reasoning_tokens=loose.count(loose.mapping(sent.get("output_tokens_details")).get("thinking_tokens")),
+        web_searches=searches(sent),
+        sent=sent,
+    ))
+
+
+class Beside(NamedTuple):
+    """Tokens that another run of a model took within a call, and its totals leave out."""
+
+    what: str
+    """`advisor`, `compaction`."""
+    model: str | None
+    """None: the call's own."""
+    usage: Usage
+
+
+def beside(sent: Mapping[str, Any]) -> list[Beside]:
+    """Anthropic tells each run of a model in `iterations`; those of type `message` make up the totals."""
+    return [
+        Beside(loose.text(item.get("type")).removesuffix("_message"), loose.name(item.get("model")), anthropic(item))
+        for item in loose.mappings(sent.get("iterations"))
+        if item.get("type") not in (None, "message") and (item.get("input_tokens") or item.get("output_tokens"))
+    ]
 
 
 def all_input(sent: Mapping[str, Any]) -> Usage | None:

@@ -53,6 +53,7 @@ IDLE: Final = frozenset({
     "queue_time", "prompt_time", "completion_time", "total_time", "total_duration", "load_duration",
     "prompt_eval_duration", "eval_duration", "invocationLatency", "firstByteLatency", "latencyMs",
     "predict_time", "tokens_per_second", "total_latency", "time_to_first_token", "created", "latency", "ttft",
+    "time_to_first_token_ms", "time_per_output_token_ms", "prompt_tokens_per_second",
     "start_time", "end_time", "acceptance_rate", "total_tokens_per_sec", "time_to_first_token_graph",
     "completion_tokens_per_sec", "completion_tokens_after_first_per_sec", "completion_tokens_after_first_per_sec_graph",
     "completion_tokens_after_first_per_sec_first_ten",

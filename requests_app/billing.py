@@ -13,6 +13,7 @@ from llm.pricing import BadPrice, Line, PriceRow, context, explain
 from llm.provenance import Source, sources
 from requests_app import prices, telling
 from requests_app.columns import usage_of
+from requests_app.recharge import exchange_of, reading_of
 from requests_app.rows import RequestRow
 
 ASK_FOR_USAGE = "The gateway asks for them where the header Helicone-Stream-Usage: true comes with the call."
@@ -58,9 +59,17 @@ def bill(row: RequestRow) -> Bill:
     if found is None:
         return told
     try:
-        return replace(told, lines=explain(found, counted, at=row.requested_at, service_tier=row.service_tier))
+        lines = explain(found, counted, at=row.requested_at, service_tier=row.service_tier)
+        return replace(told, lines=(*lines, *_beside(row)))
     except BadPrice as error:
         return replace(told, words=f"{told.words}; the price row cannot be read any more: {error}")
+
+
+def _beside(row: RequestRow) -> tuple[Line, ...]:
+    """What other models took within the call, at the prices of now: a row keeps the number of its own price alone."""
+    if "iterations" not in (row.usage or {}):
+        return ()
+    return prices.load_book(connection).beside(exchange_of(row), reading_of(row))
 
 
 def _whose(found: PriceRow) -> str:

@@ -165,7 +165,7 @@ def read(call: Call) -> Reading:
         kind=_kind(call),
         request_model=loose.name(request.get("model")),
         response_model=loose.name(body.get("model")),
-        usage=_usage(sent) if isinstance(sent, dict) else Usage(),
+        usage=usage.anthropic(sent) if isinstance(sent, dict) else Usage(),
         finish_reason=loose.name(body.get("stop_reason")),
         provider_response_id=loose.name(body.get("id")),
         service_tier=loose.name(loose.mapping(sent).get("service_tier")),
@@ -183,35 +183,13 @@ def _kind(call: Call) -> str:
     return "llm" if call.method == "POST" and "/batches" not in call.path else "other"
 
 
-def _usage(sent: Mapping[str, Any]) -> Usage:
-    read_ = loose.count(sent.get("cache_read_input_tokens"))
-    write = loose.count(sent.get("cache_creation_input_tokens"))
-    lasting = loose.mapping(sent.get("cache_creation"))
-    hour = loose.count(lasting.get("ephemeral_1h_input_tokens"))
-    if write is None and lasting:
-        write = (hour or 0) + (loose.count(lasting.get("ephemeral_5m_input_tokens")) or 0)
-    own = loose.count(sent.get("input_tokens"))
-    return usage.whole(Usage(
-        input_tokens=None if own is None else own + (read_ or 0) + (write or 0),
-        output_tokens=loose.count(sent.get("output_tokens")),
-        cache_read_tokens=read_,
-        cache_write_tokens=write,
-        cache_write_1h_tokens=hour,
-        reasoning_tokens=loose.count(loose.mapping(sent.get("output_tokens_details")).get("thinking_tokens")),
-        web_searches=usage.searches(sent),
-        sent=sent,
-    ))
-
-
 def _beside(sent: Mapping[str, Any]) -> tuple[Problem, ...]:
     """Advisors and compactions: each tells its tokens in an iteration of its own, and the totals leave them out."""
-    beside = [item for item in loose.mappings(sent.get("iterations"))
-               if item.get("type") not in (None, "message") and (item.get("input_tokens") or item.get("output_tokens"))]
     said = "; ".join(
-        f"{loose.text(item.get('type'))} {loose.text(item.get('model'))}".strip()
-        + f": {item.get('input_tokens')} in, {item.get('output_tokens')} out" for item in beside
+        f"{each.what} {each.model or ''}".strip()
+        + f": {each.usage.input_tokens} in, {each.usage.output_tokens} out" for each in usage.beside(sent)
     )  # fmt: skip
-    return (Problem("usage_beside", said[:200]),) if beside else ()
+    return (Problem("usage_beside", said[:200]),) if said else ()
 
 
 def _count(request: Mapping[str, Any], body: Mapping[str, Any]) -> Reading:

@@ -16,14 +16,16 @@ from llm.gemini_parts import at
 
 _PATHS: Final = (":embedcontent", ":batchembedcontents", ":embedtext", ":batchembedtext")
 _VECTORS: Final = ("embeddings", "textEmbedding", "imageEmbedding", "videoEmbeddings")
+_TOLD: Final = frozenset({"embeddings", "embedding", "predictions"})
 _SETTINGS: Final = ("taskType", "outputDimensionality", "title", "parameters", "autoTruncate")
 
 
 def score(call: Call) -> int:
     sample = call.sample
-    first = loose.first(sample.get("embeddings")) or loose.mapping(sample.get("embedding"))
-    if isinstance(first.get("values"), list) or _predicted(sample):
-        return 95
+    if not _TOLD.isdisjoint(sample):
+        first = loose.first(sample.get("embeddings")) or loose.mapping(sample.get("embedding"))
+        if isinstance(first.get("values"), list) or _predicted(sample):
+            return 95
     return 85 if call.path.endswith(_PATHS) else 0
 
 

@@ -19,8 +19,8 @@ _SAID: Final = ("content", "output", "text")
 
 
 def score(call: Call) -> int:
-    first = loose.first(call.sample.get("predictions"))
-    if any(key in first for key in (*_PICTURE, "raiFilteredReason")):
+    predictions = call.sample.get("predictions")
+    if predictions and any(key in loose.first(predictions) for key in (*_PICTURE, "raiFilteredReason")):
         return 90
     return 80 if call.path.endswith(":predict") else 0
 

@@ -33,7 +33,7 @@ def score(call: Call) -> int:
 def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The response a stream would have been: its outputs by id, pieces joined."""
     body: dict[str, Any] = {"object": "conversation.response"}
-    outputs: dict[str, dict[str, Any]] = {}
+    outputs: dict[str, _Output] = {}
     for event in events:
         if not isinstance(event, dict):
             continue
@@ -43,27 +43,36 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
             if kind.endswith(".error"):
                 body["error"] = openai_parts.without(event, "type")
         else:
-            _grow(outputs.setdefault(loose.text(event.get("id")), {}), event, kind)
-    return {**body, "outputs": [_joined(item) for item in outputs.values()]}
+            identifier = loose.text(event.get("id"))
+            if identifier not in outputs:
+                outputs[identifier] = _Output()
+            outputs[identifier].take(event)
+    return {**body, "outputs": [output.whole() for output in outputs.values()]}
 
 
-def _grow(item: dict[str, Any], event: Mapping[str, Any], kind: str) -> None:
-    """An output after one more event of it; pieces are kept apart until all have come."""
-    item["type"] = "function.call" if kind.startswith("function.call") else kind.rpartition(".")[0]
-    for key, value in event.items():
-        if key in ("content", "arguments"):
-            item.setdefault(key, []).append(value)
-        elif key not in ("type", "content_index", "output_index"):
-            item[key] = value
+class _Output:
+    """An output while its events come in."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self.pieces: dict[str, list[Any]] = {"content": [], "arguments": []}
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        self.fields.update(event)
+        for key, pieces in self.pieces.items():
+            if (piece := event.get(key)) is not None:
+                pieces.append(piece)
+
+    def whole(self) -> dict[str, Any]:
+        event = loose.text(self.fields.get("type"))
+        kind = "function.call" if event.startswith("function.call") else event.rpartition(".")[0]
+        said = {key: _joined(pieces) for key, pieces in self.pieces.items() if pieces}
+        fields = {key: value for key, value in self.fields.items() if key not in ("content_index", "output_index")}
+        return {**fields, **said, "type": kind}
 
 
-def _joined(item: dict[str, Any]) -> dict[str, Any]:
-    for key in ("content", "arguments"):
-        pieces = item.get(key)
-        if isinstance(pieces, list):
-            are_texts = all(isinstance(piece, str) for piece in pieces)
-            item[key] = "".join(pieces) if are_texts else [_part(piece) for piece in pieces]
-    return item
+def _joined(pieces: list[Any]) -> Any:
+    return "".join(pieces) if all(isinstance(piece, str) for piece in pieces) else [_part(piece) for piece in pieces]
 
 
 def _part(piece: Any) -> Any:

@@ -41,13 +41,15 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     said: dict[str, list[str]] = {}
     message: dict[str, Any] = {}
     for event in events:
-        for key, value in event.items() if isinstance(event, dict) else ():
-            if key in _JOINED and isinstance(value, str):
-                top.setdefault(key, []).append(value)
-            elif key == "message" and isinstance(value, dict):
-                _take(value, message, said)
-            elif value is not None:
-                body[key] = value
+        if not isinstance(event, dict):
+            continue
+        has_holes = None in event.values()
+        body.update({key: value for key, value in event.items() if value is not None} if has_holes else event)
+        for key in _JOINED:
+            if isinstance(piece := event.get(key), str):
+                top.setdefault(key, []).append(piece)
+        if isinstance(piece := event.get("message"), dict):
+            _take(piece, message, said)
     body.update({key: "".join(pieces) for key, pieces in top.items()})
     if message or said:
         body["message"] = {**message, **{key: "".join(pieces) for key, pieces in said.items()}}

@@ -36,10 +36,6 @@ def score(call: Call) -> int:
     return 0
 
 
-_DROPPED: Final = frozenset({"choices", "obfuscation"})
-_OVERLAID: Final = frozenset({"usage", "x_groq"})
-
-
 # --- folding ----------------------------------------------------------------------------------------------------------
 
 
@@ -56,7 +52,7 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
                     index = delta.get("index")
                     known = choices.get(index) if type(index) is int else None
                     (known or _choice(index, choices)).take(delta)
-    body = _tops(latest, events)
+    body = openai_parts.tops(latest, events)
     if body.get("object") == "chat.completion.chunk":
         body["object"] = "chat.completion"
     body["choices"] = [choices[index].whole() for index in sorted(choices)]
@@ -68,29 +64,6 @@ def _choice(index: Any, choices: dict[int, _Choice]) -> _Choice:
     if number not in choices:
         choices[number] = _Choice(number)
     return choices[number]
-
-
-def _tops(latest: Mapping[str, Any], events: Sequence[Any]) -> dict[str, Any]:
-    """Everything of the chunks but their choices: of each key the latest that says something."""
-    body: dict[str, Any] = {}
-    for key, value in latest.items():
-        if key in _DROPPED:
-            continue
-        if key in _OVERLAID or value is None or value == "":
-            said = [chunk[key] for chunk in events if isinstance(chunk, dict) and chunk.get(key)]
-            if said:
-                body[key] = _overlaid(said) if key in _OVERLAID else said[-1]
-        else:
-            body[key] = value
-    return body
-
-
-def _overlaid(objects: list[Any]) -> dict[str, Any]:
-    """Later facts over earlier ones, never added."""
-    found: dict[str, Any] = {}
-    for item in objects:
-        found.update(loose.mapping(item))
-    return found
 
 
 class _Choice:

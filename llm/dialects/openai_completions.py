@@ -35,16 +35,21 @@ def score(call: Call) -> int:
 
 def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The completion a stream would have been: texts joined by choice, usage the last one told."""
-    body: dict[str, Any] = {}
+    latest: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
     texts: dict[int, list[str]] = {}
     for chunk in events:
         if isinstance(chunk, dict):
-            body.update({key: value for key, value in chunk.items() if value is not None or key not in body})
+            latest.update(chunk)
             for choice in loose.mappings(chunk.get("choices")):
                 number = choice["index"] if type(choice.get("index")) is int else 0
-                texts.setdefault(number, []).append(loose.text(choice.get("text")))
-                _take(choices.setdefault(number, {"index": number, "finish_reason": None}), choice)
+                if number not in choices:
+                    choices[number], texts[number] = {"index": number, "finish_reason": None}, []
+                texts[number].append(loose.text(choice.get("text")))
+                told = len(choice) - [*choice.values()].count(None) - (choice.get("index") is not None)
+                if told > 1 or choice.get("text") is None:  # nearly all are an index and a text
+                    _take(choices[number], choice)
+    body = openai_parts.tops(latest, events)
     body["choices"] = [{**choices[number], "text": "".join(texts[number])} for number in sorted(choices)]
     return body
 

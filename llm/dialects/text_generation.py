@@ -14,6 +14,7 @@ from llm.call import Call
 from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading, Usage
 
+_OF_TOKEN: Final = frozenset({"token", "index", "top_tokens"})
 _ASKED: Final = ("input_length", "prompt_tokens")
 
 
@@ -40,8 +41,9 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
             token = loose.mapping(event.get("token"))
             if not token.get("special"):
                 pieces.append(loose.text(token.get("text")))
-            body.update({key: value for key, value in event.items() if key not in ("token", "index", "top_tokens")
-                         and (value is not None or key not in body)})
+            told = len(event) - [*event.values()].count(None) - (event.get("index") is not None)
+            if told > 1 or not token:  # nearly all are an index and a token
+                body.update({key: value for key, value in event.items() if key not in _OF_TOKEN and value is not None})
     if not isinstance(body.get("generated_text"), str):
         body["generated_text"] = "".join(pieces)
     return body

@@ -28,17 +28,20 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     body: dict[str, Any] = {}
     texts: list[str] = []
     result: dict[str, Any] = {}
+    counts = dict.fromkeys(_COUNTS, 0)
     for event in events:
         if not isinstance(event, dict):
             continue
-        body.update({key: value for key, value in event.items() if key != "results"})
+        body.update(event)
         for told in loose.mappings(event.get("results")):
-            piece = dict(told)
-            texts.append(loose.text(piece.get("generated_text")))
-            for key in _COUNTS:
-                piece[key] = max(loose.count(piece.get(key)) or 0, result.get(key, 0))
-            result.update(piece)
-    return {**body, "results": [{**result, "generated_text": "".join(texts)}]} if result else body
+            texts.append(loose.text(told.get("generated_text")))
+            for key, most in counts.items():
+                if told.get(key, most) != most:
+                    counts[key] = max(loose.count(told[key]) or 0, most)
+            result.update(told)
+    if result:
+        body["results"] = [{**result, **counts, "generated_text": "".join(texts)}]
+    return body
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:

@@ -149,7 +149,8 @@ def raw_deflate(data: bytes) -> bytes:
     ("gzip", gzip.compress(PLAIN)), ("GZIP", gzip.compress(PLAIN[:20]) + gzip.compress(PLAIN[20:])),
     ("deflate", zlib.compress(PLAIN)), ("deflate", raw_deflate(PLAIN)),
     ("zstd", zstandard.compress(PLAIN)), ("gzip, zstd", zstandard.compress(gzip.compress(PLAIN))),
-    ("gzip", PLAIN), ("br", PLAIN), ("identity", PLAIN),
+    ("gzip", PLAIN), ("br", PLAIN), ("identity", PLAIN), ("deflate", PLAIN),
+    ("deflate", b"data: " + PLAIN + b"\n\ndata: [DONE]\n\n"), ("br", b"data: " + PLAIN + b"\n\ndata: [DONE]\n\n"),
 ])
 def test_a_reply_is_read_through_its_content_encoding(encoding, data):
     reading = parse(exchange(response=Body(data, content_encoding=encoding)))

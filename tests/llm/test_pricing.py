@@ -59,6 +59,30 @@ def test_searches_are_fees_beside_the_tokens():
     assert total(lines) == 30_000 + 20_000_000
 
 
+OPUS = PriceRow(3, "anthropic", "opus", {"equals": "claude-opus"}, {"input_mtok": "5", "output_mtok": "25"},
+                source=SEED)
+RUNS = [
+    {"type": "message", "input_tokens": 10, "output_tokens": 1},
+    {"type": "advisor_message", "model": "claude-opus", "input_tokens": 100, "output_tokens": 20},
+    {"type": "compaction", "input_tokens": 1000, "output_tokens": 30, "cache_read_input_tokens": 500},
+    {"type": "advisor_message", "model": "claude-unheard-of", "input_tokens": 7, "output_tokens": 7},
+]
+
+
+def test_what_an_advisor_or_a_compaction_took_is_charged_beside_the_tokens_at_its_own_models_price():
+    usage = Usage(input_tokens=10, output_tokens=1, sent={"iterations": RUNS})
+    asked, told = exchange(provider="anthropic"), reading("claude-sonnet", usage=usage)
+    book = PriceBook([CLAUDE, OPUS])
+    own = 10 * 3000 + 15_000
+    assert book.charge(asked, told).nano_usd == own + (500_000 + 500_000) + (3_000_000 + 500 * 300 + 30 * 15_000)
+    assert total(explain(CLAUDE, usage, at=NOON)) == own
+    assert [(line.label, line.quantity, line.is_fee) for line in book.beside(asked, told)] == [
+        ("Input, advisor claude-opus", 100, True), ("Output, advisor claude-opus", 20, True),
+        ("Input, compaction claude-sonnet", 1000, True), ("Cache reads, compaction claude-sonnet", 500, True),
+        ("Output, compaction claude-sonnet", 30, True),
+    ]  # fmt: skip
+
+
 @given(st.integers(0, 10**7), st.integers(0, 10**7), st.decimals(0, 1000, places=6), st.decimals(0, 1000, places=6))
 def test_a_bill_is_exact_and_rounded_once(tokens_in, tokens_out, price_in, price_out):
     row = PriceRow(1, "openai", "m", {"equals": "m"}, {"input_mtok": str(price_in), "output_mtok": str(price_out)},

@@ -49,6 +49,17 @@ def test_a_price_row_nobody_can_read_any_more_is_said_not_raised():
     assert "cannot be read any more" in found.words
 
 
+def test_what_an_advisor_took_has_lines_of_its_own():
+    own = price(provider="anthropic", model_key="sonnet", match={"equals": "sonnet"})
+    opus = {"input_mtok": "5", "output_mtok": "25"}
+    price(provider="anthropic", model_key="opus", match={"equals": "opus"}, prices=opus)
+    runs = [{"type": "advisor_message", "model": "opus", "input_tokens": 100, "output_tokens": 20}]
+    row = factories.make_row(1, provider="anthropic", price_id=own.pk, input_tokens=10, output_tokens=1,
+                             cache_read_tokens=None, usage={"iterations": runs})
+    lines = {line.label: line.amount_nano_usd for line in bill(row).lines}
+    assert lines == {"Input": 25_000, "Output": 10_000, "Input, advisor opus": 500_000, "Output, advisor opus": 500_000}
+
+
 SENT = {"prompt_tokens": 1204, "completion_tokens": 310, "prompt_tokens_details": {"cached_tokens": 812}}
 
 
