@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -59,9 +59,13 @@ class Ledger:
         self._adjust = self._redis.register_script(ledger_scripts.ADJUST)
 
     def look(self, budget: Budget) -> list[Seen]:
-        """Brings one budget's numbers right, and answers what they were. Raises TooSlow too."""
+        """Brings one budget's numbers right, and answers what they were. Raises TooSlow too.
+
+        Redis knew nothing, as the budget is new or Redis was emptied: that is no drift.
+        """
         self._release(budget)
         at = self._now()
+        is_known = bool(self._redis.sismember(budget.values_key, KNOWN))
         spent = queries.spent(budget, at)
         values = sorted({*spent, *self._values(budget)})
         seen = [
@@ -69,7 +73,10 @@ class Ledger:
             for one in self._bring(budget, spent, values[start : start + AT_ONCE], at)
         ]  # fmt: skip
         self._redis.sadd(budget.values_key, KNOWN)
-        return seen
+        if is_known:
+            return seen
+        log.info("budget_counted_anew budget=%d segments=%d", budget.id, len(seen))
+        return [replace(one, drift=0) for one in seen]
 
     def forget(self, budget: Budget) -> None:
         keys = [budget.spent_key(value) for value in self._values(budget)]

@@ -23,7 +23,7 @@ from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMiss
 from gateway_app.guard import Guard, Options, Turn
 from gateway_app.headers import Framing
 from gateway_app.policies import NOTHING_STORED, Policies
-from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body, rest_of_body
+from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body, more_of_body, rest_of_body
 from gateway_app.routes import Route, target_url
 from gateway_app.shaping import Asked, Shaping
 from gateway_app.shelf import Shelf
@@ -207,6 +207,8 @@ class Passage:
         is_read = plan is not None or (asks is not None and asks.needs_body(self._visit.directives))
         if is_read and not is_complete:
             first, is_complete = await rest_of_body(self._visit.receive, first, most=shaping.LONGEST_BODY), True
+        elif asks is not None and asks.wants_body and not is_complete and (framing.length or 0) <= policies.READ_BYTES:
+            first, is_complete = await more_of_body(self._visit.receive, first, most=policies.READ_BYTES)
         sent, credentials = first, presented.credentials
         if plan is not None:
             sent = plan.body(first)

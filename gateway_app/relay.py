@@ -163,6 +163,19 @@ async def rest_of_body(receive: Receive, first: bytes, *, most: int) -> bytes:
     return b"".join(chunks)
 
 
+async def more_of_body(receive: Receive, first: bytes, *, most: int) -> tuple[bytes, bool]:
+    """About `most` bytes of the body, of which `first` had come, and whether that is all. Raises ClientGone."""
+    chunks, size, has_more = [first], len(first), True
+    while has_more and size < most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        has_more = message.get("more_body", False)
+    return b"".join(chunks), not has_more
+
+
 async def answer(call: Call, send: Send, tap: Tap = NO_TAP) -> None:
     """Sends the body down as it comes; a head must have been sent. Raises as `Call.read`."""
     while True:
