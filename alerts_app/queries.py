@@ -81,7 +81,7 @@ def spent(of: Budget, at: float) -> dict[str, Spent]:
         f"SELECT {value}, {slot}, coalesce(sum(r.cost_nano_usd), 0)::bigint, count(*),"
         " count(*) FILTER (WHERE r.cost_nano_usd IS NULL AND r.status < 400) FROM llm_request r"
         " WHERE r.organization_id = %(organization)s AND r.requested_at >= %(from)s AND r.requested_at < %(until)s"
-        f" AND r.kind = ANY(%(kinds)s) AND {value} IS NOT NULL{_only(of.segment)} GROUP BY 1, 2"
+        f" AND r.kind = ANY(%(kinds)s){_only(of.segment)} GROUP BY 1, 2"
     )
     ends = of.period.ends(at)
     values: dict[str, Any] = {
@@ -101,9 +101,11 @@ def spent(of: Budget, at: float) -> dict[str, Spent]:
 
 
 def _only(segment: Segment) -> str:
-    """So that an index can find one user, session or property."""
-    if not segment.value:
+    """Of a segment only those that name one; one user, session or property is found by an index."""
+    if segment.by == "organization":
         return ""
+    if not segment.value:
+        return f" AND {_VALUES[segment.by]} <> ''"
     if segment.by == "property":
         return " AND r.properties @> jsonb_build_object(%(name)s::text, %(value)s::text)"
     return f" AND {_VALUES[segment.by]} = %(value)s"

@@ -254,7 +254,9 @@ class Turn:
         self._limits += [limit for rule in asks.rules if (limit := limits.of_rule(rule, facts)) is not None]
         self._draws = spending.drawn(asks.budgets, facts, self._estimate)
         self._bound_session(facts, directives, asking.body)
-        if self._unpriced and (self._draws or asks.caps.max_cost_nano_usd is not None):
+        if not self._draws and asks.caps.max_cost_nano_usd is None:
+            self._unpriced = ""
+        if self._unpriced:
             self.notes.append(Problem("budget_without_price", self._unpriced))
 
     def _bound_session(self, facts: Facts, directives: Directives, body: Mapping[str, Any]) -> None:

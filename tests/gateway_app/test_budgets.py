@@ -15,7 +15,7 @@ from alerts_app.rules import SessionCaps
 from alerts_app.segments import Segment
 from gateway_app import scripts
 from gateway_app.guard import Options
-from tests.gateway_app.limited import a_budget, a_rule, an_organization, limited, numbers
+from tests.gateway_app.limited import a_budget, a_rule, an_organization, known_to, limited, numbers
 from tests.gateway_app.stage import AUTH, answering, json_answer, recording, run
 
 LIMIT = "helicone-ratelimit-policy"
@@ -194,12 +194,16 @@ def test_budgets_warn_before_they_refuse(tmp_path):
 def test_a_model_of_unknown_price_holds_nothing_and_says_so(tmp_path):
     async def work():
         mine = an_organization()
-        budget = a_budget(mine, 1)
-        async with limited(tmp_path, answering(json_answer()), mine, budgets=[budget]) as stage:
+        budget = a_budget(mine, 1, segment=Segment("key"))
+        others = a_budget(mine, 1, segment=EACH_USER)
+        async with limited(tmp_path, answering(json_answer()), mine, budgets=[budget, others]) as stage:
             found = await stage.ask(body=b'{"model":"home-made"}')
             (exchange,) = await stage.exchanges(1)
-            held = await numbers(stage, budget)
-        assert found[0] == 200
+            held = await numbers(stage, budget, "11")
+            stage.keys.current = known_to(mine, budgets=[others])
+            untold = await stage.ask(body=b'{"model":"home-made"}')
+        assert statuses([found, untold]) == [200, 200]
+        assert "helicone-budget-warning" not in untold[1]
         assert "no price is known for home-made" in found[1]["helicone-budget-warning"]
         assert [(one.code, one.detail) for one in exchange.problems] == [("budget_without_price", "home-made")]
         assert held == (0, 0)

@@ -184,7 +184,7 @@ def test_the_script_is_its_model(is_bound, data):
     hard = data.draw(st.lists(st.booleans(), min_size=2, max_size=2))
     caps = SessionCaps(data.draw(st.none() | amounts.filter(bool)), data.draw(bounds), None, data.draw(bounds))
     model = Model(quotas, budgets_of(uuid.uuid4().int % 10**12, limits, two, hard), caps if is_bound else SessionCaps())
-    real, under_way = Redis(model), []
+    real, under_way, passed = Redis(model), [], []
     for one in data.draw(calls):
         call_id = str(uuid.uuid4())
         expected = model.verdict(one)
@@ -193,6 +193,7 @@ def test_the_script_is_its_model(is_bound, data):
         if not expected[1]:
             model.take(one)
             under_way.append((one, call_id))
+            passed.append(one)
         for _ in range(min(one.settles, len(under_way))):
             done, done_id = under_way.pop(0)
             assert real.settle(done, done_id) >= 0
@@ -201,3 +202,10 @@ def test_the_script_is_its_model(is_bound, data):
         for number, segment in ((n, s) for n in range(2) for s in "ab"):
             told = (model.spent.get((number, segment), 0), model.held.get((number, segment), 0))
             assert real.counts(number, segment) == told
+    for one, call_id in under_way:
+        real.settle(one, call_id)
+    for number, segment in ((n, s) for n in range(2) for s in "ab"):
+        spent, held = real.counts(number, segment)
+        wrong = sum(max(0, one.cost - one.estimate) for one in passed if one.segments[number] == segment)
+        assert held == 0
+        assert not hard[number] or spent <= limits[number] + wrong, "beyond by more than the estimates were wrong"
