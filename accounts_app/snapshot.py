@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 import psycopg
 from psycopg import sql
+from psycopg.types.json import set_json_loads
 
 from accounts_app.keys import Speaker, hash_key
 from lib import files
@@ -76,6 +77,10 @@ class Snapshot:
         return speakers.get(hash_key(key))
 
 
+def _as_text(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else bytes(data)
+
+
 class Keeper:
     """Keeps the newest snapshot at hand. `current` is None until one was ever read here."""
 
@@ -85,6 +90,8 @@ class Keeper:
         self._parts = parts
         self._last_wish = float("-inf")
         self._was_reachable = True
+        self._texts: dict[str, bytes] = {}
+        """Of each part as it was last read, so that one that says the same is not read again."""
         self.current: Snapshot | None = self._stored()
 
     async def speaker(self, key: str) -> Speaker | None:
@@ -121,7 +128,9 @@ class Keeper:
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-            return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+            connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        set_json_loads(_as_text, connection)
+        return connection
 
     async def _follow(self, connection: psycopg.AsyncConnection[Any]) -> None:
         async with asyncio.timeout(READ_TIMEOUT_SECONDS):
@@ -136,7 +145,7 @@ class Keeper:
             row = await cursor.fetchone()
         if row is None or row[0] is None:
             raise psycopg.OperationalError("snapshot_version is empty: run the migrations")
-        self._take(int(row[0]), {part.name: rows for part, rows in zip(self._parts, row[1:], strict=True)})
+        self._take(int(row[0]), {part.name: text for part, text in zip(self._parts, row[1:], strict=True)})
 
     def _statement(self) -> sql.Composed:
         """One statement, so that all parts are of one moment."""
@@ -146,11 +155,17 @@ class Keeper:
         ]
         return sql.SQL("SELECT (SELECT version FROM snapshot_version), {}").format(sql.SQL(", ").join(selects))
 
-    def _take(self, version: int, rows: Mapping[str, Rows]) -> None:
+    def _take(self, version: int, texts: Mapping[str, bytes]) -> None:
         is_new = self.current is None or self.current.version != version
-        self.current = Snapshot(version, time.time(), {part.name: part.read(rows[part.name]) for part in self._parts})
+        before = {} if self.current is None else self.current.parts
+        parts = {
+            part.name: before[part.name] if self._texts.get(part.name) == (text := texts[part.name])
+            else part.read(orjson.loads(text))
+            for part in self._parts
+        }  # fmt: skip
+        self._texts, self.current = dict(texts), Snapshot(version, time.time(), parts)
         if is_new or not self._file.exists():
-            self._store(version, rows)
+            self._store(version, texts)
         if not self._was_reachable:
             log.info("snapshot_back version=%d", version)
         self._was_reachable = True
@@ -171,10 +186,11 @@ class Keeper:
             log.warning("snapshot_stale reason=%s", " ".join(str(error).split()) or type(error).__name__)
         self._was_reachable = False
 
-    def _store(self, version: int, rows: Mapping[str, Rows]) -> None:
+    def _store(self, version: int, texts: Mapping[str, bytes]) -> None:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            files.replace(self._file, orjson.dumps({"version": version, "at": time.time(), "parts": rows}).decode())
+            parts = {name: orjson.Fragment(text) for name, text in texts.items()}
+            files.replace(self._file, orjson.dumps({"version": version, "at": time.time(), "parts": parts}).decode())
         except OSError as error:
             log.warning("snapshot_not_stored reason=%s", error)
 

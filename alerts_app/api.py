@@ -48,9 +48,12 @@ def _wanted(said: Mapping[str, Any], key: str) -> Any:
 
 # --- rate limits ------------------------------------------------------------------------------------------------------
 
+Kinds = dict[str, type | tuple[type, ...]]
 NUMBER = (int, float)
-_RULE = {"name": str, "quota": NUMBER, "window_seconds": int, "unit": str, "segment": str, "by": str, "property": str,
-         "value": str}  # fmt: skip
+_RULE: Kinds = {
+    "name": str, "quota": NUMBER, "window_seconds": int, "unit": str, "segment": str, "by": str, "property": str,
+    "value": str,
+}  # fmt: skip
 
 
 def _rule_told(row: RateLimitRule) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def _rule(request: Request, rule_id: str) -> RateLimitRule:
 
 # --- budgets ----------------------------------------------------------------------------------------------------------
 
-_BUDGET = {"name": str, "limitUsd": (int, float, str), "period": str, "hours": int, "timeZone": str, "by": str,
+_BUDGET: Kinds = {"name": str, "limitUsd": (int, float, str), "period": str, "hours": int, "timeZone": str, "by": str,
            "property": str, "value": str, "warnPercents": list, "isHard": bool}  # fmt: skip
 
 
@@ -194,7 +197,7 @@ def _budget(request: Request, budget_id: str) -> Budget:
 
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
-_GUARD: dict[str, type | tuple[type, ...]] = {
+_GUARD: Kinds = {
     "maxCostUsd": (int, float, str), "maxCalls": int, "maxDepth": int, "maxRepeats": int
 }
 _COUNTS = {"maxCalls": "max_calls", "maxDepth": "max_depth", "maxRepeats": "max_repeats"}

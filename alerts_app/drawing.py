@@ -39,6 +39,15 @@ class SegmentLine:
     unpriced: int
     link: str
     """To its requests of the period; empty where no filter finds them."""
+    warns_from: float
+    """The lowest threshold, of one; 1 where there is none."""
+
+    @property
+    def state(self) -> str:
+        """`used up`, `warned` or ""."""
+        if self.share >= 1:
+            return "used up"
+        return "warned" if self.share >= self.warns_from else ""
 
     @property
     def share(self) -> float:
@@ -83,11 +92,8 @@ class BudgetLine:
 
     @property
     def state(self) -> str:
-        """`used up`, `warned` or "": by whoever spent most."""
-        percent = self.worst.share * 100 if self.worst else 0
-        if percent >= 100:
-            return "used up"
-        return "warned" if self.budget.warn_percents and percent >= self.budget.warn_percents[0] else ""
+        """Of whoever spent most."""
+        return self.worst.state if self.worst else ""
 
 
 def line(row: BudgetRow, at: datetime, keys: Mapping[str, str], *, most: int) -> BudgetLine:
@@ -113,6 +119,7 @@ def _segment(budget: Budget, state: BudgetState, at: datetime, keys: Mapping[str
     return SegmentLine(
         words or "everybody", state.spent_nano_usd, state.reserved_nano_usd, budget.limit_nano_usd, forecast, reason,
         state.drift_nano_usd, state.requests, state.unpriced, _link(budget, state),
+        min((*budget.warn_percents, 100)) / 100,
     )  # fmt: skip
 
 

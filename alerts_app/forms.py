@@ -11,6 +11,7 @@ from alerts_app import actions
 from alerts_app.actions import BudgetAsked, RuleAsked
 from alerts_app.budgets import NANO, Period
 from alerts_app.models import Budget, RateLimitRule, SessionGuard
+from alerts_app.rules import RULE_KINDS
 from alerts_app.segments import Segment
 from requests_app.price_rules import BadRule
 
@@ -21,7 +22,6 @@ BY = {
 }  # fmt: skip
 UNITS = (("request", "requests"), ("cents", "US cents"))
 SPANS = (("day", "a day"), ("week", "a week, from Monday"), ("month", "a month"), ("rolling", "a rolling window"))
-WINDOWS = ((60, "minute"), (3600, "hour"), (86_400, "day"))
 
 
 def _text(**attributes: Any) -> forms.TextInput:
@@ -54,7 +54,7 @@ class RuleForm(_Counting):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["by"]
-        field.choices = [choice for choice in BY.items() if choice[0] in actions.RULE_KINDS]
+        field.choices = [choice for choice in BY.items() if choice[0] in RULE_KINDS]
 
     @property
     def asked(self) -> RuleAsked:

@@ -10,14 +10,16 @@ An emptied Redis is told everything again by the next look. Until then budgets c
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import redis
 from django.conf import settings
+from django.db.models import F
 
 from alerts_app import ledger_scripts, queries
 from alerts_app.budgets import KNOWN, Budget, digest
@@ -34,6 +36,9 @@ AT_ONCE: Final = 500
 MOST_STATES: Final = 1_000
 """Segments of a budget that are written down, those that spent most."""
 NOTHING: Final = Spent({})
+SAID: Final = ("since", "spent_nano_usd", "reserved_nano_usd", "drift_nano_usd", "requests", "unpriced")
+RUN_SECONDS: Final = 20.0
+"""One run of the task begins no budget after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,13 @@ class Ledger:
         self._adjust = self._redis.register_script(ledger_scripts.ADJUST)
 
     def look(self, budget: Budget) -> list[Seen]:
-        """Brings one budget's numbers right, and answers what they were. Raises TooSlow too."""
+        """Brings one budget's numbers right, and answers what they were. Raises TooSlow too.
+
+        Redis knew nothing, as the budget is new or Redis was emptied: that is no drift.
+        """
         self._release(budget)
         at = self._now()
+        is_known = bool(self._redis.sismember(budget.values_key, KNOWN))
         spent = queries.spent(budget, at)
         values = sorted({*spent, *self._values(budget)})
         seen = [
@@ -69,7 +78,10 @@ class Ledger:
             for one in self._bring(budget, spent, values[start : start + AT_ONCE], at)
         ]  # fmt: skip
         self._redis.sadd(budget.values_key, KNOWN)
-        return seen
+        if is_known:
+            return seen
+        log.info("budget_counted_anew budget=%d segments=%d", budget.id, len(seen))
+        return [replace(one, drift=0) for one in seen]
 
     def forget(self, budget: Budget) -> None:
         keys = [budget.spent_key(value) for value in self._values(budget)]
@@ -112,7 +124,12 @@ def _seen(value: str, spent: Spent, reserved: bytes, drift: bytes) -> Seen:
 
 
 def reconcile_all(ledger: Ledger) -> None:
-    for row in BudgetRow.objects.order_by("id"):
+    """One after the other for RUN_SECONDS; the next run goes on with those that have waited longest."""
+    until = time.monotonic() + RUN_SECONDS
+    for row in BudgetRow.objects.order_by(F("tried_at").asc(nulls_first=True), "id"):
+        if time.monotonic() > until:
+            log.warning("budgets_wait reason=one run is too short for all of them")
+            return
         reconcile(row, ledger)
 
 
@@ -128,7 +145,7 @@ def reconcile(row: BudgetRow, ledger: Ledger) -> bool:
     except TooSlow:
         trouble = "Counting what was spent took too long; what calls cost is still counted as they pass."
         log.warning("budget_not_reconciled budget=%d reason=too_slow", budget.id)
-    changed: dict[str, Any] = {"trouble": trouble} if trouble else {"trouble": "", "looked_at": now()}
+    changed: dict[str, Any] = {"trouble": trouble, "tried_at": now(), **({} if trouble else {"looked_at": now()})}
     BudgetRow.objects.filter(pk=row.pk, edition=row.edition).update(**changed)
     return not trouble
 
@@ -136,25 +153,30 @@ def reconcile(row: BudgetRow, ledger: Ledger) -> bool:
 def _write(budget: Budget, seen: Sequence[Seen], at: datetime) -> None:
     since = EPOCH + timedelta(seconds=budget.period.since(at.timestamp()))
     largest = sorted(seen, key=lambda one: (one.spent + one.reserved, one.requests), reverse=True)[:MOST_STATES]
-    states = [
-        BudgetState(
-            budget_id=budget.id, organization_id=budget.organization_id, value=one.value, since=since,
-            spent_nano_usd=one.spent, reserved_nano_usd=one.reserved, drift_nano_usd=one.drift, requests=one.requests,
-            unpriced=one.unpriced, looked_at=at,
-        )
-        for one in largest
-    ]  # fmt: skip
+    before = {state.value: state for state in BudgetState.objects.filter(budget_id=budget.id)}
+    states = [_state(budget, one, since) for one in largest]
     BudgetState.objects.bulk_create(
-        states, update_conflicts=True, unique_fields=["budget", "value"],
-        update_fields=[
-            "since", "spent_nano_usd", "reserved_nano_usd", "drift_nano_usd", "requests", "unpriced", "looked_at",
-        ],
+        [one for one in states if one.value not in before or _said(one) != _said(before[one.value])],
+        update_conflicts=True, unique_fields=["budget", "value"], update_fields=SAID,
     )  # fmt: skip
-    BudgetState.objects.filter(budget_id=budget.id, looked_at__lt=at).delete()
+    gone = before.keys() - {one.value for one in states}
+    BudgetState.objects.filter(budget_id=budget.id, value__in=gone).delete()
     for one in largest:
         if one.drift:
             log.info("budget_drift budget=%d segment=%s nano_usd=%d", budget.id, digest(one.value), one.drift)
         _warn(budget, one, at)
+
+
+def _state(budget: Budget, one: Seen, since: datetime) -> BudgetState:
+    return BudgetState(
+        budget_id=budget.id, organization_id=budget.organization_id, value=one.value, since=since,
+        spent_nano_usd=one.spent, reserved_nano_usd=one.reserved, drift_nano_usd=one.drift, requests=one.requests,
+        unpriced=one.unpriced,
+    )  # fmt: skip
+
+
+def _said(state: BudgetState) -> list[Any]:
+    return [getattr(state, name) for name in SAID]
 
 
 def _warn(budget: Budget, seen: Seen, at: datetime) -> None:

@@ -46,6 +46,7 @@ class Budget(_Counted):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     looked_at = models.DateTimeField(null=True, help_text="when Redis was last compared with Postgres")
+    tried_at = models.DateTimeField(null=True, help_text="when that was last tried")
     trouble = models.TextField(blank=True, default="", help_text="why it could not be")
 
     class Meta:
@@ -64,7 +65,6 @@ class BudgetState(models.Model):
     drift_nano_usd = models.BigIntegerField(help_text="what Redis had beyond Postgres, before it was corrected")
     requests = models.BigIntegerField(default=0)
     unpriced = models.BigIntegerField(default=0, help_text="requests of unknown cost, which count nothing")
-    looked_at = models.DateTimeField()
 
     class Meta:
         db_table = "budget_state"

@@ -7,7 +7,7 @@ TooSlow    of the requests room: the statement took longer than it may
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -24,8 +24,10 @@ from lib.clock import EPOCH, time_of
 from llm.exchange import MODEL_KINDS
 from metrics_app import queries as counts
 from metrics_app.question import Question
+from requests_app.filters import Leaf
 from requests_app.queries import reader
 
+NOT_FAILED: Final = Leaf("status", "<", 400)
 SPENT_TIMEOUT_MS: Final = 15_000
 REFUSALS: Final = ("rate_limited", "budget_exceeded", "session_stopped")
 """Codes of the problem a refused request has."""
@@ -50,7 +52,8 @@ def rule(row: RateLimitRule) -> StoredRule:
 
 @dataclass(slots=True)
 class Spent:
-    """What one segment came to, nano-USD by slot; requests of unknown cost add nothing."""
+    """What one segment came to, nano-USD by slot. `unpriced` are those that may have cost something nobody knows: they
+    add nothing. A call the provider refused costs nothing."""
 
     slots: dict[int, int]
     requests: int = 0
@@ -76,9 +79,9 @@ def spent(of: Budget, at: float) -> dict[str, Spent]:
     value = _VALUES[of.segment.by]
     asking = (
         f"SELECT {value}, {slot}, coalesce(sum(r.cost_nano_usd), 0)::bigint, count(*),"
-        " count(*) FILTER (WHERE r.cost_nano_usd IS NULL) FROM llm_request r"
+        " count(*) FILTER (WHERE r.cost_nano_usd IS NULL AND r.status < 400) FROM llm_request r"
         " WHERE r.organization_id = %(organization)s AND r.requested_at >= %(from)s AND r.requested_at < %(until)s"
-        f" AND r.kind = ANY(%(kinds)s) AND {value} IS NOT NULL{_only(of.segment)} GROUP BY 1, 2"
+        f" AND r.kind = ANY(%(kinds)s){_only(of.segment)} GROUP BY 1, 2"
     )
     ends = of.period.ends(at)
     values: dict[str, Any] = {
@@ -98,9 +101,11 @@ def spent(of: Budget, at: float) -> dict[str, Spent]:
 
 
 def _only(segment: Segment) -> str:
-    """So that an index can find one user, session or property."""
-    if not segment.value:
+    """Of a segment only those that name one; one user, session or property is found by an index."""
+    if segment.by == "organization":
         return ""
+    if not segment.value:
+        return f" AND {_VALUES[segment.by]} <> ''"
     if segment.by == "property":
         return " AND r.properties @> jsonb_build_object(%(name)s::text, %(value)s::text)"
     return f" AND {_VALUES[segment.by]} = %(value)s"
@@ -112,9 +117,15 @@ def _whole(of: Budget, at: float) -> Spent:
     question = Question(
         of.organization_id, ("cost", "requests", "priced"), since=_moment(since), until=_moment(ends) if ends else None
     )
+    cost, requests, _ = _totals(question)
+    _, charged, priced = _totals(replace(question, filter=NOT_FAILED))
+    return Spent({since: cost}, requests, max(0, charged - priced))
+
+
+def _totals(question: Question) -> tuple[int, int, int]:
     told = counts.answer(question).total
     cost, requests, priced = (int(told[key] or 0) for key in ("cost", "requests", "priced"))  # type: ignore[arg-type]
-    return Spent({since: cost}, requests, requests - priced)
+    return cost, requests, priced
 
 
 def _moment(seconds: int) -> datetime:

@@ -47,11 +47,21 @@ class SessionCaps:
     """Times the same tool is called with the same arguments."""
 
     def __bool__(self) -> bool:
-        return any(getattr(self, name) is not None for name in self.__slots__)
+        return self != NO_CAPS
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether somebody has to count for it: depth is seen at each request alone."""
+        return (self.max_cost_nano_usd, self.max_calls, self.max_repeats) != (None, None, None)
 
     def tightened(self, other: SessionCaps) -> SessionCaps:
         """The lower bound of both, each."""
+        if not other:
+            return self
         return SessionCaps(*(_least(getattr(self, name), getattr(other, name)) for name in self.__slots__))
+
+
+NO_CAPS: Final = SessionCaps()
 
 
 def _least(one: int | None, other: int | None) -> int | None:

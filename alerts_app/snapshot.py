@@ -9,12 +9,11 @@ from typing import Any, Final, TypeVar
 
 from accounts_app.snapshot import Part, Rows
 from alerts_app.budgets import Budget, Period
-from alerts_app.rules import SessionCaps, StoredRule
+from alerts_app.rules import NO_CAPS, SessionCaps, StoredRule
 from alerts_app.segments import Segment
 from llm.pricing import PriceBook, PriceRow
 
 T = TypeVar("T")
-NO_CAPS: Final = SessionCaps()
 NO_PRICES: Final = PriceBook(())
 
 
@@ -55,17 +54,8 @@ def _caps(rows: Rows) -> dict[int, SessionCaps]:
     }
 
 
-class _Book:
-    """A price book made again only where the rows are others: there are two thousand, and they seldom change."""
-
-    def __init__(self) -> None:
-        self._rows: Rows = ()
-        self._book = NO_PRICES
-
-    def read(self, rows: Rows) -> PriceBook:
-        if rows != self._rows:
-            self._rows, self._book = rows, PriceBook(map(_price, rows))
-        return self._book
+def _book(rows: Rows) -> PriceBook:
+    return PriceBook(map(_price, rows))
 
 
 def _price(row: Mapping[str, Any]) -> PriceRow:
@@ -99,7 +89,7 @@ PRICES: Final = Part(
     " prices -> 'input_mtok' AS input_mtok, prices -> 'output_mtok' AS output_mtok FROM model_price"
     " WHERE is_current AND (prices ? 'input_mtok' OR prices ? 'output_mtok')"
     " AND (starts_at IS NULL OR starts_at <= now()) AND (ends_at IS NULL OR ends_at > now()) ORDER BY id",
-    _Book().read,
+    _book,
 )
 PARTS: Final = (RULES, BUDGETS, SESSION_CAPS, PRICES)
 

@@ -180,8 +180,7 @@ def _rule(request: OrganizationRequest, rule_id: int) -> RateLimitRule:
 
 
 def _rule_page(request: OrganizationRequest, form: RuleForm, row: RateLimitRule | None) -> HttpResponse:
-    context = {"form": form, "row": row, "keys": forms.key_names(request.membership.organization_id),
-               "windows": forms.WINDOWS}  # fmt: skip
+    context = {"form": form, "row": row, "keys": forms.key_names(request.membership.organization_id)}
     return render(request, "alerts_app/limit.html", context, status=400 if form.errors else 200)
 
 

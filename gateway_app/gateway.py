@@ -194,7 +194,7 @@ class Passage:
         if chains.is_plain(incoming, known):
             chain = chains.plain(incoming, known)
         else:
-            incoming = self._fitted(await self._whole(incoming), known)
+            incoming = self._fitted(await self._more(incoming, most=chains.LONGEST_BODY), known)
             chain = chains.chain(incoming, known)
         await self._forward(speaker, incoming, chain)
 
@@ -227,18 +227,15 @@ class Passage:
             speaker is not None and speaker.asks_stream_usage, framing, is_empty, first, is_complete,
         )  # fmt: skip
 
-    async def _whole(self, incoming: Incoming, *, most: int | None = None) -> Incoming:
-        """With all of its body, or, where `most` is not given, with as much of it as may be kept for another try.
-
-        Raises ClientGone, BodyTooLarge.
-        """
+    async def _more(self, incoming: Incoming, *, most: int, is_needed: bool = False) -> Incoming:
+        """With as much of its body as may be kept; all of it where that `is_needed`. Raises ClientGone, BodyTooLarge."""
         if incoming.is_complete:
             return incoming
         waited = time.monotonic()
-        if most is None:
-            first, is_complete = await body_up_to(self._visit.receive, incoming.first, most=chains.LONGEST_BODY)
-        else:
+        if is_needed:
             first, is_complete = await rest_of_body(self._visit.receive, incoming.first, most=most), True
+        else:
+            first, is_complete = await body_up_to(self._visit.receive, incoming.first, most=most)
         self._waited += time.monotonic() - waited
         return incoming._replace(first=first, is_complete=is_complete)
 
@@ -260,7 +257,9 @@ class Passage:
         asks = None if speaker is None else self._asks(speaker)
         ready = chain.ready[0]
         if ready.plan is not None or (asks is not None and asks.needs_body(self._visit.directives)):
-            incoming = await self._whole(incoming, most=shaping.LONGEST_BODY)
+            incoming = await self._more(incoming, most=shaping.LONGEST_BODY, is_needed=True)
+        elif asks is not None and asks.wants_body and (incoming.framing.length or 0) <= policies.READ_BYTES:
+            incoming = await self._more(incoming, most=policies.READ_BYTES)
         sent = ready.body(incoming.first) if incoming.is_complete else incoming.first
         if chain.complaint:
             self._told.append((chains.ERROR_HEADER, chain.complaint.encode("ascii", "replace")))

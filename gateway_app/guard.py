@@ -34,7 +34,7 @@ from gateway_app.errors import (
     SessionStopped,
 )
 from gateway_app.limits import Limit
-from gateway_app.policies import CacheRules, Policies
+from gateway_app.policies import READ_BYTES, CacheRules, Policies
 from gateway_app.redis_pipe import Pipe, RedisAway, RedisError
 from gateway_app.sessions import Bounded
 from gateway_app.spending import Count, Draw
@@ -149,6 +149,8 @@ class Turn:
         self._limits: list[Limit] = []
         self._draws: list[Draw] = []
         self._session: Bounded | None = None
+        self._bounded: Bounded | None = None
+        """The session, where Redis counts for it."""
         self._unpriced = ""
         """The model no price is known for."""
         self._estimate = 0
@@ -170,7 +172,8 @@ class Turn:
         """Which limits, budgets and session the request counts for. Touches nothing yet."""
         self._draw_limits(question, directives)
         self._draw_stored(question, directives)
-        self.holds = tuple(one.hold() for one in (*self._draws, self._bounded) if one is not None)
+        self._bounded = self._session if self._session is not None and self._policies.caps.is_counted else None
+        self.holds = tuple(one.hold for one in (*self._draws, self._bounded) if one is not None)
         if self._policies.cache is not None:
             self._name = cache.name_of(question, seed=self._rules.seed, ignored=self._rules.ignored)
 
@@ -246,7 +249,10 @@ class Turn:
             self.notes.append(Problem("session_bounds_without_session"))
         if not (asks.rules or asks.budgets or asks.caps):
             return
-        asking = spending.read(question.url, question.body, told)
+        length = question.headers.get("content-length", "")
+        is_long = length.isdecimal() and int(length) > READ_BYTES
+        unread = int(length) - len(question.body) if is_long else 0
+        asking = spending.read(question.url, question.body, told, unread=unread)
         if asks.has_money:
             found = spending.estimate(
                 asking, asks.prices, provider=self._provider, organization_id=self._organization_id, attribution=told,
@@ -258,7 +264,9 @@ class Turn:
         self._limits += [limit for rule in asks.rules if (limit := limits.of_rule(rule, facts)) is not None]
         self._draws = spending.drawn(asks.budgets, facts, self._estimate)
         self._bound_session(facts, directives, asking.body)
-        if self._unpriced and (self._draws or asks.caps.max_cost_nano_usd is not None):
+        if not self._draws and asks.caps.max_cost_nano_usd is None:
+            self._unpriced = ""
+        if self._unpriced:
             self.notes.append(Problem("budget_without_price", self._unpriced))
 
     def _bound_session(self, facts: Facts, directives: Directives, body: Mapping[str, Any]) -> None:
@@ -317,11 +325,6 @@ class Turn:
         return None, 0
 
     @property
-    def _bounded(self) -> Bounded | None:
-        """The session, where Redis counts for it."""
-        return self._session if self._session is not None and self._session.is_counted else None
-
-    @property
     def _counts(self) -> bool:
         return bool(self._limits or self._draws or self._bounded)
 
@@ -338,7 +341,7 @@ class Turn:
             keys += draw.keys
             args += draw.args(at)
         if session is not None:
-            keys += session.keys
+            keys += (session.hold.spent, session.hold.holds)
             args += session.args()
         return await self._guard.call(scripts.BEFORE, keys, args)
 

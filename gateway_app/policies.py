@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from alerts_app.budgets import Budget
-from alerts_app.rules import SessionCaps, StoredRule
-from alerts_app.snapshot import NO_CAPS, NO_PRICES, Stored
+from alerts_app.rules import NO_CAPS, SessionCaps, StoredRule
+from alerts_app.snapshot import NO_PRICES, Stored
 from gateway_app import sessions
 from gateway_app.errors import CacheTooDeep
 from ingest_app import directives as names
@@ -21,6 +21,8 @@ from ingest_app.rate_policy import USER, RatePolicy
 from llm.pricing import PriceBook
 
 MOST_SLOTS: Final = 20
+READ_BYTES: Final = 8 * 2**20
+"""Of a body that is only wanted; what is longer passes as it comes."""
 DEFAULT_TTL: Final = 7 * 86_400
 LONGEST_TTL: Final = 365 * 86_400
 _AGES: Final = (re.compile(r"(?i)s-maxage=(\d{1,12})"), re.compile(r"(?i)(?<!s-)max-age=(\d{1,12})"))
@@ -63,10 +65,14 @@ class Policies:
 
     def needs_body(self, directives: Directives) -> bool:
         """Whether the request's body must be there whole before anything is decided."""
-        if self.cache is not None or self.has_money or self.caps.max_repeats is not None:
-            return True
-        by_user = any(one.segment == USER for one in self.limits) or any(one.segment.by == USER for one in self.rules)
-        return by_user and directives.attribution.end_user_id is None
+        is_user_unknown = directives.attribution.end_user_id is None
+        return self.cache is not None or any(one.segment == USER and is_user_unknown for one in self.limits)
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether it should be there, as long as it is not very long: an organization's rules refuse no upload."""
+        is_told = self.has_money or self.caps.max_repeats is not None
+        return is_told or any(one.segment.by == USER for one in self.rules)
 
 
 def read(
@@ -78,9 +84,10 @@ def read(
     complaint = names.complaint(directives, names.RATE_LIMIT_HEADER) if directives.problems else ""
     is_post = method == "POST"
     budgets = stored.budgets if is_post else ()
-    has_session = directives.attribution.session_id is not None
-    caps = sessions.caps_of(directives, stored.caps) if is_post and has_session else NO_CAPS
-    lacks_session = is_post and not has_session and bool(sessions.caps_of(directives, NO_CAPS))
+    caps = sessions.caps_of(directives, stored.caps) if is_post else NO_CAPS
+    lacks_session = directives.attribution.session_id is None and bool(caps) and caps is not stored.caps
+    if directives.attribution.session_id is None:
+        caps = NO_CAPS
     if not (cache or limits or complaint or stored.rules or budgets or caps or lacks_session):
         return None
     return Policies(cache, limits, complaint, stored.rules, budgets, caps, lacks_session, stored.prices)

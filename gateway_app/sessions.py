@@ -45,8 +45,8 @@ def caps_of(told: Directives, stored: SessionCaps) -> SessionCaps:
 class Bounded:
     """A session, this request's place in it, and what it may come to."""
 
-    organization_id: int
-    session_id: str
+    key: str
+    """Of its counts in Redis."""
     caps: SessionCaps
     depth: int
     turns: Sequence[Sequence[ToolCall]]
@@ -55,18 +55,8 @@ class Bounded:
     """Nano-USD the call may cost."""
 
     @property
-    def is_counted(self) -> bool:
-        """Whether Redis has to be asked: depth alone is seen here."""
-        caps = self.caps
-        return any(bound is not None for bound in (caps.max_cost_nano_usd, caps.max_calls, caps.max_repeats))
-
-    @property
-    def keys(self) -> tuple[str, str]:
-        key = f"helicone:g:{self.organization_id}:{digest(self.session_id)}"
-        return key, f"{key}:holds"
-
     def hold(self) -> Hold:
-        return Hold(*self.keys)
+        return Hold(self.key, f"{self.key}:holds")
 
     def args(self) -> list[int | str]:
         caps = self.caps
@@ -111,7 +101,8 @@ def bounded(
 ) -> Bounded:  # fmt: skip
     depth = len([part for part in (path or "").split("/") if part])
     turns = list(_turns(body)) if caps.max_repeats is not None else []
-    return Bounded(organization_id, session_id, caps, depth, turns, estimate)
+    key = f"helicone:g:{organization_id}:{digest(session_id)}"
+    return Bounded(key, caps, depth, turns, estimate)
 
 
 def _repeated(tool: str, times: int, most: int | None) -> str:
@@ -154,8 +145,8 @@ def _calls(message: Mapping[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
             yield part.get("name"), part.get("input"), part.get("id")
         elif isinstance(use := part.get("toolUse"), dict):
             yield use.get("name"), use.get("input"), use.get("toolUseId")
-        elif isinstance(call := part.get("functionCall"), dict):
-            yield call.get("name"), call.get("args"), call.get("id")
+        elif isinstance(made := part.get("functionCall"), dict):
+            yield made.get("name"), made.get("args"), made.get("id")
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:

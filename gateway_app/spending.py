@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -34,15 +33,20 @@ BYTES_PER_TOKEN: Final = 4.0
 WIDE_BYTES_PER_TOKEN: Final = 2.5
 """Of text beyond ASCII."""
 PICTURE_TOKENS: Final = 1600
+PICTURE_BYTES: Final = 512 * 1024
+"""What of a very long body is not read is taken for pictures of this size."""
 DEFAULT_OUTPUT_TOKENS: Final = 4096
 _BLOB: Final = re.compile(rb"[A-Za-z0-9+/_-]{2000,}={0,2}")
 """Base64 of a picture or a file: it is not read as text."""
-_MOST: Final = (
+_MODEL: Final = re.compile(rb'"model"\s*:\s*"([\x20-\x7e]{1,200}?)"')
+_MOST: Final = frozenset({
     "max_completion_tokens", "max_tokens", "max_output_tokens", "max_tokens_to_sample", "maxOutputTokens", "maxTokens",
     "max_new_tokens", "max_gen_len", "maxTokenCount", "num_predict",
-)  # fmt: skip
-_NESTED: Final = ("generationConfig", "generation_config", "inferenceConfig", "textGenerationConfig", "options")
-_CHOICES: Final = ("n", "candidateCount", "best_of")
+})  # fmt: skip
+_NESTED: Final = frozenset({
+    "generationConfig", "generation_config", "inferenceConfig", "textGenerationConfig", "options", "parameters",
+})  # fmt: skip
+_CHOICES: Final = frozenset({"n", "candidateCount", "best_of"})
 LARGEST_ESTIMATE: Final = 10**15
 
 
@@ -52,20 +56,22 @@ class Asking:
 
     body: Mapping[str, Any]
     raw: bytes
+    unread: int
+    """Bytes of a long body that had not come."""
     model: str | None
     end_user_id: str | None
 
 
-def read(url: str, body: bytes, attribution: Attribution) -> Asking:
-    """Never raises: what is no JSON object tells nothing."""
+def read(url: str, body: bytes, attribution: Attribution, *, unread: int = 0) -> Asking:
+    """Never raises: what is no JSON object tells nothing but, of one that has not come whole, the model."""
     try:
         value: Any = orjson.loads(body) if body else None
     except orjson.JSONDecodeError:
-        value = None
+        value = {"model": found[1].decode()} if (found := _MODEL.search(body)) else None
     told = value if isinstance(value, dict) else {}
     named = told.get("model")
     model = named if isinstance(named, str) and named else _path_model(url)
-    return Asking(told, body, model, attribution.end_user_id or user_of(told))
+    return Asking(told, body, max(0, unread), model, attribution.end_user_id or user_of(told))
 
 
 def _path_model(url: str) -> str | None:
@@ -92,7 +98,8 @@ def estimate(
     asking: Asking, prices: PriceBook, *, provider: str, organization_id: int, attribution: Attribution,
     default_tokens: int = DEFAULT_OUTPUT_TOKENS,
 ) -> Estimate:  # fmt: skip
-    sent, answered = input_tokens(asking.raw), output_tokens(asking.body, default_tokens)
+    sent = input_tokens(asking.raw) + -(-asking.unread // PICTURE_BYTES) * PICTURE_TOKENS
+    answered = output_tokens(asking.body, default_tokens)
     each = _declared(attribution) or _listed(asking, prices, provider, organization_id, attribution.model_override)
     if each is None:
         return Estimate(sent, answered, None)
@@ -110,10 +117,10 @@ def input_tokens(body: bytes) -> int:
 
 def output_tokens(body: Mapping[str, Any], default: int = DEFAULT_OUTPUT_TOKENS) -> int:
     """As many as the request lets come, of all its choices; `default` where it sets no bound."""
-    places = [body, *(nested for name in _NESTED if isinstance(nested := body.get(name), dict))]
-    bounds = [bound for place in places for name in _MOST if (bound := _count(place.get(name))) is not None]
-    choices = max((count for place in places for name in _CHOICES if (count := _count(place.get(name)))), default=1)
-    return max(bounds, default=default) * choices
+    places = [body, *(nested for name in _NESTED & body.keys() if isinstance(nested := body[name], dict))]
+    bounds = [bound for place in places for name in _MOST & place.keys() if (bound := _count(place[name])) is not None]
+    choices = [count for place in places for name in _CHOICES & place.keys() if (count := _count(place[name]))]
+    return max(bounds, default=default) * max(choices, default=1)
 
 
 def _count(value: Any) -> int | None:
@@ -134,21 +141,28 @@ def _listed(
     return None if row is None else _per_token(row)
 
 
+_known: dict[int, tuple[PriceRow, tuple[float, float] | None]] = {}
+"""Prices of rows as they were used last, by their id."""
+
+
 def _per_token(row: PriceRow) -> tuple[float, float] | None:
-    return _prices_of(row.id, orjson.dumps(row.prices))
-
-
-@lru_cache(maxsize=4096)
-def _prices_of(price_id: int, prices: bytes) -> tuple[float, float] | None:
     """Nano-USD of a token in and out, at the dearest tier."""
+    known = _known.get(row.id)
+    if known is None or known[0] is not row:
+        known = _known[row.id] = row, _dearest(row)
+    return known[1]
+
+
+def _dearest(row: PriceRow) -> tuple[float, float] | None:
     try:
-        found = compiled(orjson.loads(prices)).base
+        found = compiled(row.prices).base
     except BadPrice:
         return None
-    dearest = {
-        unit: max(price.base, *(tier for _, tier in price.tiers), price.base) for unit, price in found.items()
-    }  # fmt: skip
-    return tuple(float(dearest.get(unit, 0)) * 1000 for unit in ("input_mtok", "output_mtok"))  # type: ignore[return-value]
+    into, out = (
+        max((price.base, *(tier for _, tier in price.tiers))) if (price := found.get(unit)) else 0
+        for unit in ("input_mtok", "output_mtok")
+    )  # fmt: skip
+    return float(into) * 1000, float(out) * 1000
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------
@@ -163,10 +177,11 @@ class Draw:
     """Of the segment."""
     estimate: int
     """Nano-USD held."""
+    hold: Hold
 
     @property
     def keys(self) -> tuple[str, str, str]:
-        return self.budget.spent_key(self.value), self.budget.holds_key, self.budget.values_key
+        return self.hold.spent, self.hold.holds, self.budget.values_key
 
     def args(self, at: float) -> list[int | str]:
         budget, period = self.budget, self.budget.period
@@ -175,13 +190,14 @@ class Draw:
             *period.edges(at), self.value,
         ]  # fmt: skip
 
-    def hold(self) -> Hold:
-        return Hold(self.budget.spent_key(self.value), self.budget.holds_key)
-
 
 def drawn(budgets: Sequence[Budget], told: Facts, estimated: int) -> list[Draw]:
     found = ((budget, budget.segment.of(told)) for budget in budgets)
-    return [Draw(budget, value, estimated) for budget, value in found if value is not None]
+    return [draw_of(budget, value, estimated) for budget, value in found if value is not None]
+
+
+def draw_of(budget: Budget, value: str, estimated: int) -> Draw:
+    return Draw(budget, value, estimated, Hold(budget.spent_key(value), budget.holds_key))
 
 
 @dataclass(frozen=True, slots=True)

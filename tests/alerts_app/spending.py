@@ -19,7 +19,7 @@ from alerts_app.budgets import NANO, Budget
 from alerts_app.ledger import Ledger
 from alerts_app.models import Budget as BudgetRow
 from gateway_app import scripts
-from gateway_app.spending import Draw
+from gateway_app.spending import Draw, draw_of
 from ingest_app import records
 from ingest_app.run import Line, Settings
 from ingest_app.spool import Reader, Writer
@@ -66,9 +66,10 @@ class Spending:
 
     def hold(self, budget: Budget, exchange: Exchange, value: str = "", *, estimate: int = 20 * NANO) -> Exchange:
         """As the gateway does before a call; the exchange then names its hold."""
-        reply = self.before([Draw(budget, value, estimate)], exchange.id)
+        draw = draw_of(budget, value, estimate)
+        reply = self.before([draw], exchange.id)
         assert reply[0] == b"pass", reply
-        return replace(exchange, holds=(*exchange.holds, Draw(budget, value, estimate).hold()))
+        return replace(exchange, holds=(*exchange.holds, draw.hold))
 
     def before(self, draws: list[Draw], request_id: UUID, *, is_closed: bool = False) -> Any:
         seconds, _ = self.redis.time()

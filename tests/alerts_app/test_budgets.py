@@ -16,7 +16,7 @@ from alerts_app.budgets import KNOWN, SLOTS, Budget, Period, digest, usd
 from alerts_app.rules import SessionCaps
 from alerts_app.segments import Facts, Segment
 from gateway_app import scripts
-from gateway_app.spending import Draw
+from gateway_app.spending import draw_of
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia")
 moments = st.integers(946_684_800, 4_102_444_800)
@@ -58,7 +58,7 @@ def test_redis_own_clock_decides_which_period_it_is(edges, expected):
     now = int(server.time()[0])
     around = [now + edge * 86_400 for edge in edges]
     budget = Budget(uuid.uuid4().int % 10**12, 1, 1, "b", 10**9, Period("day"), Segment())
-    draw = Draw(budget, "", 5)
+    draw = draw_of(budget, "", 5)
     server.sadd(budget.values_key, KNOWN)
     server.hset(budget.spent_key(""), mapping={str(around[0] - 99): 7, str(now + expected * 86_400): 3})
     args = [0, 0, "", 0, "call", 0, 1, 0, 0, *draw.args(now)[:5], *around, ""]

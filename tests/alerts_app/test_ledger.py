@@ -12,6 +12,7 @@ from alerts_app.budgets import KNOWN, NANO
 from alerts_app.ledger import Ledger, reconcile
 from alerts_app.models import BudgetEvent, BudgetState
 from ingest_app import line, records
+from llm.exchange import Body
 from tests.alerts_app.spending import COST, a_budget
 from tests.ingest_app.exchanges import opening
 
@@ -78,15 +79,27 @@ def test_an_emptied_redis_is_told_again_what_was_spent(spending, cast, segment, 
         assert spending.numbers(budget, other) == (15, 0)
     assert spending.redis.sismember(budget.values_key, KNOWN)
     state = BudgetState.objects.get(budget=row, value=value)
-    assert (state.spent_nano_usd, state.drift_nano_usd) == (expected * COST, -expected * COST)
+    assert (state.spent_nano_usd, state.drift_nano_usd) == (expected * COST, 0)
     assert reconcile(row, spending.ledger)
     assert spending.numbers(budget, value) == (15 * expected, 0)
     assert BudgetState.objects.get(budget=row, value=value).drift_nano_usd == 0
 
 
+def test_what_was_posted_afterwards_counts_by_the_next_look(spending, cast):
+    row, budget = a_budget(cast.acme, 100)
+    reconcile(row, spending.ledger)
+    spending.store(replace(spending.call(cast.acme.pk), door="log"))
+    assert spending.numbers(budget) == (0, 0)
+    for drift in (-COST, 0):
+        reconcile(row, spending.ledger)
+        assert spending.numbers(budget) == (15, 0)
+        assert BudgetState.objects.get(budget=row).drift_nano_usd == drift
+
+
 def test_what_redis_has_too_much_goes_when_it_was_too_much_twice(spending, cast):
     """Once it may be a call that is settled and not stored yet."""
     row, budget = a_budget(cast.acme, 100)
+    reconcile(row, spending.ledger)
     spending.store(spending.hold(budget, spending.call(cast.acme.pk)))
     under_way = spending.hold(budget, spending.call(cast.acme.pk))
     spending.line._settler.settle([replace(priced) for priced in _priced(spending, under_way)])
@@ -178,12 +191,18 @@ def test_while_redis_is_away_a_budget_says_so(spending, cast, monkeypatch):
     assert (row.trouble, row.looked_at) == ("Redis did not answer.", None)
 
 
-def test_unknown_costs_are_told_beside_what_is_spent(spending, cast):
-    row, _ = a_budget(cast.acme, 100)
-    spending.store(spending.call(cast.acme.pk), replace(spending.call(cast.acme.pk), provider="unheard.example"))
+@pytest.mark.parametrize("counted", [{}, {"by": "user"}])
+def test_unknown_costs_are_told_beside_what_is_spent(spending, cast, counted):
+    """But for calls that failed: those cost nothing."""
+    row, _ = a_budget(cast.acme, 100, **counted)
+    call = spending.call(cast.acme.pk, end_user_id="ann", text="nobody knows this model")
+    unheard = replace(call, request=Body(call.request.data.replace(b"gpt", b"xyz")),
+                      response=Body(call.response.data.replace(b"gpt", b"xyz")))  # fmt: skip
+    failed = replace(spending.call(cast.acme.pk, end_user_id="ann"), status=500)
+    spending.store(spending.call(cast.acme.pk, end_user_id="ann"), unheard, failed)
     reconcile(row, spending.ledger)
     state = BudgetState.objects.get(budget=row)
-    assert (state.requests, state.unpriced, state.spent_nano_usd) == (2, 1, COST)
+    assert (state.requests, state.unpriced, state.spent_nano_usd) == (3, 1, COST)
 
 
 def test_other_organizations_are_not_looked_at(spending, cast):

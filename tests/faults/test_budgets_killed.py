@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import uuid
+from typing import Any
 
 import pytest
 import redis
@@ -31,7 +32,7 @@ ESTIMATE = (-(-len(BODY) // 4) + 100) * 1000
 MOST = 37
 
 
-def a_house() -> tuple[dict[str, list[dict]], dict[str, str], Budget]:
+def a_house() -> tuple[dict[str, list[dict[str, Any]]], dict[str, str], Budget]:
     """Three organisations: one with a rule, one with a budget, one with the same budget and nothing to do with it."""
     first = uuid.uuid4().int % 10**12
     keys = {name: f"{KEY[:-7]}{name:r<7}" for name in ("rule", "budget", "other")}

@@ -57,7 +57,7 @@ async def limited(
 ) -> AsyncIterator[Stage]:
     pipe = Pipe(url, patience=5.0)
     guard = Guard(pipe, options or Options())
-    async with staged(folder, play, guard_of=guard) as stage:
+    async with staged(folder, play, guard_of=guard, silence_seconds=60.0) as stage:
         stage.keys.known[KEY] = Speaker(organization_id, 11, "test", "rw")
         stage.keys.current = known_to(organization_id, **told)
         for _ in range(500):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import redis
@@ -16,7 +17,7 @@ from alerts_app.rules import SessionCaps
 from alerts_app.segments import Segment
 from gateway_app import scripts, sessions
 from gateway_app.sessions import ToolCall
-from gateway_app.spending import Draw
+from gateway_app.spending import Draw, draw_of
 from helicone_site.settings import REDIS_URL
 
 YEAR = 31_536_000
@@ -109,7 +110,7 @@ class Redis:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.redis = redis.Redis.from_url(REDIS_URL)
+        self.redis: Any = redis.Redis.from_url(REDIS_URL, decode_responses=True)
         self.before, self.after = (self.redis.register_script(one.text) for one in (scripts.BEFORE, scripts.SETTLE))
         self.name = uuid.uuid4().hex
         for budget in model.budgets:
@@ -117,31 +118,31 @@ class Redis:
 
     def bounded(self, one: Asked, call_id: str) -> sessions.Bounded:
         turns = [[ToolCall(f"tool{one.tool}", call_id, "look")]]
-        return sessions.Bounded(1, self.name, self.model.caps, 0, turns, one.estimate)
+        return sessions.Bounded(f"helicone:g:{self.name}", self.model.caps, 0, turns, one.estimate)
 
     def draws(self, one: Asked) -> list[Draw]:
         pairs = zip(self.model.budgets, one.segments, strict=True)
-        return [Draw(budget, segment, one.estimate) for budget, segment in pairs if segment]
+        return [draw_of(budget, segment, one.estimate) for budget, segment in pairs if segment]
 
     def ask(self, one: Asked, call_id: str):
         draws, session = self.draws(one), self.bounded(one, call_id)
-        has_session = session.is_counted
+        has_session = self.model.caps.is_counted
         limits = [n for n, counts in enumerate(one.limits) if counts]
         keys = ["helicone:c:", *(f"helicone:l:{self.name}:{n}" for n in limits)]
-        args = [0, 0, "", 0, call_id, len(limits), len(draws), int(has_session), 0]
+        args: list[Any] = [0, 0, "", 0, call_id, len(limits), len(draws), int(has_session), 0]
         for n in limits:
             args += [self.model.quotas[n], YEAR, 1]
         for draw in draws:
             keys += draw.keys
             args += in_one_period(draw)
         if has_session:
-            keys += session.keys
+            keys += (session.hold.spent, session.hold.holds)
             args += session.args()
         return self.before(keys=keys, args=args)
 
     def settle(self, one: Asked, call_id: str) -> int:
         session = self.bounded(one, call_id)
-        holds = [draw.hold() for draw in self.draws(one)] + ([session.hold()] if session.is_counted else [])
+        holds = [draw.hold for draw in self.draws(one)] + ([session.hold] if self.model.caps.is_counted else [])
         keys = [key for hold in holds for key in (hold.spent, hold.holds)]
         return self.after(keys=keys, args=[call_id, one.cost] * len(holds)) if holds else 0
 
@@ -149,8 +150,8 @@ class Redis:
         """(spent, held) of a segment; its holds one by one must come to the sum."""
         budget = self.model.budgets[number]
         key = budget.spent_key(segment)
-        fields = {name.decode(): int(told) for name, told in self.redis.hgetall(key).items()}
-        holds = [told.decode().split(" ", 3) for told in self.redis.hvals(budget.holds_key)]
+        fields = {name: int(told) for name, told in self.redis.hgetall(key).items()}
+        holds = [told.split(" ", 3) for told in self.redis.hvals(budget.holds_key)]
         held = sum(int(estimate) for estimate, _, _, of in holds if of == key)
         assert held == fields.get("r", 0)
         return sum(told for name, told in fields.items() if name.isdigit()), held
@@ -183,15 +184,16 @@ def test_the_script_is_its_model(is_bound, data):
     hard = data.draw(st.lists(st.booleans(), min_size=2, max_size=2))
     caps = SessionCaps(data.draw(st.none() | amounts.filter(bool)), data.draw(bounds), None, data.draw(bounds))
     model = Model(quotas, budgets_of(uuid.uuid4().int % 10**12, limits, two, hard), caps if is_bound else SessionCaps())
-    real, under_way = Redis(model), []
+    real, under_way, passed = Redis(model), [], []
     for one in data.draw(calls):
         call_id = str(uuid.uuid4())
         expected = model.verdict(one)
         reply = real.ask(one, call_id)
-        assert (reply[1].decode(), reply[2]) == expected
+        assert (reply[1], reply[2]) == expected
         if not expected[1]:
             model.take(one)
             under_way.append((one, call_id))
+            passed.append(one)
         for _ in range(min(one.settles, len(under_way))):
             done, done_id = under_way.pop(0)
             assert real.settle(done, done_id) >= 0
@@ -200,3 +202,10 @@ def test_the_script_is_its_model(is_bound, data):
         for number, segment in ((n, s) for n in range(2) for s in "ab"):
             told = (model.spent.get((number, segment), 0), model.held.get((number, segment), 0))
             assert real.counts(number, segment) == told
+    for one, call_id in under_way:
+        real.settle(one, call_id)
+    for number, segment in ((n, s) for n in range(2) for s in "ab"):
+        spent, held = real.counts(number, segment)
+        wrong = sum(max(0, one.cost - one.estimate) for one in passed if one.segments[number] == segment)
+        assert held == 0
+        assert not hard[number] or spent <= limits[number] + wrong, "beyond by more than the estimates were wrong"
