@@ -228,7 +228,7 @@ class Passage:
         )  # fmt: skip
 
     async def _more(self, incoming: Incoming, *, most: int, is_needed: bool = False) -> Incoming:
-        """With as much of its body as may be kept; all of it where that `is_needed`. Raises ClientGone, BodyTooLarge."""
+        """With as much of its body as may be kept; all of it where it `is_needed`. Raises ClientGone, BodyTooLarge."""
         if incoming.is_complete:
             return incoming
         waited = time.monotonic()
