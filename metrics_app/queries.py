@@ -285,7 +285,7 @@ def _days(asked: _Asked) -> tuple[datetime | None, datetime | None, list[Piece],
     ]
     ground_from = _ground_from(asked.question.organization_id)
     is_gone = any(ground_from and one.since and one.since < ground_from for one in edges)
-    is_short = bool(asked.since) and (asked.until or asked.now) - asked.since <= SHORT
+    is_short = asked.since is not None and (asked.until or asked.now) - asked.since <= SHORT
     most = MOST_EDGE_ROWS if is_short else MOST_EDGE_ROWS_OF_LONG
     if not is_gone and sum(_rows_between(asked, one.since, one.until) for one in edges) <= most:
         return low, high, edges, ()

@@ -212,8 +212,9 @@ _LONG = {short: long for long, short in _SHORT.items()}
 
 def body_from(values: Sequence[Any]) -> BodyRow:
     """A BodyRow from its columns as Postgres gives them."""
-    *frames, asked, answered = (bytes(value) if isinstance(value, memoryview) else value for value in values)
-    return BodyRow(*frames, _LONG.get(asked, asked), _LONG.get(answered, answered))
+    plain: list[Any] = [bytes(value) if isinstance(value, memoryview) else value for value in values]
+    plain[-2:] = [_LONG.get(value, value) for value in plain[-2:]]
+    return BodyRow(*plain)
 
 
 def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]:
