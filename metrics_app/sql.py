@@ -239,7 +239,8 @@ def _facet_rows(layout: Layout, source: str, piece: Piece, wanted: str, bound: S
 
 def _by_day(layout: Layout, folded: Clause, delta: Clause) -> Clause:
     """The table `by_day` to be. With edges its rows are days with requests, one each: what is folded has one a day
-    and value already, so only those a delta touches are summed. `folded` is read once more only where there are any."""
+    and value already, so only those a delta touches are summed. `folded` is read once more only where there are any.
+    NOT IN (nothing in it is NULL) looks each row up, where NOT EXISTS may sort them all."""
     if not layout.has_edges:
         return Clause(f"by_day AS ({folded.sql} UNION ALL {delta.sql})", (*folded.values, *delta.values))
     sums = ", ".join(f"sum(m_{one.key})::bigint AS m_{one.key}" for one in layout.measures)
@@ -247,8 +248,7 @@ def _by_day(layout: Layout, folded: Clause, delta: Clause) -> Clause:
         f"folded AS NOT MATERIALIZED ({folded.sql}), delta AS ({delta.sql}), "
         f"touched AS (SELECT at, d, {sums} FROM (SELECT * FROM delta "
         "UNION ALL SELECT * FROM folded WHERE (at, d) IN (SELECT at, d FROM delta)) AS again GROUP BY at, d), "
-        "by_day AS (SELECT * FROM folded WHERE m_requests <> 0 AND NOT EXISTS "
-        "(SELECT 1 FROM delta WHERE delta.at = folded.at AND delta.d = folded.d) "
+        "by_day AS (SELECT * FROM folded WHERE m_requests <> 0 AND (at, d) NOT IN (SELECT at, d FROM delta) "
         "UNION ALL SELECT * FROM touched WHERE m_requests <> 0)",
         (*folded.values, *delta.values),
     )

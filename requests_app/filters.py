@@ -96,10 +96,6 @@ UNCACHED_INPUT = "(r.input_tokens - coalesce(r.cache_read_tokens, 0) - coalesce(
 UNREASONED_OUTPUT = "(r.output_tokens - coalesce(r.reasoning_tokens, 0))"
 TOTAL_TOKENS = "(coalesce(r.input_tokens, 0) + coalesce(r.output_tokens, 0))"
 RESPONDED_AT = "(r.requested_at + r.duration_ms * interval '1 millisecond')"
-REQUEST_MODEL, RESPONSE_MODEL = (
-    f"(CASE WHEN r.{column} = '' THEN r.model ELSE r.{column} END)" for column in ("request_model", "response_model")
-)
-"""Stored empty where they are the row's model; see `store.py`."""
 FEEDBACK = "helicone-score-feedback"
 """The score that a thumb up (1) or down (0) is."""
 FEEDBACK_IS_GOOD = f"((r.scores ->> '{FEEDBACK}')::numeric > 0)"
@@ -133,8 +129,8 @@ ENTRIES = (
     Entry("score", "Score", "score", "r.scores"),
     Entry("feedback", "Feedback is good", "boolean", FEEDBACK_IS_GOOD),
     Entry("kind", "Kind", "text", "r.kind", is_suggested=True),
-    Entry("request_model", "Model asked for", "text", REQUEST_MODEL),
-    Entry("response_model", "Model that answered", "text", RESPONSE_MODEL),
+    Entry("request_model", "Model asked for", "text", "r.request_model"),
+    Entry("response_model", "Model that answered", "text", "r.response_model"),
     Entry("prompt", "Prompt", "text", "r.prompt_id"),
     Entry("prompt_version", "Prompt version", "text", "r.prompt_version"),
     Entry("country", "Country", "text", "r.country_code", is_suggested=True),

@@ -168,21 +168,14 @@ def values_of(row: RequestRow) -> list[Any]:
         if values[index] is not None:
             values[index] = Jsonb(values[index], _dumps)
     for index in _ARRAY_INDEXES:
-        values[index] = list(values[index]) or None
-    for index in _MODEL_INDEXES:
-        if row.model and values[index] == row.model:
-            values[index] = _SAME
+        values[index] = list(values[index])
     values[_USAGE_INDEX] = usage_packing.pack(values[_USAGE_INDEX])
     return values
 
 
 _VALUES = attrgetter(*COLUMNS)
-_SAME = ""
-"""Stands where a row's `model` is meant, which is nearly always: no model's name is empty. Arrays without anything in
-them are NULL. So a row takes 70 bytes less."""
 _USAGE_INDEX = COLUMNS.index("usage")
 _JSON_INDEXES = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
-_MODEL_INDEXES = (COLUMNS.index("request_model"), COLUMNS.index("response_model"))
 _ARRAY_INDEXES = (COLUMNS.index("tool_calls"), COLUMNS.index("problems"))
 
 
@@ -313,11 +306,8 @@ def lock_row(connection: Db, key: Key) -> RequestRow | None:
 
 def row_from(values: Mapping[str, Any]) -> RequestRow:
     """A RequestRow from column values as Postgres gives them."""
-    asked, answered, model = values["request_model"], values["response_model"], values["model"]
     return RequestRow(**{
-        **values, "tool_calls": tuple(values["tool_calls"] or ()), "problems": tuple(values["problems"] or ()),
-        "request_model": model if asked == _SAME else asked,
-        "response_model": model if answered == _SAME else answered,
+        **values, "tool_calls": tuple(values["tool_calls"]), "problems": tuple(values["problems"]),
         "usage": usage_packing.unpack(values["usage"]),
     })
 

@@ -69,7 +69,8 @@ def summary(request: OrganizationRequest) -> HttpResponseBase:
     context: dict[str, Any] = {"asked": asked, "is_repeated": _is_summed_again(asked)}
     try:
         found = queries_sums.summary(asked.question)
-        context |= {"summary": found, "bars": [(bar, _zoom(asked, bar)) for bar in drawing.bars(found)]}
+        bars = [(bar, _zoom(asked, bar)) for bar in drawing.bars(found)]
+        context |= {"summary": found, "bars": bars, "width": len(bars) * drawing.BAR_WIDTH}
     except TooSlow:
         context["count"] = _count(asked.question)
     if others := asking.left_out(asked):

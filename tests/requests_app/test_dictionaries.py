@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -29,6 +30,7 @@ from tests.faults.processes import wait_until
 
 NOW = datetime(2026, 11, 20, 3, 40, tzinfo=UTC)
 ACME, GLOBEX = 1, 2
+JSON = "application/json"
 SYSTEM = "You are the assistant of Acme. " + " ".join(f"Rule {n}: be {n} times as kind." for n in range(60))
 
 
@@ -90,6 +92,21 @@ def sent(batch: Sequence[PricedExchange]) -> dict[Any, bytes]:
 
 def versions() -> set[int]:
     return set(BodyDictionary.objects.values_list("version", flat=True))
+
+
+def test_a_line_that_keeps_up_packs_better_and_both_are_read(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(1)
+    words = [" ".join(chance.choices(SYSTEM.split(), k=150)) for _ in range(60)]
+    batch, hurried = ([said(n, "ann", text, days_ago=days) for n, text in enumerate(words)] for days in (1, 2))
+    monkeypatch.setattr(store, "LEISURELY", len(batch))
+    put(db, batch)
+    monkeypatch.setattr(store, "LEISURELY", 0)
+    put(db, hurried)
+    assert read_all() == sent([*batch, *hurried])
+    rows = queries.bodies([store.row_from(row) for row in _rows(ACME)])
+    well, fast = (sum(len(rows[one.exchange.id].request or b"") for one in some) for some in (batch, hurried))
+    assert well < fast
+    assert {row.request_type for row in rows.values()} == {row.response_type for row in rows.values()} == {JSON}
 
 
 # --- the codec --------------------------------------------------------------------------------------------------------

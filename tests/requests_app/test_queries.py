@@ -44,6 +44,22 @@ def walk_older(question: Question, size: int):
         older = queries.cursor_of(page.rows[-1])
 
 
+@pytest.mark.parametrize("model", ["gpt-4o", "mine", None])
+@pytest.mark.parametrize("tools", [(), ("search",)])
+def test_a_row_comes_back_as_it_was_and_is_found_by_the_models_it_names(model, tools):
+    row = factories.make_request(
+        MINE, START, model=model, request_model="gpt-4o", response_model=model, tool_calls=tools, problems=tools
+    )
+    assert queries.one(MINE, str(row.id)) == row
+    for leaf, is_found in (
+        (Leaf("request_model", "=", "gpt-4o"), True), (Leaf("request_model", "=", ""), False),
+        (Leaf("response_model", "=", "gpt-4o"), model == "gpt-4o"), (Leaf("response_model", "=", None), model is None),
+        (Leaf("response_model", "~", "min"), model == "mine"), (Leaf("tool", "=", "search"), bool(tools)),
+        (Leaf("tool", "!=", "search"), not tools),
+    ):  # fmt: skip
+        assert bool(queries.page(Question(MINE, leaf), size=5).rows) == is_found, leaf
+
+
 @pytest.mark.parametrize("size", [1, 7, 50])
 def test_pages_backwards_have_every_row_once_newest_first(size):
     rows = many(MINE, 60)

@@ -15,7 +15,7 @@ BACKWARD = "DROP INDEX llm_request_tried; DROP INDEX llm_request_attempt;"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("requests_app", "0011_narrower")]
+    dependencies = [("requests_app", "0010_scored")]
     operations = [
         migrations.RunSQL(FORWARD, BACKWARD),
         migrations.AddField(
