@@ -23,7 +23,10 @@ NOT_KEPT: Final = "log_record_not_kept"
 """Of an application's own log, or a piece of a stream that says nothing."""
 UNREADABLE: Final = "its log record says nothing"
 _AGENT_SCOPES: Final = {"com.anthropic.claude_code.events": "claude_code."}
-_AGENTS: Final = ("claude_code.", "codex.")
+_AGENTS: Final = ("claude_code.", "codex.", "gemini_cli.", "qwen-code.")
+_STEPS: Final = frozenset({"api_response", "api_error", "tool_call", "user_prompt", "agent.finish"})
+"""Of Gemini's CLI: each call is told as a request, a reply, and again in the conventions' words; the reply counts."""
+_TOLD_TWICE: Final = ("gemini_cli", "gemini-cli", "qwen-code")
 _CONVERSATIONS: Final = ("session.id", "conversation.id")
 _PIECES: Final = frozenset({"codex.sse_event", "codex.websocket_event"})
 _SAYS_SOMETHING: Final = ("_token_count", "error.message", "error")
@@ -40,6 +43,8 @@ def document(
         "trace_id": identifier(record.get("traceId"), 16), "span_id": identifier(record.get("spanId"), 8),
         "at": whole(record.get("timeUnixNano")) or whole(record.get("observedTimeUnixNano")),
     }  # fmt: skip
+    if _is_told_twice(name, scope, resource):
+        return None
     if name.startswith("gen_ai."):
         inner = {**said, **_body(record.get("body"))}
         inner.pop("event.name", None)
@@ -59,6 +64,13 @@ def _name(record: Values, said: Values, scope: Values) -> str:
         name = body
     prefix = _AGENT_SCOPES.get(text(scope.get("name")), "")
     return name if name.startswith(prefix) else prefix + name
+
+
+def _is_told_twice(name: str, scope: Values, resource: Values) -> bool:
+    agent, _, event = name.partition(".")
+    if agent == "gen_ai":
+        return text(scope.get("name")) in _TOLD_TWICE or text(resource.get("service.name")) in _TOLD_TWICE
+    return agent in _TOLD_TWICE and event not in _STEPS
 
 
 def _is_piece(name: str, said: Values) -> bool:
@@ -96,7 +108,8 @@ def _step(name: str, told: Values, said: Values) -> Document:
 def _trace_id(said: Values) -> str:
     """Of a conversation, cut by prompts where they are told; '' without either."""
     conversation = next((text(said.get(key)) for key in _CONVERSATIONS if said.get(key)), "")
-    return _digest([conversation, text(said.get("prompt.id"))], 16) if conversation else ""
+    prompt = text(said.get("prompt.id")) or text(said.get("prompt_id"))
+    return _digest([conversation, prompt], 16) if conversation else ""
 
 
 def _digest(value: Any, size: int) -> str:

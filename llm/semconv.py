@@ -28,17 +28,23 @@ RESPONSE_MODEL: Final[Names] = (
 )  # fmt: skip
 RESPONSE_ID: Final[Names] = ("gen_ai.response.id", "ai.response.id", "llm.response.id", "response_id", "request_id")
 PROVIDER: Final[Names] = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider")
+FRAMEWORKS: Final = frozenset({
+    "agno", "autogen", "crewai", "dspy", "google_adk", "haystack", "langchain", "langgraph", "llama_index",
+    "llamaindex", "mastra", "microsoft.agent_framework", "openai_agents", "pydantic-ai", "pydantic_ai",
+    "semantic_kernel", "smolagents", "spring_ai", "strands-agents",
+})  # fmt: skip
+"""What some write where the provider's name belongs: who called it, which says nothing of who answered."""
 HOST: Final[Names] = ("server.address", "net.peer.name", "url.full", "gen_ai.openai.api_base", "http.url", "api_base")
 
 INPUT_TOKENS: Final[Names] = (
     "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "ai.usage.inputTokens",
     "ai.usage.promptTokens", "ai.usage.tokens", "llm.usage.prompt_tokens", "langwatch.metrics.prompt_tokens",
-    "input_tokens",
+    "gen_ai.response.prompt_tokens", "input_tokens",
 )  # fmt: skip
 OUTPUT_TOKENS: Final[Names] = (
     "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion",
     "ai.usage.outputTokens", "ai.usage.completionTokens", "llm.usage.completion_tokens",
-    "langwatch.metrics.completion_tokens", "output_tokens",
+    "langwatch.metrics.completion_tokens", "gen_ai.response.completion_tokens", "output_tokens",
 )  # fmt: skip
 TOTAL_TOKENS: Final[Names] = (
     "gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total", "ai.usage.totalTokens",
@@ -47,13 +53,15 @@ CACHE_READ_TOKENS: Final[Names] = (
     "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
     "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens",
     "gen_ai.usage.details.cached_tokens", "gen_ai.usage.details.cached_content_tokens",
-    "gen_ai.usage.cached_tokens", "gen_ai.usage.cached_input_tokens", "llm.token_count.prompt_details.cache_read",
+    "gen_ai.usage.cached_tokens", "gen_ai.usage.cached_input_tokens", "gen_ai.usage.input_tokens.cached",
+    "llm.token_count.prompt_details.cache_read",
     "llm.token_count.prompt_details.cache_input", "ai.usage.inputTokenDetails.cacheReadTokens",
     "ai.usage.cachedInputTokens", "llm.usage.cache_read_input_tokens", "cache_read_tokens",
 )  # fmt: skip
 CACHE_WRITE_TOKENS: Final[Names] = (
     "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
-    "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.details.cache_write_tokens",
+    "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.cache_write_input_tokens",
+    "gen_ai.usage.input_tokens.cache_write", "gen_ai.usage.details.cache_write_tokens",
     "gen_ai.usage.details.cache_creation_input_tokens", "llm.token_count.prompt_details.cache_write",
     "ai.usage.inputTokenDetails.cacheWriteTokens", "llm.usage.cache_creation_input_tokens", "cache_creation_tokens",
 )  # fmt: skip
@@ -62,7 +70,8 @@ CACHE_WRITE_1H_TOKENS: Final[Names] = (
 )  # fmt: skip
 WEB_SEARCHES: Final[Names] = ("gen_ai.usage.details.web_search_requests", "anthropic.usage.web_search_requests")
 REASONING_TOKENS: Final[Names] = (
-    "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.details.reasoning_tokens",
+    "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.output_tokens.reasoning",
+    "gen_ai.usage.details.reasoning_tokens",
     "llm.token_count.completion_details.reasoning", "ai.usage.outputTokenDetails.reasoningTokens",
     "ai.usage.reasoningTokens", "llm.usage.reasoning_tokens", "gen_ai.usage.details.thoughts_tokens",
 )  # fmt: skip
@@ -83,7 +92,8 @@ COST_USD: Final[Names] = (
 
 FIRST_TOKEN_SECONDS: Final[Names] = (
     "gen_ai.response.time_to_first_chunk", "gen_ai.client.operation.time_to_first_chunk",
-    "gen_ai.server.time_to_first_token", "gen_ai.server.ttft", "lk.response.ttft",
+    "gen_ai.server.time_to_first_token", "gen_ai.server.ttft", "gen_ai.latency.time_to_first_token",
+    "lk.response.ttft", "metrics.ttfb",
 )  # fmt: skip
 FIRST_TOKEN_MS: Final[Names] = ("ai.response.msToFirstChunk", "ai.stream.msToFirstChunk", "ttft_ms")
 FIRST_TOKEN_AT: Final[Names] = ("langfuse.observation.completion_start_time",)
@@ -112,7 +122,9 @@ SESSION_ID: Final[Names] = (
     "traceloop.association.properties.chat_id", "langsmith.metadata.session_id", "langsmith.metadata.thread_id",
     "langsmith.metadata.conversation_id", "langsmith.trace.session_id", "langwatch.thread.id",
     "langwatch.langgraph.thread_id", "lmnr.association.properties.session_id", "conversation.id",
-    "mlflow.trace.session", "gen_ai.session.id", "gcp.vertex.agent.session_id", "genkit:sessionId",
+    "mlflow.trace.session", "gen_ai.session.id", "gen_ai.thread.id", "spring.ai.chat.client.conversation.id",
+    "mastra.metadata.sessionId", "mastra.metadata.threadId", "wandb.thread_id",
+    "gcp.vertex.agent.session_id", "genkit:sessionId",
     "langfuse.trace.metadata.langfuse_session_id", "langfuse.metadata.langfuse_session_id",
     "langfuse.observation.metadata.langfuse_session_id", "metadata.langfuse_session_id",
 )  # fmt: skip
@@ -126,14 +138,14 @@ USER_ID: Final[Names] = (
     "ai.settings.context.userId", "traceloop.association.properties.Helicone-User-Id",
     "traceloop.association.properties.user_id", "traceloop.association.properties.customer_id", "gen_ai.request.user",
     "gen_ai.user", "llm.user", "langwatch.user.id", "lmnr.association.properties.user_id", "mlflow.trace.user",
-    "langsmith.metadata.user_id", "langwatch.customer.id", "gcp.vertex.agent.user_id",
+    "langsmith.metadata.user_id", "mastra.metadata.userId", "langwatch.customer.id", "gcp.vertex.agent.user_id",
     "langfuse.trace.metadata.langfuse_user_id", "langfuse.metadata.langfuse_user_id",
     "langfuse.observation.metadata.langfuse_user_id", "metadata.user_api_key_end_user_id", "lk.participant_identity",
     "user.account_uuid", "user.email",
 )  # fmt: skip
 TAGS: Final[Names] = (
     "langfuse.trace.tags", "langfuse.tags", "tag.tags", "ai.telemetry.metadata.tags", "langwatch.labels",
-    "lmnr.association.properties.tags", "langsmith.span.tags", "logfire.tags",
+    "lmnr.association.properties.tags", "langsmith.span.tags", "logfire.tags", "mastra.tags",
 )  # fmt: skip
 PROMPT_ID: Final[Names] = (
     "langfuse.observation.prompt.name", "gen_ai.prompt.name", "prompt.id", "llm.prompt_template.name",
@@ -146,6 +158,8 @@ PROMPT_VERSION: Final[Names] = (
 NAME: Final[Names] = (
     "gen_ai.tool.name", "ai.toolCall.name", "tool.name", "gen_ai.agent.name", "agent.name", "agent_name",
     "gen_ai.workflow.name", "traceloop.entity.name", "graph.node.name", "lk.function_tool.name", "genkit:name",
+    "function_name",
+    "spring.ai.tool.definition.name", "haystack.component.name",
 )  # fmt: skip
 """Nicer than the span's own name, for steps that call no model."""
 ENVIRONMENT: Final[Names] = (
@@ -158,7 +172,7 @@ METADATA_PREFIXES: Final[Names] = (
     "langfuse.trace.metadata.", "langfuse.observation.metadata.", "langfuse.metadata.", "ai.telemetry.metadata.",
     "ai.settings.context.", "traceloop.association.properties.Helicone-Property-",
     "traceloop.association.properties.", "lmnr.association.properties.metadata.", "langsmith.metadata.",
-    "metadata.",
+    "mastra.metadata.", "metadata.",
 )  # fmt: skip
 METADATA: Final[Names] = (
     "langfuse.trace.metadata", "langfuse.observation.metadata", "langfuse.metadata", "langwatch.metadata", "metadata",
@@ -179,8 +193,8 @@ OPERATION_KINDS: Final[Mapping[str, str]] = {
     "image_generation": "image", "generate_image": "image", "speech": "audio", "transcription": "audio",
     "rerank": "rerank", "moderation": "moderation", "invoke_agent": "agent", "create_agent": "agent",
     "agent_step": "chain", "invoke_workflow": "workflow", "execute_tool": "tool", "retrieval": "retriever",
-    "plan": "chain", "execute_task": "chain", "guardrail": "guardrail", "apply_guardrail": "guardrail",
-    "evaluate": "evaluator", "evaluation": "evaluator", "vectordb": "retriever", "framework": "chain",
+    "plan": "chain", "execute_task": "chain", "handoff": "chain", "guardrail": "guardrail",
+    "apply_guardrail": "guardrail", "evaluate": "evaluator", "evaluation": "evaluator", "vectordb": "retriever",
     "agent": "agent", "workflow": "workflow", "tool": "tool", "task": "chain",
 }  # fmt: skip
 OPENINFERENCE_KINDS: Final[Mapping[str, str]] = {

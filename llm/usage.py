@@ -80,7 +80,7 @@ def openai(sent: Mapping[str, Any], *, web_searches: int | None = None) -> Usage
     if "modality_tokens" in sent:
         told = _with_modalities(told, loose.mapping(sent["modality_tokens"]))
     total = first(sent, TOTAL_KEYS)
-    return _settled(_with_hidden(told, total, heard="prompt_audio_seconds" in sent), total)
+    return settled(_with_hidden(told, total, heard="prompt_audio_seconds" in sent), total)
 
 
 def _with_modalities(told: Usage, modalities: Mapping[str, Any]) -> Usage:
@@ -116,7 +116,7 @@ def _with_hidden(told: Usage, total: int | None, *, heard: bool) -> Usage:
     return replace(told, output_tokens=told.output_tokens + hidden) if hidden else told
 
 
-def _settled(told: Usage, total: int | None) -> Usage:
+def settled(told: Usage, total: int | None) -> Usage:
     """`told` as the provider's own total explains it: its totals are totals, or the cache comes on top of them."""
     if total is None or told.input_tokens is None:
         return whole(told)

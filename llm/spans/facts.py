@@ -20,7 +20,10 @@ MAX_PROPERTIES: Final = 200
 MAX_TEXT: Final = 512
 """Of a model's, a session's or a user's name."""
 _PARAMETERS: Final = ("llm.invocation_parameters", "langfuse.observation.model.parameters")
-_PACKED: Final = (*_PARAMETERS, "request_data", "input.value", "gcp.vertex.agent.llm_request", "mlflow.spanInputs")
+_PACKED: Final = (
+    *_PARAMETERS, "request_data", "input.value", "gcp.vertex.agent.llm_request", "mlflow.spanInputs",
+    "braintrust.metadata",
+)  # fmt: skip
 """What holds a model's name inside of it."""
 _REPLIES: Final = ("gen_ai.output.messages", "genkit:output", "gen_ai.completion", "response_data")
 
@@ -88,7 +91,9 @@ def _packed_finish(span: Span) -> str | None:
             return short(said)
     for event in span.events:
         if event.get("name") == "gen_ai.choice":
-            return short(as_text(loose.mapping(event.get("attributes")).get("finish_reason")))
+            told = loose.mapping(event.get("attributes"))
+            told = {**loose.mapping(unpacked(told.get("gen_ai.event.content"))), **told}
+            return short(as_text(told.get("finish_reason")))
     indexed = (span.attributes.get(f"{family}.0.finish_reason") for family in ("gen_ai.completion", "llm.completions"))
     return short(next((said for said in indexed if isinstance(said, str) and said), None))
 
@@ -113,7 +118,8 @@ _STREAMED: Final = re.compile(r"[sS]tream(?: |$)|^streaming response ")
 
 def provider(span: Span) -> str:
     """Of a call: its slug as named, else as the host says, else the name as sent; `custom` where nobody says."""
-    said = (span.text(semconv.PROVIDER) or _genkit(span)[0]).lower()
+    names = ((as_text(span.attributes[name]) or "").lower() for name in span.shape.present(semconv.PROVIDER))
+    said = next((name for name in names if name and name not in semconv.FRAMEWORKS), "") or _genkit(span)[0].lower()
     told = (loose.text(span.attributes[name]) for name in span.shape.present(semconv.HOST))
     return _provider(said[:MAX_TEXT], tuple(host[:MAX_TEXT] for host in told if host)) or NOBODY_SAYS
 

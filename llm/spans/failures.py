@@ -18,7 +18,7 @@ from llm.spans.span import Span, as_text, unpacked
 
 _LONGEST_BODY: Final = 8_000
 _STATUS: Final = re.compile(r"(?:Error code|status_code|status code|HTTP)[: ]+([45]\d\d)\b|\b([45]\d\d) [A-Z_]{4,}\b")
-_STATUS_KEYS: Final = ("http.response.status_code", "http.status_code", "error.type")
+_STATUS_KEYS: Final = ("http.response.status_code", "http.status_code", "status_code", "error.type")
 
 
 @dataclass(frozen=True, slots=True)

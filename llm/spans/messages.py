@@ -14,6 +14,7 @@ from llm.conversation import Message, Part, ToolSpec
 from llm.spans.span import unpacked
 
 _WRAPPERS: Final = ("message", "message_content", "tool_call", "tool")
+_CALLED: Final = ("name", "toolName", "tool_name")
 _ROLES: Final = {"model": "assistant", "ai": "assistant", "human": "user", "developer": "system"}
 
 
@@ -68,7 +69,7 @@ def _message(item: Any, role: str) -> Message:
 
 
 def _says_more(item: Mapping[str, Any]) -> bool:
-    said = (value for key, value in item.items() if key not in ("role", "content", "parts"))
+    said = (value for key, value in item.items() if key not in ("role", "content", "parts", "text"))
     return any(value not in (None, "", [], {}) for value in said)
 
 
@@ -88,7 +89,7 @@ def _thoughts(item: Mapping[str, Any]) -> Iterable[Part]:
 
 
 def _said(item: Mapping[str, Any]) -> Iterable[Part]:
-    for key in ("parts", "contents", "content"):
+    for key in ("parts", "contents", "content", "text"):
         value = item.get(key)
         value = unpacked(value) if isinstance(value, str) and key != "content" else value
         if value in (None, "", [], {}):
@@ -120,9 +121,9 @@ def _calls(item: Mapping[str, Any]) -> Iterable[Part]:
 def _call(call: Mapping[str, Any]) -> Part:
     """Of a call in any spelling: {function: {name, arguments}}, {name, arguments|args|input}, {toolName, …}."""
     inner = loose.mapping(call.get("function")) or call
-    name = _first_text(inner, ("name", "toolName", "tool_name"))
+    name = _first_text(inner, _CALLED)
     asked = next((inner[key] for key in ("arguments", "args", "input", "parameters") if inner.get(key) is not None), "")
-    call_id = _first_text(call, ("id", "toolCallId", "call_id", "tool_call_id"))
+    call_id = _first_text(call, ("id", "toolCallId", "call_id", "tool_call_id", "toolUseId"))
     return Part("tool_call", text=_shown(asked), name=name, call_id=call_id)
 
 
@@ -173,7 +174,7 @@ def _first_text(item: Mapping[str, Any], keys: Iterable[str]) -> str:
 def _answered(item: Mapping[str, Any]) -> Part:
     said = next((item[k] for k in ("response", "result", "output", "content") if item.get(k) is not None), "")
     name = _first_text(item, ("name", "toolName"))
-    call_id = _first_text(item, ("id", "toolCallId", "tool_use_id", "call_id"))
+    call_id = _first_text(item, ("id", "toolCallId", "tool_use_id", "toolUseId", "call_id"))
     return Part("tool_result", text=_shown(said), name=name, call_id=call_id, is_error=item.get("is_error") is True)
 
 
@@ -198,15 +199,19 @@ def _inner_url(item: Mapping[str, Any]) -> str:
 
 
 def _gemini(item: Mapping[str, Any]) -> Part:
+    """A part that is named by its only key: Gemini's, Bedrock's, Haystack's."""
     if isinstance(text := item.get("text"), str):
         return Part("reasoning" if item.get("thought") is True else "text", text=text)
-    for key in ("functionCall", "function_call"):
+    for key in ("functionCall", "function_call", "toolUse", "tool_call"):
         if isinstance(call := item.get(key), dict):
             return _call(call)
-    for key in ("functionResponse", "function_response"):
+    for key in ("functionResponse", "function_response", "toolResult", "tool_call_result"):
         if isinstance(said := item.get(key), dict):
             return _answered(said)
-    return _data(item)
+    if "arguments" in item and _first_text(item, _CALLED):
+        return _call(item)
+    thought = loose.mapping(loose.mapping(item.get("reasoningContent")).get("reasoningText")).get("text")
+    return Part("reasoning", text=thought) if isinstance(thought, str) else _data(item)
 
 
 # --- tools ------------------------------------------------------------------------------------------------------------

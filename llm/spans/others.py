@@ -1,4 +1,5 @@
-"""SDKs with a few names of their own: MLflow, LangWatch, Laminar, Genkit, LiveKit, Google ADK, LangSmith, LiteLLM."""
+"""SDKs with a few names of their own: MLflow, LangWatch, Laminar, Genkit, LiveKit, Google ADK, LangSmith, LiteLLM,
+Mastra, Spring AI, Braintrust."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ ORDER = 90
 MARKS: Final[frozenset[str]] = frozenset()
 _KIND_KEYS: Final = (
     "mlflow.spanType", "langwatch.span.type", "lmnr.span.type", "langsmith.span.kind", "genkit:metadata:subtype",
-    "span.type",
+    "mastra.span.type", "spring.ai.kind", "span.type",
 )  # fmt: skip
 _KINDS: Final = {
     "llm": "llm", "chat_model": "llm", "generation": "llm", "model": "llm", "embedding": "embedding",
@@ -21,16 +22,25 @@ _KINDS: Final = {
     "rag": "retriever", "chain": "chain", "workflow": "workflow", "flow": "workflow", "reranker": "rerank",
     "guardrail": "guardrail", "evaluation": "evaluator", "evaluator": "evaluator", "task": "chain", "prompt": "chain",
     "executor": "chain", "parser": "chain", "module": "chain", "default": "span", "util": "chain",
+    "agent_run": "agent", "model_generation": "llm", "llm_generation": "llm", "model_step": "llm",
+    "model_inference": "llm", "model_chunk": "span", "llm_chunk": "span", "tool_call": "tool", "mcp_tool_call": "tool",
+    "workflow_run": "workflow", "workflow_step": "chain", "processor_run": "chain", "generic": "span",
+    "chat_client": "chain", "advisor": "chain", "vector_store": "retriever", "score": "evaluator", "eval": "evaluator",
 }  # fmt: skip
+_MASTRA: Final = ("agent_run", "workflow_run", "workflow_step", "tool_call", "mcp_tool_call", "model_generation",
+                  "llm_generation", "model_step", "processor_run", "generic")  # fmt: skip
 _LIVEKIT: Final = {"llm_request": "llm", "llm_node": "chain", "agent_turn": "agent", "function_tool": "tool"}
 _ASKED: Final = (
     "mlflow.spanInputs", "langwatch.input", "lmnr.span.input", "genkit:input", "gcp.vertex.agent.llm_request",
     "gcp.vertex.agent.tool_call_args", "lk.user_transcript", "lk.chat_ctx", "lk.input_text", "lk.function_tool.args",
-    "db.query.text", "db.statement", "input.value", "input",
+    *(f"mastra.{one}.input" for one in _MASTRA), "spring.ai.tool.call.arguments", "braintrust.input_json",
+    "db.vector.query.content", "db.query.text", "db.statement", "input.value", "input",
 )  # fmt: skip
 _ANSWERED: Final = (
     "mlflow.spanOutputs", "langwatch.output", "lmnr.span.output", "genkit:output", "gcp.vertex.agent.llm_response",
-    "gcp.vertex.agent.tool_response", "lk.response.text", "lk.function_tool.output", "output.value", "output",
+    "gcp.vertex.agent.tool_response", "lk.response.text", "lk.function_tool.output",
+    *(f"mastra.{one}.output" for one in _MASTRA), "spring.ai.tool.call.result", "braintrust.output_json",
+    "db.vector.query.response.documents", "output.value", "output",
 )  # fmt: skip
 _CALLS: Final = ("lk.response.function_calls",)
 _WHOLE: Final = (
@@ -43,6 +53,7 @@ _EMPTY: Final = ("{}", "null", '""')
 
 def kind(span: Span) -> str | None:
     said = span.text(_KIND_KEYS)
+    said = said or loose.name(loose.mapping(span.value("braintrust.span_attributes")).get("type"))
     if said:
         return _KINDS.get(said.lower())
     if span.has("gcp.vertex.agent."):
@@ -90,25 +101,30 @@ def _unwrapped(value: dict[str, Any]) -> Any:
 
 def usage(span: Span) -> Usage | None:
     """MLflow's token usage, LangWatch's metrics, Genkit's and LangSmith's usage objects."""
-    told = span.value("mlflow.chat.tokenUsage", "langsmith.usage_metadata", "langwatch.metrics")
+    told = span.value("mlflow.chat.tokenUsage", "langsmith.usage_metadata", "langwatch.metrics", "braintrust.metrics")
     if not isinstance(told, dict):
         told = loose.mapping(loose.mapping(span.value("genkit:output")).get("usage"))
     found = tokens.provided(_plain(told)) if told else None
     return None if found is None or (found.input_tokens, found.output_tokens) == (None, None) else found
 
 
-_GENKIT: Final = {"cachedContentTokens": "cached_tokens", "thoughtsTokens": "reasoning_tokens"}
+_OWN_WORDS: Final = {
+    "cachedContentTokens": "cached_tokens", "thoughtsTokens": "reasoning_tokens",
+    "prompt_cached_tokens": "cached_tokens", "prompt_cache_creation_tokens": "cache_creation_input_tokens",
+    "completion_reasoning_tokens": "reasoning_tokens",
+}  # fmt: skip
+"""Genkit's and Braintrust's names of parts."""
 
 
 def _plain(told: dict[str, Any] | Any) -> dict[str, Any]:
-    """Genkit's own names for parts; a `value` around each count (LangWatch)."""
+    """Parts by their usual names; a `value` around each count (LangWatch)."""
     bare = {key: value.get("value", value) if isinstance(value, dict) else value for key, value in told.items()}
     details = loose.mapping(told.get("input_token_details")), loose.mapping(told.get("output_token_details"))
     parts = {
         "cache_read_tokens": details[0].get("cache_read"), "cache_creation_tokens": details[0].get("cache_creation"),
         "reasoning": details[1].get("reasoning"),
     }  # fmt: skip
-    named = {_GENKIT.get(key, key): value for key, value in bare.items() if not isinstance(value, dict)}
+    named = {_OWN_WORDS.get(key, key): value for key, value in bare.items() if not isinstance(value, dict)}
     if any(count is not None for count in parts.values()):
         named |= {
             "input_tokens_details": {"cached_tokens": parts["cache_read_tokens"],

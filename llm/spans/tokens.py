@@ -1,7 +1,7 @@
 """Token counts of a span under the names of `llm.semconv`.
 
-Conventions say that totals include cache and reasoning; who tells parts larger than their total told it without them
-(`llm.usage.whole`).
+Conventions say that totals include cache and reasoning. Who tells a total of all that has room for the cache beside
+them, or parts larger than their total, told it without them (`llm.usage.settled`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read(span: Span) -> Usage | None:
     found = _counts(span, _FIELDS) or (_counts(span, _AGGREGATED) if span.has(_OF_CHILDREN) else {})
     if not found:
         return None
-    return usage.whole(Usage(**found, sent=sent(span)))
+    return usage.settled(Usage(**found, sent=sent(span)), span.count(semconv.TOTAL_TOKENS))
 
 
 def _counts(span: Span, fields: Mapping[str, semconv.Names]) -> dict[str, int]:

@@ -161,6 +161,25 @@ def test_codexs_events_are_steps_and_the_pieces_of_its_streams_are_not(house):
     assert [row[2:4] for row in rows if row[1] == "llm"] == [(50, 7)]
 
 
+def test_a_call_gemini_cli_tells_three_times_is_one(house):
+    said = {"session__id": "s-2", "prompt_id": "p########1", "model": "gemini-2.5-pro"}
+    send_logs(house, logs(
+        record("gemini_cli.user_prompt", prompt="Fix it", **said),
+        record("gemini_cli.api_request", seconds=1, request_text="Fix it", **said),
+        record("gemini_cli.api_response", seconds=3, input_token_count=50, output_token_count=7,
+               thoughts_token_count=5, duration_ms=1500, **said),
+        record("gen_ai.client.inference.operation.details", seconds=3, gen_ai__request__model="gemini-2.5-pro",
+               gen_ai__usage__input_tokens=50, **said),
+        record("gemini_cli.tool_call", seconds=4, function_name="edit", function_args="{}", success="false", **said),
+        scope="gemini_cli",
+    ))  # fmt: skip
+    assert house.rows("name, kind, input_tokens, output_tokens, duration_ms, session_id, status") == [
+        ("gemini_cli.user_prompt", "event", None, None, 0, "s-2", 200),
+        ("gemini_cli.api_response", "llm", 50, 12, 1500, "s-2", 200),
+        ("edit", "tool", None, None, 0, "s-2", 500),
+    ]
+
+
 def test_a_message_event_belongs_to_the_span_it_names_whichever_comes_first(house):
     ids = {"traceId": TRACE, "spanId": SPAN}
     times = {"startTimeUnixNano": str(START), "endTimeUnixNano": str(START + 10**9)}

@@ -20,7 +20,7 @@ from tests.ingest_app.test_traced_calls import passed, through
 __all__ = ["db"]
 
 WORDS = st.sampled_from([None, "a", "b", "c"])
-SAID = st.builds(
+SAID: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict, session_id=WORDS, session_name=WORDS, end_user_id=WORDS,
     properties=st.dictionaries(st.sampled_from("klm"), st.sampled_from("xyz"), max_size=3),
 )  # fmt: skip

@@ -13,7 +13,11 @@ from llm import render, semconv, usage
 from llm.exchange import MODEL_KINDS, PREVIEW_LENGTH, Reading, Usage
 from llm.spans import every, facts, reading, showing
 from llm.spans.span import nested
-from tests.llm.spans import GOLDEN, Golden, document, packed
+from tests.llm import spans_frameworks
+from tests.llm.spans import GOLDEN as GOLDEN_OF_SDKS
+from tests.llm.spans import Golden, document, packed
+
+GOLDEN = {**GOLDEN_OF_SDKS, **spans_frameworks.GOLDEN}
 
 
 def fact(read: Reading, name: str) -> Any:
@@ -208,5 +212,6 @@ def test_a_span_inside_a_span_is_not_read_as_one():
 def test_every_dialect_is_found():
     names = {dialect.__name__.rpartition(".")[2] for dialect in every()}
     assert names == {
-        "claude_code", "codex", "genai", "langfuse", "logfire", "openinference", "openllmetry", "others", "vercel_ai",
+        "claude_code", "codex", "gemini_cli", "genai", "haystack", "langfuse", "logfire", "openinference",
+        "openllmetry", "others", "vercel_ai",
     }  # fmt: skip

@@ -96,7 +96,7 @@ def test_a_step_opens_in_the_drawer_and_its_address_opens_it_again(look, organiz
 def test_ten_thousand_steps_draw_only_what_is_on_the_screen(look, organization_id):
     large_run(organization_id, now() - timedelta(hours=5), 10_000)
     page = look("/sessions/batch-10000")
-    page.click("text=Expand all")
+    page.click("[data-trace=expand]")
     expect(page.locator(".trace-body")).to_have_attribute("aria-rowcount", "11050")
     page.wait_for_function(
         "() => { scrollTo(0, document.documentElement.scrollHeight); "
@@ -181,7 +181,7 @@ def test_a_running_step_and_one_without_its_parent_say_so(look, organization_id)
 def test_ten_thousand_spans_draw_only_what_is_on_the_screen(look, organization_id):
     large_run(organization_id, now() - timedelta(hours=5), 10_000, trace=TRACE)
     page = look(f"/traces/{TRACE}")
-    page.click("text=Expand all")
+    page.click("[data-trace=expand]")
     expect(page.locator(".trace-body")).to_have_attribute("aria-rowcount", "10000")
     page.keyboard.press("p")
     page.wait_for_selector(".on-way")
