@@ -96,6 +96,8 @@ class Calling:
         self._calls = 0
         """To the candidate whose turn it is."""
         self.made = 0
+        self.last = candidates[0]
+        """Called last, whatever came of it."""
         self._is_long = incoming.directives.increase_timeout
         self.failed: list[Attempt] = []
 
@@ -109,6 +111,7 @@ class Calling:
         while True:
             self._calls += 1
             self.made += 1
+            self.last = self._candidates[place]
             tried = await self._try(self._candidates[place], body)
             step = self._next(place, tried)
             if step is None:

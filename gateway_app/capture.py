@@ -99,7 +99,7 @@ class Capture:
         return self._facts
 
     def move(self, provider: str, url: str) -> None:
-        """Another answers than was thought when it began."""
+        """It ends with another target than it began with."""
         self._facts = self._facts._replace(provider=provider, url=url)
 
     def begin(self, first: bytes) -> None:

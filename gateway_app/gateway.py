@@ -331,9 +331,10 @@ class Passage:
         try:
             call, head, ready = await calling.answered(sent)
         finally:
-            self._tell_attempts(calling)
+            self._tell_attempts(calling, chain.ready[0])
         try:
-            self._answered_by(ready, chain)
+            if chain.is_list:
+                self._told += chains.answered_by(ready)
             if self._capture is not None:
                 await self._capture.begun()
             await self._send_head(head)
@@ -349,19 +350,15 @@ class Passage:
         if self._capture is not None:
             self._gateway.shelf.lay(attempts.record(attempt, self._capture.facts, self._visit.directives), _let_go)
 
-    def _tell_attempts(self, calling: Calling) -> None:
+    def _tell_attempts(self, calling: Calling, first: Prepared) -> None:
         """What became of the tries, for the client and the row."""
         if calling.failed:
             self._told.append((b"helicone-attempts", b"%d" % calling.made))
             self._notes += (Problem(ATTEMPTS_FAILED, str(len(calling.failed))),)
-
-    def _answered_by(self, ready: Prepared, chain: Chain) -> None:
-        if chain.is_list:
-            self._told += chains.answered_by(ready)
-        if ready is not chain.ready[0]:
-            self._notes += (Problem("fell_back", ready.name),)
+        if calling.last is not first:
+            self._notes += (Problem("fell_back", calling.last.name),)
             if self._capture is not None:
-                self._capture.move(ready.provider, ready.recorded_url)
+                self._capture.move(calling.last.provider, calling.last.recorded_url)
 
     async def _send_head(self, head: Head) -> None:
         has_body = head.status not in (204, 304)

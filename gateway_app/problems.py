@@ -21,7 +21,7 @@ CODES: Final = {
     "cache_unreachable": "Redis did not answer, so the cache was not looked at.",
     "cache_bucket_too_large": "More answers of one request were asked for than the cache keeps; the client got 400.",
     "attempts_failed": "Calls failed before the answer that was passed on: so many, and Attempts shows them.",
-    "fell_back": "Another target answered than the one tried first.",
+    "fell_back": "It ended with another target than the one it was to go to.",
     "target_skipped": "A target or model that was asked for was passed over, for the reason told.",
     "not_replayable": "The body is too long to be kept and sent again, so there was one attempt.",
     "all_attempts_failed": "Every target that was asked for failed; the client got what the provider said of it.",

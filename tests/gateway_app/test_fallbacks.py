@@ -213,7 +213,12 @@ def test_an_address_nobody_answers_at_is_as_a_502(tmp_path):
         async with staged(tmp_path, answering_by({}, []), guard="allow") as stage:
             headers = listed(entry(1, codes=[502]), entry(stage.upstream_port))
             status, told, _ = await stage.ask(headers=headers)
+            lost = await stage.ask(headers=listed(entry(1, codes=[502]), entry(2)))
+            exchanges = await stage.exchanges(4)
         assert (status, told["helicone-fallback-index"]) == (200, "1")
+        assert (lost[0], lost[1]["helicone-attempts"]) == (502, "2")
+        (request,) = (one for one in exchanges if str(one.id) == lost[1]["helicone-id"])
+        assert request.url.startswith("http://127.0.0.1:2/")
 
     run(work())
 

@@ -82,11 +82,29 @@ def test_anthropics_client_with_a_list_and_retries(stack, claude, journey):  # n
     assert kinds(stack, journey, 1) == [200]
 
 
-def test_a_route_of_the_organisation_by_name(stack, chat, journey):  # noqa: F811
-    with pytest.raises(openai.BadRequestError, match="No route is called"):
-        chat.chat.completions.create(
-            model="gpt-4o-mini", messages=ASKED, extra_headers=said(journey, **{"Helicone-Route": "nobody-made-it"})
+def test_a_route_of_the_organisation_by_name(stack, database, chat, journey):  # noqa: F811
+    """As an admin makes it; `edge` hears of it by the database."""
+    headers = said(journey, **{"Helicone-Route": journey})
+
+    def answer():
+        try:
+            return chat.chat.completions.with_raw_response.create(
+                model="gpt-4o", messages=ASKED, extra_headers=headers
+            ).headers
+        except openai.BadRequestError as error:
+            assert "No route is called" in error.message
+            return None
+
+    assert answer() is None
+    targets = [{"model": "fail-503", "codes": [[503, 503]], "calls": 1}, {"model": "gpt-4o-mini", "calls": 1}]
+    with database.connect() as connection:
+        connection.execute(
+            "INSERT INTO gateway_route (organization_id, name, pattern, targets, updated_at) "
+            "SELECT id, %s, '', %s, now() FROM organization",
+            (journey, json.dumps(targets)),
         )
+    told = until(answer, what="edge to know of the route")
+    assert (told["helicone-fallback-index"], told["helicone-model"]) == ("1", "gpt-4o-mini")
 
 
 def test_a_prompt_longer_than_its_model_takes_is_shortened(stack, chat, journey):  # noqa: F811
