@@ -12,10 +12,11 @@ from uuid import UUID
 
 from gateway_app.shelf import Shelf
 from gateway_app.tee import MEMORY_BYTES, Pieces, Tee
-from ingest_app import records, traceparent
+from ingest_app import omission, records, redaction, traceparent
 from ingest_app.directives import Directives
 from ingest_app.spool import Record, Writer
 from ingest_app.traceparent import Parent
+from lib.redact import Redactor
 from llm import parse
 from llm.exchange import STATUS_INTERRUPTED, CacheHit, Exchange, Meter, Problem
 
@@ -45,6 +46,7 @@ class Outcome:
     notes: tuple[Problem, ...] = ()
     cache_hit: CacheHit | None = None
     meters: tuple[Meter, ...] = ()
+    threat: bool | None = None
 
 
 class Facts(NamedTuple):
@@ -68,8 +70,9 @@ class Capture:
     """`begin`, then the tees take what passes, `begun` before the first byte goes to the client, `end`."""
 
     def __init__(
-        self, spool: Writer, shelf: Shelf, facts: Facts, *, directives: Directives, cap: int, counts: Counts
-    ) -> None:
+        self, spool: Writer, shelf: Shelf, facts: Facts, *, directives: Directives, cap: int, counts: Counts,
+        redactor: Redactor | None = None,
+    ) -> None:  # fmt: skip
         self._spool = spool
         self._shelf = shelf
         self._facts = facts
@@ -80,14 +83,12 @@ class Capture:
         self._is_refused = False
         """The spool did not take the begin: everything goes into one record at the end."""
         self._begun_with = b""
-        self._reads = directives.omit_request or directives.omit_response
+        self._redactor = redactor
+        self._reads = directives.omit_request or directives.omit_response or redactor is not None
         self._pieces = Pieces(self._put_piece)
-        self.request = Tee(
-            self._pieces, is_request=True, cap=cap, is_omitted=directives.omit_request, is_reread=self._reads
-        )
-        self.response = Tee(
-            self._pieces, is_request=False, cap=cap, is_omitted=directives.omit_response, is_reread=self._reads
-        )
+        withheld = (directives.omit_request or redactor is not None, directives.omit_response or redactor is not None)
+        self.request = Tee(self._pieces, is_request=True, cap=cap, is_omitted=withheld[0], is_reread=self._reads)
+        self.response = Tee(self._pieces, is_request=False, cap=cap, is_omitted=withheld[1], is_reread=self._reads)
 
     def begin(self, first: bytes) -> None:
         """`first`: what of the request's body is there already; it stands in the record where it is small."""
@@ -139,7 +140,7 @@ class Capture:
         exchange = self._exchange(
             outcome.status, duration_ms=outcome.duration_ms, time_to_first_token_ms=outcome.time_to_first_token_ms,
             request=self.request.body(*self._sent_types(), front=front), response=response, response_headers=headers,
-            problems=self._problems(outcome), cache_hit=outcome.cache_hit, meters=outcome.meters,
+            problems=self._problems(outcome), cache_hit=outcome.cache_hit, meters=outcome.meters, threat=outcome.threat,
         )  # fmt: skip
         if not self._reads:
             self._put_end(exchange)
@@ -152,9 +153,13 @@ class Capture:
             defer(lambda: self._spool_end(self._with_reading(exchange, seen)))
 
     def _with_reading(self, exchange: Exchange, seen: Exchange) -> Exchange:
-        """The exchange with what its bytes said, and nothing of the text of an omitted side."""
+        """The exchange with what its bytes said, without the text of an omitted side; a redacted one has its bytes."""
         omits = self._directives
-        reading = parse.without(parse.parse(seen), request=omits.omit_request, response=omits.omit_response)
+        reading = parse.parse(seen)
+        if self._redactor is not None:
+            redacted = redaction.redacted(replace(seen, reading=reading), self._redactor)
+            return omission.without_sides(redacted, request=omits.omit_request, response=omits.omit_response)
+        reading = parse.without(reading, request=omits.omit_request, response=omits.omit_response)
         return replace(exchange, reading=reading)
 
     def _put_end(self, exchange: Exchange) -> None:

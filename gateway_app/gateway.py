@@ -14,16 +14,28 @@ from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot import Keeper
-from gateway_app import cors, errors, headers, lending, policies, regions, shaping
+from accounts_app.snapshot_safety import safety
+from gateway_app import cors, errors, headers, lending, policies, regions, screens, shaping
+from gateway_app.asking import Desk
 from gateway_app.cache import Entry, Question
 from gateway_app.capture import Capture, Counts, Facts, Outcome
 from gateway_app.connection import Head, Headers
-from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMissing, KeyUnknown, NotReady, NotSupported
+from gateway_app.errors import (
+    ClientGone,
+    GatewayError,
+    KeyMayNotWrite,
+    KeyMissing,
+    KeyUnknown,
+    NotReady,
+    NotSupported,
+    ThreatDetected,
+)
 from gateway_app.guard import Guard, Options, Turn
 from gateway_app.headers import Framing
 from gateway_app.policies import Policies
-from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body, rest_of_body
+from gateway_app.relay import Call, Held, Outgoing, Receive, Scope, Send, answer, first_of_body, rest_of_body
 from gateway_app.routes import Route, target_url
+from gateway_app.screens import Asker, Screening
 from gateway_app.shaping import Asked, Shaping
 from gateway_app.shelf import Shelf
 from gateway_app.targets import Target, read_target, without_credentials
@@ -71,8 +83,9 @@ class Gateway:
     """Door 1. `run` must be running: it brings a stream's newest bytes to the spool each second."""
 
     def __init__(
-        self, *, keeper: Keeper, spool: Writer, pool: Pool, policy: Policy, guard: Guard | None = None
-    ) -> None:
+        self, *, keeper: Keeper, spool: Writer, pool: Pool, policy: Policy, guard: Guard | None = None,
+        screens_options: screens.Options = screens.DEFAULTS,
+    ) -> None:  # fmt: skip
         self.keeper = keeper
         self.spool = spool
         self.shelf = Shelf(spool)
@@ -80,6 +93,8 @@ class Gateway:
         self.policy = policy
         self.guard = guard or Guard(None, Options())
         self.counts = Counts()
+        self.screens_options = screens_options
+        self.desk = Desk(pool, spool, self.shelf, self.counts, policy.capture_max_bytes, self._defer)
         self._live: set[Passage] = set()
         self._deferred: set[asyncio.Future[None]] = set()
         providers.all_providers()  # a file that cannot be used stops the start, and not the first call
@@ -133,6 +148,8 @@ class Passage:
         self._id = uuid7(self._requested_at)
         self._capture: Capture | None = None
         self._turn: Turn | None = None
+        self._lender = lending.NOBODY
+        self._screening: Screening | None = None
         self._has_answered = False
         self._answer_headers: Mapping[str, str] | None = None
         self._status = STATUS_INTERRUPTED
@@ -153,7 +170,7 @@ class Passage:
                 raise
             self._status = STATUS_CANCELLED
         except GatewayError as error:
-            problem = Problem(error.code, error.message)
+            problem = error.problem()
             self._status = error.row_status()
             if not self._has_answered:
                 await self._tell(error)
@@ -169,6 +186,7 @@ class Passage:
             raise NotSupported("WebSocket is not supported here. Use the provider's HTTP API, streamed or not.")
         query = self._visit.scope["query_string"].decode("latin-1")
         lender = lending.lender(self._gateway.keeper.current, speaker, presented, self._visit.headers, query)
+        self._lender = lender
         told = {**self._visit.headers, **lender.aws_headers(self._visit.route.provider)}
         route = regions.settled(self._visit.route, told)
         slug, url, is_client_named = target_url(
@@ -213,7 +231,8 @@ class Passage:
         asks = None if speaker is None else policies.read(self._visit.directives, self._visit.headers)
         framing, is_empty = request_framing(self._visit.headers)
         first, is_complete = await first_of_body(self._visit.receive, is_empty)
-        is_read = plan is not None or (asks is not None and asks.needs_body(self._visit.directives))
+        is_screened = speaker is not None and screens.wanted(self._visit.directives)
+        is_read = plan is not None or is_screened or (asks is not None and asks.needs_body(self._visit.directives))
         if is_read and not is_complete:
             first, is_complete = await rest_of_body(self._visit.receive, first, most=shaping.LONGEST_BODY), True
         sent, credentials = first, presented.credentials
@@ -232,6 +251,9 @@ class Passage:
             whole_url = f"{target.origin.text}{asked.path}?{asked.query}"
             if asks is not None and await self._is_answered(asks, speaker, whole_url, sent):
                 return
+            if is_screened:
+                self._screening = self._screening_of(speaker, provider, url)
+                await self._screening.request(sent)
         if self._capture is not None and not is_complete:
             await self._capture.begun()
         outgoing = Outgoing(asked.method, head, sent, is_complete, framing.is_chunked and not is_complete)
@@ -247,6 +269,7 @@ class Passage:
         self._capture = Capture(
             self._gateway.spool, self._gateway.shelf, facts, directives=visit.directives,
             cap=self._gateway.policy.capture_max_bytes, counts=self._gateway.counts,
+            redactor=safety(self._gateway.keeper.current, speaker.organization_id).redactor,
         )  # fmt: skip
         self._capture.begin(first)
         self._gateway.watch(self)
@@ -260,6 +283,27 @@ class Passage:
         if entry is not None:
             await self._replay(entry)
         return entry is not None
+
+    def _screening_of(self, speaker: Speaker, provider: str, url: str) -> Screening:
+        house, visit = self._gateway, self._visit
+        asker = Asker.of(
+            house.keeper.current, speaker, self._lender, request_id=self._id, directives=visit.directives,
+            headers=visit.headers, provider=provider, url=url, provider_urls=house.policy.provider_urls,
+        )  # fmt: skip
+        return Screening(house.desk, house.screens_options, asker)
+
+    async def _held(self, call: Call, head: Head) -> Held:
+        """The answer, looked at before the client has any of it. Raises ThreatDetected, ScreenFailed."""
+        assert self._screening is not None
+        held, found = await Held.of(call, most=shaping.LONGEST_BODY), headers.read(head.headers)
+        try:
+            await self._screening.reply(head.status, found, held.body)
+        except GatewayError:
+            self._answer_headers = found
+            if self._capture is not None:
+                self._capture.response.take(held.body)
+            raise
+        return held
 
     async def _replay(self, entry: Entry) -> None:
         if self._capture is not None:
@@ -277,8 +321,10 @@ class Passage:
             head = await call.start()
             if self._capture is not None:
                 await self._capture.begun()
+            is_held = self._screening is not None and self._screening.holds_reply
+            source = await self._held(call, head) if is_held else call
             await self._send_head(head)
-            await answer(call, self._visit.send, _Down(self))
+            await answer(source, self._visit.send, _Down(self))
             self._status = head.status
             if self._turn is not None:
                 self._turn.leave(head.status, head.headers, latency_ms=self._elapsed_ms())
@@ -323,8 +369,10 @@ class Passage:
             more = cors.granted(more)
         if self._capture is not None:
             await self._capture.begun()
-            self._capture.response.take(data)
-        self._answer_headers = headers.read(more)
+        if self._answer_headers is None:
+            self._answer_headers = headers.read(more)
+            if self._capture is not None:
+                self._capture.response.take(b"{}" if isinstance(error, ThreatDetected) else data)
         self._has_answered = True
         await self._visit.send({"type": "http.response.start", "status": error.status, "headers": more})
         await self._visit.send({"type": "http.response.body", "body": data})
@@ -341,6 +389,8 @@ class Passage:
         )
         if (turn := self._turn) is not None:
             outcome = replace(outcome, notes=tuple(turn.notes), cache_hit=turn.hit, meters=turn.meters)
+        if (seen := self._screening) is not None:
+            outcome = replace(outcome, notes=(*outcome.notes, *seen.notes), threat=seen.threat)
         self._gateway.close(self, self._capture, outcome)
 
     def _elapsed_ms(self) -> int:

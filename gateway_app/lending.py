@@ -99,6 +99,11 @@ def lender(
     return Lender(keys.of(speaker.organization_id))
 
 
+def all_of(snapshot: Snapshot | None, organization_id: int) -> Lender:
+    """All of an organisation's, for calls it wants made itself."""
+    return Lender(stored(snapshot).of(organization_id))
+
+
 def _refuse() -> Speaker:
     raise ProviderKeyMissing(PROXY_UNKNOWN)
 

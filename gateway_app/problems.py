@@ -14,5 +14,9 @@ CODES: Final = {
     "limits_unreachable": "Redis did not answer, so the rate limit could not be looked at.",
     "cache_unreachable": "Redis did not answer, so the cache was not looked at.",
     "cache_bucket_too_large": "More answers of one request were asked for than the cache keeps; the client got 400.",
+    "threat_found": "A security screen found a threat: in what was sent (user) or in the reply (assistant), and why.",
+    "moderation_flagged": "The moderation flagged the prompt; the client got 400, and the provider was not called.",
+    "screen_failed": "A screen could not look at the request or its reply.",
+    "screen_missing": "A screen that was asked for is not set up.",
     "capture_incomplete": "The spool could not keep a part of a body as it passed.",
 }

@@ -18,10 +18,10 @@ import orjson
 import uvicorn
 from psycopg.conninfo import make_conninfo
 
-from accounts_app import snapshot_provider_keys
+from accounts_app import snapshot_provider_keys, snapshot_safety
 from accounts_app.secrets import Keyring
 from accounts_app.snapshot import KEYS, Keeper, Part
-from gateway_app import headers, routes, upstream
+from gateway_app import headers, routes, screens, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
 from gateway_app.gateway import Gateway, Policy, Visit, request_framing
@@ -262,10 +262,14 @@ async def running() -> AsyncIterator[Edge]:
     keeper = Keeper(conninfo(), places.SNAPSHOT_FILE, parts(Keyring(settings.SECRETS_KEYS)))
     try:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
-            gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard())
+            gateway = Gateway(
+                keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard(),
+                screens_options=screens_options(),
+            )  # fmt: skip
             doorway = Doorway(
                 keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS),
                 max_export_bytes=settings.OTLP_MAX_BYTES, public_url=settings.PUBLIC_URL, secret=settings.SECRET_KEY,
+                redactor_of=lambda organization_id: snapshot_safety.safety(keeper.current, organization_id).redactor,
             )  # fmt: skip
             web = Origin("unix", str(places.WEB_SOCKET), 0)
             edge = Edge(gateway, doorway, pool, web, urlsplit(settings.PUBLIC_URL).hostname or "")
@@ -278,7 +282,7 @@ async def running() -> AsyncIterator[Edge]:
 
 def parts(keyring: Keyring) -> tuple[Part, ...]:
     """What `edge` wants to know of the database."""
-    return (KEYS, snapshot_provider_keys.part(keyring))
+    return (KEYS, snapshot_provider_keys.part(keyring), snapshot_safety.part(keyring))
 
 
 def policies_guard() -> PolicyGuard:
@@ -287,6 +291,13 @@ def policies_guard() -> PolicyGuard:
         is_open_without_redis=settings.LIMITS_WITHOUT_REDIS == "open",
     )  # fmt: skip
     return PolicyGuard(Pipe(settings.REDIS_URL, patience=settings.REDIS_PATIENCE_MS / 1000), options)
+
+
+def screens_options() -> screens.Options:
+    return screens.Options(
+        seconds=settings.SCREEN_TIMEOUT_MS / 1000, classifier_url=settings.SECURITY_CLASSIFIER_URL,
+        public_url=settings.PUBLIC_URL,
+    )  # fmt: skip
 
 
 @contextlib.asynccontextmanager

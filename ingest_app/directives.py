@@ -58,7 +58,18 @@ class Directives:
     cache_ignored: tuple[str, ...] = ()
     """Keys of the body that do not tell one request from another."""
     rate_limit: RatePolicy | None = None
+    moderations: bool = False
+    security: bool | None = None
+    prompt_security: bool = False
+    """The older name of `security`, which wins."""
+    security_advanced: bool = False
+    security_reply: bool | None = None
+    """Screen the reply too; None: as the organization has it."""
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def is_screened(self) -> bool:
+        return self.prompt_security if self.security is None else self.security
 
 
 def _url(value: str) -> str:
@@ -162,6 +173,11 @@ ENTRIES = (
     Entry("Helicone-Cache-Seed", "cache_seed", str),
     Entry("Helicone-Cache-Ignore-Keys", "cache_ignored", _names, MAX_PATH),
     Entry(RATE_LIMIT_HEADER, "rate_limit", rate_policy.read),
+    Entry("Helicone-Moderations-Enabled", "moderations", _is_true),
+    Entry("Helicone-LLM-Security-Enabled", "security", _is_true_in_any_case),
+    Entry("Helicone-Prompt-Security-Enabled", "prompt_security", _is_true_in_any_case),
+    Entry("Helicone-LLM-Security-Advanced", "security_advanced", _is_true_in_any_case),
+    Entry("Helicone-LLM-Security-Reply", "security_reply", _is_true_in_any_case),
 )
 PROPERTY_HEADER = "Helicone-Property-"
 """The rest of the name is the property's key.

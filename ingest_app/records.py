@@ -191,7 +191,7 @@ def _interrupted(exchange: Exchange) -> Exchange:
 
 _PLAIN = (
     "organization_id", "door", "provider", "status", "method", "url", "duration_ms", "time_to_first_token_ms",
-    "api_key_id", "country_code", "trace_id", "span_id", "parent_span_id",
+    "api_key_id", "country_code", "trace_id", "span_id", "parent_span_id", "threat",
 )  # fmt: skip
 
 

@@ -223,6 +223,8 @@ class Exchange:
     """Named at the door: a clamped time, a cut body."""
     cache_hit: CacheHit | None = None
     meters: tuple[Meter, ...] = ()
+    threat: bool | None = None
+    """What the security screens found; None where none looked."""
 
 
 @dataclass(frozen=True, slots=True)

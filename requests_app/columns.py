@@ -76,7 +76,7 @@ def row_of(priced: PricedExchange) -> RequestRow:
         is_stream=reading.is_stream,
         cached=exchange.cache_hit is not None,
         scores=None,
-        threat=None,
+        threat=exchange.threat,
         dialect=reading.dialect,
         provider_response_id=text(reading.provider_response_id),
         service_tier=text(reading.service_tier),
