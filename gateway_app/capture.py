@@ -18,7 +18,7 @@ from ingest_app.spool import Record, Writer
 from ingest_app.traceparent import Parent
 from lib.redact import Redactor
 from llm import parse
-from llm.exchange import STATUS_INTERRUPTED, CacheHit, Exchange, Meter, Problem
+from llm.exchange import STATUS_INTERRUPTED, CacheHit, Exchange, Meter, Problem, Prompt
 
 READ_AT_ONCE_BYTES = 32 * 1024
 """A larger body with an omitted side is read in a thread, beside the event loop."""
@@ -64,6 +64,7 @@ class Facts(NamedTuple):
     country_code: str | None
     parent: Parent | None = None
     """The step of its client's trace it was made in."""
+    prompt: Prompt | None = None
 
 
 class Capture:
@@ -141,6 +142,7 @@ class Capture:
             outcome.status, duration_ms=outcome.duration_ms, time_to_first_token_ms=outcome.time_to_first_token_ms,
             request=self.request.body(*self._sent_types(), front=front), response=response, response_headers=headers,
             problems=self._problems(outcome), cache_hit=outcome.cache_hit, meters=outcome.meters, threat=outcome.threat,
+            prompt=None if self._directives.omit_request else self._facts.prompt,
         )  # fmt: skip
         if not self._reads:
             self._put_end(exchange)

@@ -44,8 +44,8 @@ from ingest_app import traceparent
 from ingest_app.directives import Directives
 from ingest_app.spool import Writer
 from lib.clock import now, uuid7
-from llm import providers
-from llm.exchange import STATUS_CANCELLED, STATUS_INTERRUPTED, Problem
+from llm import prompt_tags, providers
+from llm.exchange import STATUS_CANCELLED, STATUS_INTERRUPTED, Problem, Prompt
 
 FLUSH_LOOK_SECONDS = 0.5
 STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream", "application/jsonl")
@@ -232,9 +232,11 @@ class Passage:
         framing, is_empty = request_framing(self._visit.headers)
         first, is_complete = await first_of_body(self._visit.receive, is_empty)
         is_screened = speaker is not None and screens.wanted(self._visit.directives)
-        is_read = plan is not None or is_screened or (asks is not None and asks.needs_body(self._visit.directives))
-        if is_read and not is_complete:
+        has_prompt = self._visit.directives.has_prompt
+        is_asked = asks is not None and asks.needs_body(self._visit.directives)
+        if (plan is not None or is_asked or is_screened or has_prompt) and not is_complete:
             first, is_complete = await rest_of_body(self._visit.receive, first, most=shaping.LONGEST_BODY), True
+        first, prompt = prompt_tags.strip(first) if has_prompt else (first, None)
         sent, credentials = first, presented.credentials
         if plan is not None:
             sent = plan.body(first)
@@ -247,7 +249,7 @@ class Passage:
         if speaker is not None:
             recorded_query = without_credentials(asked.query)
             url = f"{target.origin.text}{asked.path}" + (f"?{recorded_query}" if recorded_query else "")
-            self._begin(speaker, provider=provider, url=url, first=first)
+            self._begin(speaker, provider=provider, url=url, first=first, prompt=prompt)
             whole_url = f"{target.origin.text}{asked.path}?{asked.query}"
             if asks is not None and await self._is_answered(asks, speaker, whole_url, sent):
                 return
@@ -259,12 +261,14 @@ class Passage:
         outgoing = Outgoing(asked.method, head, sent, is_complete, framing.is_chunked and not is_complete)
         await self._call(Call(self._gateway.pool, target.origin, outgoing, self._visit.receive, _Up(self._capture)))
 
-    def _begin(self, speaker: Speaker, *, provider: str, url: str, first: bytes) -> None:
+    def _begin(
+        self, speaker: Speaker, *, provider: str, url: str, first: bytes, prompt: Prompt | None
+    ) -> None:
         visit = self._visit
         facts = Facts(
             self._id, speaker.organization_id, speaker.key_id, self._requested_at, provider, visit.scope["method"], url,
             headers.recorded(visit.headers), _country(visit.headers),
-            traceparent.read(visit.headers.get(traceparent.HEADER)),
+            traceparent.read(visit.headers.get(traceparent.HEADER)), prompt,
         )  # fmt: skip
         self._capture = Capture(
             self._gateway.spool, self._gateway.shelf, facts, directives=visit.directives,

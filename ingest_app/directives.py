@@ -58,6 +58,7 @@ class Directives:
     cache_ignored: tuple[str, ...] = ()
     """Keys of the body that do not tell one request from another."""
     rate_limit: RatePolicy | None = None
+    prompt_mode: str = ""
     moderations: bool = False
     security: bool | None = None
     prompt_security: bool = False
@@ -66,6 +67,11 @@ class Directives:
     security_reply: bool | None = None
     """Screen the reply too; None: as the organization has it."""
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def has_prompt(self) -> bool:
+        """Whether the body's prompt tags are read."""
+        return self.attribution.prompt_id is not None and self.prompt_mode != "deactivated"
 
     @property
     def is_screened(self) -> bool:
@@ -104,6 +110,12 @@ def _is_true(value: str) -> bool:
 
 def _is_true_in_any_case(value: str) -> bool:
     return _is_true(value.lower())
+
+
+def _prompt_mode(value: str) -> str:
+    if value not in ("production", "testing", "deactivated"):
+        raise ValueError("must be production, testing or deactivated")
+    return value
 
 
 def _slots(value: str) -> int:
@@ -173,6 +185,7 @@ ENTRIES = (
     Entry("Helicone-Cache-Seed", "cache_seed", str),
     Entry("Helicone-Cache-Ignore-Keys", "cache_ignored", _names, MAX_PATH),
     Entry(RATE_LIMIT_HEADER, "rate_limit", rate_policy.read),
+    Entry("Helicone-Prompt-Mode", "prompt_mode", _prompt_mode),
     Entry("Helicone-Moderations-Enabled", "moderations", _is_true),
     Entry("Helicone-LLM-Security-Enabled", "security", _is_true_in_any_case),
     Entry("Helicone-Prompt-Security-Enabled", "prompt_security", _is_true_in_any_case),

@@ -36,6 +36,7 @@ from ingest_app.spool import Record, SpoolUnavailable
 from lib import clock, loose_json
 from lib.inflate import Broken, TooLarge, UnknownCoding, inflate
 from lib.redact import Redactor
+from llm import prompt_tags
 from llm.exchange import Exchange, Problem
 
 MAX_AHEAD: Final = timedelta(days=1)
@@ -343,6 +344,9 @@ def _logged(posting: Posting, doorway: Doorway) -> tuple[Mapping[str, str], Answ
 
 def _kept(exchange: Exchange, asked: Directives, redactor: Redactor | None) -> Exchange:
     """As it may be kept: without what its client omits and its organisation wants taken out."""
+    if asked.has_prompt and exchange.request.data:
+        body, prompt = prompt_tags.strip(exchange.request.data)
+        exchange = replace(exchange, request=replace(exchange.request, data=body), prompt=prompt)
     return without_omitted(redacted(exchange, redactor) if redactor else exchange, asked)
 
 

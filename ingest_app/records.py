@@ -26,6 +26,7 @@ from llm.exchange import (
     Exchange,
     Meter,
     Problem,
+    Prompt,
     Reading,
     Usage,
 )
@@ -214,6 +215,9 @@ def _facts(exchange: Exchange) -> bytes:
         facts["reading"] = _reading_facts(exchange.reading)
     if exchange.cache_hit is not None:
         facts["cache_hit"] = (str(exchange.cache_hit.original), exchange.cache_hit.latency_ms)
+    if exchange.prompt is not None:
+        told = exchange.prompt
+        facts["prompt"] = (told.template, told.inputs, told.auto_inputs)
     if exchange.meters:
         facts["meters"] = [(meter.key, meter.quota, meter.window) for meter in exchange.meters]
     if exchange.problems:
@@ -267,11 +271,16 @@ def _exchange(facts: Mapping[str, Any], request: bytes, response: bytes) -> Exch
         problems=tuple(Problem(code, detail) for code, detail in facts.get("problems", ())),
         cache_hit=_cache_hit(facts.get("cache_hit")),
         meters=tuple(Meter(*told) for told in facts.get("meters", ())),
+        prompt=_prompt(facts.get("prompt")),
     )
 
 
 def _cache_hit(told: tuple[str, int] | None) -> CacheHit | None:
     return None if told is None else CacheHit(UUID(told[0]), told[1])
+
+
+def _prompt(told: tuple[Any, Mapping[str, str], list[Any]] | None) -> Prompt | None:
+    return None if told is None else Prompt(told[0], told[1], tuple(told[2]))
 
 
 def _body(facts: tuple[str, str, int, str], data: bytes) -> Body:

@@ -16,7 +16,7 @@ import orjson
 from lib.clock import now, uuid7
 from lib.redact import Redactor
 from llm import frames, loose, multipart
-from llm.exchange import Body, Exchange, Problem, Reading
+from llm.exchange import Body, Exchange, Problem, Prompt, Reading
 from llm.parse import parse
 
 SPAN_TYPE: Final = "application/vnd.otlp.span+json"
@@ -42,6 +42,9 @@ def redacted(exchange: Exchange, redactor: Redactor) -> Exchange:
     left = replace(
         exchange, request=request.body, response=response.body, reading=None, url=_url(exchange.url, redactor, counts)
     )
+    if (prompt := exchange.prompt) is not None:
+        told = redactor.value([prompt.template, dict(prompt.inputs), list(prompt.auto_inputs)], Counter())
+        left = replace(left, prompt=Prompt(told[0], told[1], tuple(told[2])))
     return replace(
         left, reading=_text_of(left, reading, redactor), problems=_problems(exchange, counts, (request, response))
     )

@@ -188,6 +188,15 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """What of a request was a template, and what was put into it (llm/prompt_tags.py). JSON values."""
+
+    template: Any
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    auto_inputs: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A request and its reply as bytes and facts, not yet read. `organization_id` never changes."""
 
@@ -225,6 +234,7 @@ class Exchange:
     meters: tuple[Meter, ...] = ()
     threat: bool | None = None
     """What the security screens found; None where none looked."""
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True)

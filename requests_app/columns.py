@@ -191,7 +191,7 @@ def body_row_of(priced: PricedExchange, packing: Packing = PLAIN) -> BodyRow:
         request=_frame(codec, _plain(exchange.request)),
         response=_frame(codec, folded if folded is not None else raw),
         response_raw=None if folded is None or is_clean else _frame(codec, raw),
-        headers=_frame(codec, _headers(exchange.request_headers, exchange.response_headers)),
+        headers=_frame(codec, _headers(exchange)),
         request_type=text(exchange.request.content_type) or "",
         response_type="application/json" if folded is not None else text(exchange.response.content_type) or "",
     )
@@ -208,10 +208,14 @@ def _frame(codec: Codec, data: bytes) -> bytes | None:
     return codec.compress(data) if data else None
 
 
-def _headers(request: Mapping[str, str], response: Mapping[str, str]) -> bytes:
-    if not request and not response:
+def _headers(exchange: Exchange) -> bytes:
+    """Both sides' headers, and the prompt's template and inputs where the request told them."""
+    request, response, prompt = exchange.request_headers, exchange.response_headers, exchange.prompt
+    if not request and not response and prompt is None:
         return b""
-    return orjson.dumps({"request": dict(request), "response": dict(response)})
+    told = {"template": prompt.template, "inputs": prompt.inputs, "auto_inputs": prompt.auto_inputs} if prompt else None
+    more = {"prompt": told} if told else {}
+    return orjson.dumps({"request": dict(request), "response": dict(response), **more})
 
 
 def _named(problem: Problem) -> str:
