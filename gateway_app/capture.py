@@ -18,7 +18,7 @@ from ingest_app.spool import Record, Writer
 from ingest_app.traceparent import Parent
 from lib.redact import Redactor
 from llm import parse
-from llm.exchange import STATUS_INTERRUPTED, CacheHit, Exchange, Meter, Problem, Prompt
+from llm.exchange import STATUS_INTERRUPTED, CacheHit, Exchange, Forward, Meter, Problem, Prompt
 
 READ_AT_ONCE_BYTES = 32 * 1024
 """A larger body with an omitted side is read in a thread, beside the event loop."""
@@ -65,6 +65,7 @@ class Facts(NamedTuple):
     parent: Parent | None = None
     """The step of its client's trace it was made in."""
     prompt: Prompt | None = None
+    forward: Forward | None = None
 
 
 class Capture:
@@ -203,7 +204,8 @@ class Capture:
             id=facts.id, organization_id=facts.organization_id, requested_at=facts.requested_at, door="gateway",
             provider=facts.provider, status=status, method=facts.method, url=facts.url, api_key_id=facts.api_key_id,
             request_headers=facts.request_headers, attribution=self._directives.attribution,
-            country_code=facts.country_code, **_traced(facts), **{"problems": self._directives.problems, **more},
+            country_code=facts.country_code, forward=facts.forward,
+            **_traced(facts), **{"problems": self._directives.problems, **more},
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from accounts_app.keys import Presented, Speaker, present
+from accounts_app.secrets import Keyring
 from accounts_app.snapshot import Keeper
 from accounts_app.snapshot_safety import safety
 from gateway_app import cors, errors, headers, lending, policies, regions, screens, shaping
@@ -40,7 +41,7 @@ from gateway_app.shaping import Asked, Shaping
 from gateway_app.shelf import Shelf
 from gateway_app.targets import Target, read_target, without_credentials
 from gateway_app.upstream import Pool
-from ingest_app import traceparent
+from ingest_app import forwarding, traceparent
 from ingest_app.directives import Directives
 from ingest_app.spool import Writer
 from lib.clock import now, uuid7
@@ -84,7 +85,7 @@ class Gateway:
 
     def __init__(
         self, *, keeper: Keeper, spool: Writer, pool: Pool, policy: Policy, guard: Guard | None = None,
-        screens_options: screens.Options = screens.DEFAULTS,
+        screens_options: screens.Options = screens.DEFAULTS, keyring: Keyring | None = None,
     ) -> None:  # fmt: skip
         self.keeper = keeper
         self.spool = spool
@@ -94,6 +95,7 @@ class Gateway:
         self.guard = guard or Guard(None, Options())
         self.counts = Counts()
         self.screens_options = screens_options
+        self.keyring = keyring
         self.desk = Desk(pool, spool, self.shelf, self.counts, policy.capture_max_bytes, self._defer)
         self._live: set[Passage] = set()
         self._deferred: set[asyncio.Future[None]] = set()
@@ -269,6 +271,7 @@ class Passage:
             self._id, speaker.organization_id, speaker.key_id, self._requested_at, provider, visit.scope["method"], url,
             headers.recorded(visit.headers), _country(visit.headers),
             traceparent.read(visit.headers.get(traceparent.HEADER)), prompt,
+            forwarding.order(visit.directives, self._gateway.keyring, speaker.organization_id, self._id),
         )  # fmt: skip
         self._capture = Capture(
             self._gateway.spool, self._gateway.shelf, facts, directives=visit.directives,

@@ -259,17 +259,18 @@ async def running() -> AsyncIterator[Edge]:
     spool = Writer(
         settings.SPOOL_DIR, max_bytes=settings.SPOOL_MAX_BYTES, min_free_bytes=settings.SPOOL_MIN_FREE_BYTES
     )
-    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE, parts(Keyring(settings.SECRETS_KEYS)))
+    keyring = Keyring(settings.SECRETS_KEYS)
+    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE, parts(keyring))
     try:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
             gateway = Gateway(
                 keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard(),
-                screens_options=screens_options(),
+                screens_options=screens_options(), keyring=keyring,
             )  # fmt: skip
             doorway = Doorway(
                 keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS),
                 max_export_bytes=settings.OTLP_MAX_BYTES, public_url=settings.PUBLIC_URL, secret=settings.SECRET_KEY,
-                redactor_of=lambda organization_id: snapshot_safety.safety(keeper.current, organization_id).redactor,
+                keyring=keyring, redactor_of=lambda of: snapshot_safety.safety(keeper.current, of).redactor,
             )  # fmt: skip
             web = Origin("unix", str(places.WEB_SOCKET), 0)
             edge = Edge(gateway, doorway, pool, web, urlsplit(settings.PUBLIC_URL).hostname or "")

@@ -16,6 +16,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks import every
 
 HEARTBEAT_SECONDS = 5.0
 REPRICE_SECONDS = 3.0
+EVENTS_SECONDS = 5.0
 FOLD_SECONDS = 5.0
 """A fold that is late costs reading time, never truth; one that waited this long is dropped for the next."""
 
@@ -57,6 +58,11 @@ app.conf.beat_schedule = {
         "task": "ingest_app.tasks.reprice",
         "schedule": REPRICE_SECONDS,
         "options": {"expires": REPRICE_SECONDS},
+    },
+    "send events": {
+        "task": "gateway_app.tasks.send_events",
+        "schedule": EVENTS_SECONDS,
+        "options": {"expires": EVENTS_SECONDS},
     },
     "heartbeat": {
         "task": "heartbeat",

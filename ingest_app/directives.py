@@ -58,6 +58,8 @@ class Directives:
     cache_ignored: tuple[str, ...] = ()
     """Keys of the body that do not tell one request from another."""
     rate_limit: RatePolicy | None = None
+    posthog_key: str = field(default="", repr=False)
+    posthog_host: str = ""
     prompt_mode: str = ""
     moderations: bool = False
     security: bool | None = None
@@ -185,6 +187,8 @@ ENTRIES = (
     Entry("Helicone-Cache-Seed", "cache_seed", str),
     Entry("Helicone-Cache-Ignore-Keys", "cache_ignored", _names, MAX_PATH),
     Entry(RATE_LIMIT_HEADER, "rate_limit", rate_policy.read),
+    Entry("Helicone-Posthog-Key", "posthog_key", str),
+    Entry("Helicone-Posthog-Host", "posthog_host", _url, MAX_URL + 1),
     Entry("Helicone-Prompt-Mode", "prompt_mode", _prompt_mode),
     Entry("Helicone-Moderations-Enabled", "moderations", _is_true),
     Entry("Helicone-LLM-Security-Enabled", "security", _is_true_in_any_case),

@@ -25,7 +25,8 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from accounts_app.keys import Speaker, looks_like_key, present, unprefixed
-from ingest_app import otlp, records, uploads
+from accounts_app.secrets import Keyring
+from ingest_app import forwarding, otlp, records, uploads
 from ingest_app.directives import Directives
 from ingest_app.envelopes import BY_PATH
 from ingest_app.omission import without_omitted
@@ -113,6 +114,8 @@ class Doorway:
     public_url: str = "http://localhost"
     secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
     """What leave to upload is signed with; the same for every process that answers."""
+    keyring: Keyring | None = None
+    """What clients' keys are sealed with until they are used; None: none is taken."""
     redactor_of: Callable[[int], Redactor | None] = lambda organization_id: None
     """What an organisation wants taken out before anything is kept."""
     drops: Counter[str] = field(default_factory=Counter)
@@ -333,17 +336,19 @@ async def _take(request: DoorRequest, doorway: Doorway) -> DoorReply:
 
 def _logged(posting: Posting, doorway: Doorway) -> tuple[Mapping[str, str], Answer, list[Record]]:
     taken = BY_PATH[posting.path].take(posting)
-    redactor = doorway.redactor_of(posting.organization_id)
     exchanges = [
-        _placed(_kept(logged.exchange, logged.directives, redactor), posting.arrived_at, doorway.max_age)
+        _kept(_placed(logged.exchange, posting.arrived_at, doorway.max_age), logged.directives, doorway)
         for logged in taken.logged
     ]
     spooled = [*map(records.whole, exchanges), *map(records.amendment, taken.amendments)]
     return _ids(exchanges), taken.answer, spooled
 
 
-def _kept(exchange: Exchange, asked: Directives, redactor: Redactor | None) -> Exchange:
+def _kept(exchange: Exchange, asked: Directives, doorway: Doorway) -> Exchange:
     """As it may be kept: without what its client omits and its organisation wants taken out."""
+    redactor = doorway.redactor_of(exchange.organization_id)
+    if forward := forwarding.order(asked, doorway.keyring, exchange.organization_id, exchange.id):
+        exchange = replace(exchange, forward=forward)
     if asked.has_prompt and exchange.request.data:
         body, prompt = prompt_tags.strip(exchange.request.data)
         exchange = replace(exchange, request=replace(exchange.request, data=body), prompt=prompt)

@@ -24,6 +24,7 @@ from llm.exchange import (
     CacheHit,
     Estimate,
     Exchange,
+    Forward,
     Meter,
     Problem,
     Prompt,
@@ -215,6 +216,8 @@ def _facts(exchange: Exchange) -> bytes:
         facts["reading"] = _reading_facts(exchange.reading)
     if exchange.cache_hit is not None:
         facts["cache_hit"] = (str(exchange.cache_hit.original), exchange.cache_hit.latency_ms)
+    if exchange.forward is not None:
+        facts["forward"] = (exchange.forward.host, exchange.forward.sealed)
     if exchange.prompt is not None:
         told = exchange.prompt
         facts["prompt"] = (told.template, told.inputs, told.auto_inputs)
@@ -272,6 +275,7 @@ def _exchange(facts: Mapping[str, Any], request: bytes, response: bytes) -> Exch
         cache_hit=_cache_hit(facts.get("cache_hit")),
         meters=tuple(Meter(*told) for told in facts.get("meters", ())),
         prompt=_prompt(facts.get("prompt")),
+        forward=Forward(*facts["forward"]) if facts.get("forward") else None,
     )
 
 

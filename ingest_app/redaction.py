@@ -98,6 +98,8 @@ def _reply(body: Body, reading: Reading, redactor: Redactor, counts: Counter[str
 def _side(body: Body, redactor: Redactor, counts: Counter[str]) -> _Side:
     if not body.data:
         return _Side(body)
+    if body.state == "truncated":  # where its middle is missing something may stand cut in two
+        return _withheld(body)
     problems: list[Problem] = []
     data = frames.decode(body.data, body.content_encoding, problems) if body.content_encoding else body.data
     if problems:

@@ -197,6 +197,14 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """An event about this call is to be sent there, with a key that is sealed until then."""
+
+    host: str
+    sealed: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A request and its reply as bytes and facts, not yet read. `organization_id` never changes."""
 
@@ -235,6 +243,7 @@ class Exchange:
     threat: bool | None = None
     """What the security screens found; None where none looked."""
     prompt: Prompt | None = None
+    forward: Forward | None = None
 
 
 @dataclass(frozen=True, slots=True)
