@@ -27,8 +27,8 @@ def asked(filler: int, text: bytes = ASKED) -> bytes:
 def replied(filler: int, text: bytes = SAID) -> bytes:
     return (
         b'{"object": "chat.completion", "model": "gpt-4o-mini", "choices": [{"index": 0, "message": {"role":'
-        b' "assistant", "content": "%b%b"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 31, "completion_tokens": 17,'
-        b' "total_tokens": 48}}' % (text, b" y" * filler)
+        b' "assistant", "content": "%b%b"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 31,'
+        b' "completion_tokens": 17, "total_tokens": 48}}' % (text, b" y" * filler)
     )
 
 
