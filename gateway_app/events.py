@@ -79,9 +79,11 @@ def _made(event: PendingEvent) -> Sending | None:
     try:
         key = keyring().open(event.sealed, context_of(event.organization_id, event.request_id))
     except CannotOpen as reason:
-        return _dropped(event, str(reason))
+        _dropped(event, str(reason))
+        return None
     if row is None:
-        return _dropped(event, "its request was erased")
+        _dropped(event, "its request was erased")
+        return None
     return Sending(event, orjson.dumps({
         "api_key": key, "event": EVENT, "uuid": str(row.id), "distinct_id": row.end_user_id or str(row.id),
         "timestamp": row.requested_at.isoformat(), "properties": _properties(row),

@@ -189,7 +189,9 @@ class Passage:
         query = self._visit.scope["query_string"].decode("latin-1")
         lender = lending.lender(self._gateway.keeper.current, speaker, presented, self._visit.headers, query)
         self._lender = lender
-        told = {**self._visit.headers, **lender.aws_headers(self._visit.route.provider)}
+        told = self._visit.headers
+        if aws := lender.aws_headers(self._visit.route.provider):
+            told = {**told, **aws}
         route = regions.settled(self._visit.route, told)
         slug, url, is_client_named = target_url(
             route, self._visit.directives, self._gateway.policy.provider_urls, lender

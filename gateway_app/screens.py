@@ -150,7 +150,8 @@ class Screening:
         return Finding("rules", f"{found.score:.2f} {', '.join(found.names)}") if found.is_threat else None
 
     def _others(self) -> list[tuple[str, Callable[[str, Side], Awaitable[Finding | None]]]]:
-        rules, others = self._asker.safety, []
+        rules = self._asker.safety
+        others: list[tuple[str, Callable[[str, Side], Awaitable[Finding | None]]]] = []
         if rules.classifier_url or self._options.classifier_url:
             others.append(("classifier", self._classify))
         if self._asker.directives.security_advanced:

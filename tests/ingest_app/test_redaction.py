@@ -144,7 +144,7 @@ def exchange(asked: str, replied: str, *, path="/v1/chat/completions", streamed=
 
 def stream(text: str) -> bytes:
     """Two characters an event, so that nothing stands whole in any."""
-    events = []
+    events: list[dict[str, object]] = []
     for start in range(0, len(text), 2):
         delta = {"index": 0, "delta": {"content": text[start : start + 2]}, "finish_reason": None}
         events.append({"id": "c-1", "object": "chat.completion.chunk", "model": "gpt-4o-mini", "choices": [delta]})

@@ -54,7 +54,9 @@ class House:
     def _insert(self, connection: psycopg.Connection, table: str, **values: object) -> int:
         names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
         made = connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING id", list(values.values()))
-        return made.fetchone()[0]
+        found: tuple[int] | None = made.fetchone()
+        assert found is not None
+        return found[0]
 
 
 @pytest.fixture(scope="module")
