@@ -105,8 +105,13 @@ _SECRETS: Final = (
     r"(?i:(?<=password)|(?<=passwd)|(?<=api_key)|(?<=apikey)|(?<=api-key)|(?<=secret)|(?<=token))\s{0,3}[=:]\s{0,3}[\"']?[^\s\"',;<>\[]{8,}",
 )
 
+_SECRET_HINT: Final = re.compile(
+    r"[Kk]ey|KEY|eyJ|[spra]k[-_]|A(?:KI|SI|BI|CC)A|gh[pousr][-_]|gsk[-_]|hf[-_]|r8[-_]|npm[-_]|nvapi|xai[-_]|pplx|lin_api"
+    r"|dop_v1|shpat|github_pat|glpat|pypi|xox[abeoprs]|AIza|ya29|SG\.|AGE-|(?i:bearer|passw|secret|token|apikey)"
+)
+
 KINDS: Final = (
-    Kind("secret", "API keys, tokens, passwords", re.compile("|".join(_SECRETS)), re.compile(r"\S{8}")),
+    Kind("secret", "API keys, tokens, passwords", re.compile("|".join(_SECRETS)), _SECRET_HINT),
     Kind("email", "E-mail addresses", re.compile(r"(?<![\w.+%'-])[\w.+%'-]+@(?:[\w-]+\.)+[^\W\d_]{2,24}"),
          re.compile("@")),
     Kind("iban", "IBANs", re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z0-9]){11,34}"),
