@@ -191,7 +191,7 @@ class Passage:
         self._lender = lender
         told = self._visit.headers
         if aws := lender.aws_headers(self._visit.route.provider):
-            told = {**told, **aws}
+            told = {**aws, **told}
         route = regions.settled(self._visit.route, told)
         slug, url, is_client_named = target_url(
             route, self._visit.directives, self._gateway.policy.provider_urls, lender

@@ -153,15 +153,15 @@ def test_bedrock_is_signed_with_the_stored_key_and_its_secret_stays_here(tmp_pat
             stage.keys.known = {KEY: BORROWER}
             scope = "20260101/eu-west-1/bedrock/aws4_request"
             sdk = {**AUTH, "authorization": f"{ALGORITHM} Credential=x/{scope}, Signature=y"}
-            for headers in (AUTH, sdk):
+            for headers in (AUTH, sdk, {**AUTH, "aws-region": "us-east-1"}):
                 status, _, body = await stage.ask(path="/v1/gateway/bedrock/model/m/converse", headers=headers)
                 assert status == 200, body
 
     run(work())
     for asked in seen:
         assert "Credential=AKIASTORED/" in asked.headers["authorization"]
-        assert "/eu-west-1/bedrock/" in asked.headers["authorization"]
-    assert len(seen) == 2
+    regions = [asked.headers["authorization"].split("/")[2] for asked in seen]
+    assert regions == ["eu-west-1", "eu-west-1", "us-east-1"]
     assert "aws-stored-secret" not in str(seen)
 
 
