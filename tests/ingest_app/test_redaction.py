@@ -7,17 +7,20 @@ import string
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_app import records
+from ingest_app import records, uploads
 from ingest_app.redaction import redacted, redacted_sides
 from lib.clock import now, uuid7
 from lib.redact import NAMES, BadPattern, Redactor, safe_pattern
 from llm.exchange import Body, Exchange
 from llm.parse import parse
+from tests.ingest_app.postings import NOW, SECRET, Shelf, log, post
+from tests.ingest_app.test_otlp import as_json
 
 ALL = Redactor(NAMES, [("employee", r"EMP-\d{4,6}")])
 
@@ -225,3 +228,31 @@ def test_bodies_uploaded_apart_are_redacted():
     request, response = redacted_sides(one.request.data, one.response.data, ALL)
     assert b"bob@" not in request + response
     assert b"[EMAIL]" in request and b"[EMAIL]" in response
+
+
+# --- doors ------------------------------------------------------------------------------------------------------------
+
+
+def kept(shelf: Shelf) -> bytes:
+    return b"".join(record.facts + (record.request or b"") + (record.response or b"") for record in shelf.records)
+
+
+@pytest.mark.parametrize("redactor", [None, ALL])
+def test_every_log_door_keeps_what_is_left(redactor):
+    shelf, address = Shelf(), "bob@example.com"
+    said = [{"role": "user", "content": f"I am {address}"}]
+    assert post(log(request__json={"model": "m", "messages": said}), shelf=shelf, redactor=redactor).status == 200
+    span = {"traceId": "0" * 31 + "1", "spanId": "0" * 15 + "1", "name": "chat",
+            "startTimeUnixNano": "1795003190000000000",
+            "attributes": [{"key": "input.value", "value": {"stringValue": f"I am {address}"}}]}  # fmt: skip
+    export = as_json(span)
+    sent = post(export, path="/v1/traces", shelf=shelf, redactor=redactor, content_type="application/json")
+    assert sent.status == 200
+    token = uploads.token(uploads.Leave(7, uuid7(NOW), NOW + timedelta(minutes=5)), SECRET)
+    bodies = {"request": json.dumps({"messages": said}), "response": json.dumps({"text": address})}
+    said = {"query": f"token={token}", "method": "PUT", "key": None}
+    sent = post(bodies, path=uploads.PATH, shelf=shelf, redactor=redactor, **said)
+    assert sent.status == 200
+    assert (address.encode() in kept(shelf)) is (redactor is None)
+    assert (b"[EMAIL]" in kept(shelf)) is (redactor is not None)
+    assert len(shelf.records) == 3
