@@ -14,6 +14,7 @@ class AccountsConfig(AppConfig):
         MenuItem("Members", "members", 20),
         MenuItem("API keys", "api-keys", 30),
         MenuItem("Provider keys", "provider-keys", 32),
+        MenuItem("Safety", "safety", 36),
         MenuItem("Audit log", "audit", 80),
         MenuItem("Your profile", "profile", 90),
     )

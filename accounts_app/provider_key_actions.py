@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 from django.conf import settings
 from django.db import transaction
 
 from accounts_app import audit, keys
-from accounts_app.models import ApiKey, Membership, ProviderKey
+from accounts_app.models import ApiKey, Membership, ProviderKey, Safety
 from accounts_app.secrets import Keyring
 from accounts_app.snapshot_provider_keys import HINT_LENGTH, context_of
+from accounts_app.snapshot_safety import context_of as token_context
 from lib import clock
 
 SHORTEST_HINTED = 12
@@ -76,13 +78,14 @@ def set_lending(by: Membership, to_chosen: bool, chosen: Collection[int]) -> Non
 
 def rewrap() -> tuple[int, int]:
     """Every envelope wrapped anew with the first key: (wrapped, already so). Raises CannotOpen; then none is."""
-    ring, wrapped, newest = keyring(), 0, 0
+    ring, done = keyring(), Counter[bool]()
     with transaction.atomic():
         for key in ProviderKey.objects.select_for_update():
-            if ring.is_newest(key.sealed):
-                newest += 1
-                continue
+            done[ring.is_newest(key.sealed)] += 1
             key.sealed = ring.rewrapped(key.sealed, context_of(key.organization_id, key.provider))
             key.save(update_fields=["sealed"])
-            wrapped += 1
-    return wrapped, newest
+        for one in Safety.objects.select_for_update().exclude(classifier_sealed=""):
+            done[ring.is_newest(one.classifier_sealed)] += 1
+            one.classifier_sealed = ring.rewrapped(one.classifier_sealed, token_context(one.organization_id))
+            one.save(update_fields=["classifier_sealed"])
+    return done[False], done[True]

@@ -13,6 +13,8 @@ from llm.providers import EXTRAS, all_providers, by_slug
 
 LONGEST_SECRET = 8000
 """Characters. A token of a Google service account is the longest of its kind."""
+NOBODY_IN_PARTICULAR = "custom"
+"""A stored key needs an address it is for."""
 LABELS = {
     "base_url": "Address", "api_version": "API version", "access_key_id": "Access key id", "region": "Region",
     "project": "Project",
@@ -30,7 +32,8 @@ class ProviderKeyForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [("", "Choose one"), *((one.slug, one.name) for one in all_providers())]
+        named = [(one.slug, one.name) for one in all_providers() if one.slug != NOBODY_IN_PARTICULAR]
+        choices = [("", "Choose one"), *sorted(named, key=lambda pair: pair[1].lower())]
         self.fields["provider"].choices = choices  # type: ignore[attr-defined]
         for name in EXTRAS:
             box = forms.TextInput(INPUT)

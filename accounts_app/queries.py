@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
 
-from accounts_app.models import ApiKey, AuditEntry, Invitation, Membership, ProviderKey, Role, User
+from accounts_app.models import ApiKey, AuditEntry, Invitation, Membership, ProviderKey, Role, Safety, User
 from lib import clock
 
 AUDIT_PAGE = 100
@@ -75,6 +75,11 @@ def provider_keys(organization_id: int) -> QuerySet[ProviderKey]:
 
 def provider_key(organization_id: int, key_id: int) -> ProviderKey | None:
     return provider_keys(organization_id).filter(id=key_id).first()
+
+
+def safety(organization_id: int) -> Safety:
+    """What is set; where nothing is, what holds then."""
+    return Safety.objects.filter(organization_id=organization_id).first() or Safety(organization_id=organization_id)
 
 
 def key_owner(key_hash: str) -> KeyOwner | None:

@@ -195,10 +195,14 @@ class Keeper:
             log.warning("snapshot_not_stored reason=%s", error)
 
     def _stored(self) -> Snapshot | None:
-        """The last good copy, None where there is none. A part added since is empty."""
+        """The last good copy; None where there is none. One from before a part was there has no rows of it: what that
+        part is about could not be set then."""
         try:
             stored = orjson.loads(self._file.read_bytes())
-            parts = {part.name: part.read(stored["parts"].get(part.name, [])) for part in self._parts}
+            rows = stored["parts"]
+            if KEYS.name not in rows:
+                raise ValueError("it holds no keys")
+            parts = {part.name: part.read(rows.get(part.name, ())) for part in self._parts}
             return Snapshot(stored["version"], stored["at"], parts)
         except FileNotFoundError:
             return None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from accounts_app import entrance, provider_key_views, views
+from accounts_app import entrance, provider_key_views, safety_views, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -21,6 +21,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/provider-keys/lending", provider_key_views.lending, name="lending"),
     path("settings/provider-keys/<int:key_id>/remove", provider_key_views.remove, name="remove-provider-key"),
     path("settings/provider-keys/<int:key_id>/proxy", provider_key_views.proxy, name="proxy-key"),
+    path("settings/safety", safety_views.safety, name="safety"),
+    path("settings/safety/redaction", safety_views.redaction, name="redaction"),
     path("settings/members", views.members, name="members"),
     path("settings/members/<int:membership_id>/role", views.change_role, name="change-role"),
     path("settings/members/<int:membership_id>/remove", views.remove_member, name="remove-member"),

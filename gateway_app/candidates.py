@@ -135,7 +135,7 @@ def prepared(candidate: Candidate, incoming: Incoming) -> Prepared:
     path = target.path_for(incoming.route.path if candidate.path is None else candidate.path)
     query = scope["query_string"].decode("latin-1") if candidate.query is None else candidate.query
     if loan is not None:
-        sent, query = {**sent, **loan.signing}, loan.query(path, query)
+        sent, query = {**loan.signing, **sent}, loan.query(path, query)
     asked = Asked(scope["method"], path, query, sent, incoming.route.region)
     plan = shaping.plan(
         asked, providers.by_slug(candidate.provider), target, is_client_target=named,

@@ -13,12 +13,23 @@ from uuid import UUID
 from gateway_app.errors import RateLimited
 from gateway_app.shelf import Shelf
 from gateway_app.tee import MEMORY_BYTES, Pieces, Tee
-from ingest_app import records, traceparent
+from ingest_app import omission, records, redaction, traceparent
 from ingest_app.directives import Directives
 from ingest_app.spool import Record, Writer
 from ingest_app.traceparent import Parent
+from lib.redact import Redactor
 from llm import parse
-from llm.exchange import STATUS_INTERRUPTED, Attribution, CacheHit, Exchange, Hold, Meter, Problem
+from llm.exchange import (
+    STATUS_INTERRUPTED,
+    Attribution,
+    CacheHit,
+    Exchange,
+    Forward,
+    Hold,
+    Meter,
+    Problem,
+    Prompt,
+)
 
 READ_AT_ONCE_BYTES = 32 * 1024
 """A larger body with an omitted side is read in a thread, beside the event loop."""
@@ -46,6 +57,7 @@ class Outcome:
     notes: tuple[Problem, ...] = ()
     cache_hit: CacheHit | None = None
     meters: tuple[Meter, ...] = ()
+    threat: bool | None = None
 
 
 class Facts(NamedTuple):
@@ -64,6 +76,8 @@ class Facts(NamedTuple):
     parent: Parent | None = None
     """The step of its client's trace it was made in."""
     holds: tuple[Hold, ...] = ()
+    prompt: Prompt | None = None
+    forward: Forward | None = None
 
 
 class Capture:
@@ -71,7 +85,7 @@ class Capture:
 
     def __init__(
         self, spool: Writer, shelf: Shelf, facts: Facts, *, directives: Directives, cap: int, counts: Counts,
-        on_lost: Callable[[], None] | None = None,
+        on_lost: Callable[[], None] | None = None, redactor: Redactor | None = None,
     ) -> None:  # fmt: skip
         """`on_lost` is called, from any thread, where the spool did not take the end."""
         self._spool = spool
@@ -85,18 +99,22 @@ class Capture:
         self._is_refused = False
         """The spool did not take the begin: everything goes into one record at the end."""
         self._begun_with = b""
-        self._reads = directives.omit_request or directives.omit_response
+        self._redactor = redactor
+        self._reads = directives.omit_request or directives.omit_response or redactor is not None
         self._pieces = Pieces(self._put_piece)
-        self.request = Tee(
-            self._pieces, is_request=True, cap=cap, is_omitted=directives.omit_request, is_reread=self._reads
-        )
-        self.response = Tee(
-            self._pieces, is_request=False, cap=cap, is_omitted=directives.omit_response, is_reread=self._reads
-        )
+        is_omitted = directives.omit_request or redactor is not None
+        self.request = Tee(self._pieces, is_request=True, cap=cap, is_omitted=is_omitted, is_reread=self._reads)
+        is_omitted = self.withholds_response
+        self.response = Tee(self._pieces, is_request=False, cap=cap, is_omitted=is_omitted, is_reread=self._reads)
 
     @property
     def facts(self) -> Facts:
         return self._facts
+
+    @property
+    def withholds_response(self) -> bool:
+        """Whether the answer's bytes may not be kept as they come: omitted, or to be redacted first."""
+        return self._directives.omit_response or self._redactor is not None
 
     def move(self, provider: str, url: str) -> None:
         """It ends with another target than it began with."""
@@ -153,7 +171,8 @@ class Capture:
             outcome.status, duration_ms=outcome.duration_ms, time_to_first_token_ms=outcome.time_to_first_token_ms,
             request=self.request.body(*self._sent_types(), front=front), response=response, response_headers=headers,
             attribution=_with_refusal(self._directives.attribution, outcome.problem),
-            problems=self._problems(outcome), cache_hit=outcome.cache_hit, meters=outcome.meters,
+            problems=self._problems(outcome), cache_hit=outcome.cache_hit, meters=outcome.meters, threat=outcome.threat,
+            prompt=None if self._directives.omit_request else self._facts.prompt,
         )  # fmt: skip
         if not self._reads:
             self._put_end(exchange)
@@ -166,9 +185,13 @@ class Capture:
             defer(lambda: self._spool_end(self._with_reading(exchange, seen)))
 
     def _with_reading(self, exchange: Exchange, seen: Exchange) -> Exchange:
-        """The exchange with what its bytes said, and nothing of the text of an omitted side."""
+        """The exchange with what its bytes said, without the text of an omitted side; a redacted one has its bytes."""
         omits = self._directives
-        reading = parse.without(parse.parse(seen), request=omits.omit_request, response=omits.omit_response)
+        reading = parse.parse(seen)
+        if self._redactor is not None:
+            redacted = redaction.redacted(replace(seen, reading=reading), self._redactor)
+            return omission.without_sides(redacted, request=omits.omit_request, response=omits.omit_response)
+        reading = parse.without(reading, request=omits.omit_request, response=omits.omit_response)
         return replace(exchange, reading=reading)
 
     def _put_end(self, exchange: Exchange) -> None:
@@ -212,7 +235,7 @@ class Capture:
             id=facts.id, organization_id=facts.organization_id, requested_at=facts.requested_at, door="gateway",
             provider=facts.provider, status=status, method=facts.method, url=facts.url, api_key_id=facts.api_key_id,
             request_headers=facts.request_headers, country_code=facts.country_code, holds=facts.holds,
-            **_traced(facts),
+            forward=facts.forward, **_traced(facts),
             **{"attribution": self._directives.attribution, "problems": self._directives.problems, **more},
         )  # fmt: skip
 

@@ -23,6 +23,9 @@ GatewayError                  answered in the client's own shape; `status` is HT
  │   └─ SessionStopped 429    a session has come to what it may
  ├─ LimitsUnreachable 503     limits cannot be looked at, and the operator wants no call then
  │   └─ BudgetsUnreachable 503  the same of budgets
+ ├─ ThreatDetected    400     a screen found a threat; row -4
+ ├─ PromptFlagged     400     the moderation flagged the prompt
+ ├─ ScreenFailed      503     a screen could not look, and the organization wants no call then
  ├─ NotReady          503     the keys were never read
  └─ UpstreamError     502     the provider's side failed
      ├─ Unreachable   502     no address, no connection, no TLS
@@ -39,7 +42,7 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
-from llm.exchange import STATUS_TIMEOUT
+from llm.exchange import STATUS_THREAT, STATUS_TIMEOUT, Problem
 
 REGION_MISSING = (
     "Nobody said which region to call. Send it in the header 'aws-region', such as us-east-1, or in the path: "
@@ -70,6 +73,10 @@ class GatewayError(Exception):
 
     def row_status(self) -> int:
         return self.recorded or self.status
+
+    def problem(self) -> Problem | None:
+        """What its row says of it."""
+        return Problem(self.code, self.message)
 
 
 class KeyMissing(GatewayError):
@@ -181,6 +188,47 @@ class LimitsUnreachable(GatewayError):
 
 class BudgetsUnreachable(LimitsUnreachable):
     code = "budgets_unreachable"
+class Blocked(GatewayError):
+    """Not let through for what it says. `details` is where to read about it."""
+
+    status, kind = 400, "invalid_request_error"
+    details: str = ""
+
+    def problem(self) -> Problem | None:
+        """The screen has said it."""
+        return None
+
+
+class ThreatDetected(Blocked):
+    code, recorded = "PROMPT_THREAT_DETECTED", STATUS_THREAT
+
+    @staticmethod
+    def of(url: str, *, is_reply: bool) -> ThreatDetected:
+        what, kind = ("Reply", ReplyThreat) if is_reply else ("Prompt", ThreatDetected)
+        error = kind(f"{what} threat detected. Your request cannot be processed.")
+        error.details = f"See more details here: {url}"
+        return error
+
+
+class ReplyThreat(ThreatDetected):
+    """The provider's reply was held back; it is this exchange's reply in the record."""
+
+    code = "REPLY_THREAT_DETECTED"
+
+
+class PromptFlagged(Blocked):
+    code = "PROMPT_FLAGGED_FOR_MODERATION"
+
+    @classmethod
+    def of(cls, url: str) -> PromptFlagged:
+        error = cls("The given prompt was flagged by the OpenAI Moderation endpoint.")
+        error.details = f"See your Helicone request page for more info: {url}"
+        return error
+
+
+class ScreenFailed(GatewayError):
+    status, code, kind = 503, "screen_failed", "api_error"
+    retry_after_seconds = 2
 
 
 class NotReady(GatewayError):
@@ -210,7 +258,9 @@ class Silent(UpstreamError):
 
 
 def body(error: GatewayError, shape: Shape) -> bytes:
-    """The error as the client's SDK expects to read it; of a limit also as Helicone's clients do."""
+    """The error as the client's SDK expects to read it; of a limit or a block also as Helicone's clients do."""
+    if isinstance(error, Blocked):
+        return _blocked(error, shape)
     more: dict[str, Any] = {"message": error.message} if isinstance(error, RateLimited) else {}
     told: dict[str, Any] = {"message": error.message} | ({} if shape == "aws" else {"type": error.kind})
     if isinstance(error, RateLimited) and error.details:
@@ -222,3 +272,10 @@ def body(error: GatewayError, shape: Shape) -> bytes:
     if shape == "aws":
         return orjson.dumps({**told, "__type": error.code})
     return orjson.dumps({"error": {**told, "param": None, "code": error.code}, **more})
+
+
+def _blocked(error: Blocked, shape: Shape) -> bytes:
+    """Helicone's own body, with what the client's SDK looks for beside it."""
+    told = {"code": error.code, "message": error.message, "details": error.details, "type": error.kind}
+    more = {"anthropic": {"type": "error"}, "aws": {"message": error.message, "__type": error.code}, "openai": {}}
+    return orjson.dumps({"success": False, "error": told, **more[shape]})

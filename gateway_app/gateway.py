@@ -8,39 +8,54 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 from accounts_app.keys import Presented, Speaker, present
-from accounts_app.snapshot import Keeper
+from accounts_app.snapshot_safety import safety
 from alerts_app import snapshot
-from gateway_app import attempts, chains, cors, errors, headers, lending, policies, regions, shaping, token_limit
+from gateway_app import (
+    attempts,
+    chains,
+    cors,
+    errors,
+    headers,
+    lending,
+    policies,
+    regions,
+    screens,
+    shaping,
+    token_limit,
+)
 from gateway_app.cache import STREAM_TYPES, Entry, Question
 from gateway_app.calling import Attempt, Calling
 from gateway_app.candidates import Incoming, Prepared
-from gateway_app.capture import Capture, Counts, Facts, Outcome
+from gateway_app.capture import Capture, Facts, Outcome
 from gateway_app.chains import Chain, Known
 from gateway_app.connection import Head, Headers
-from gateway_app.errors import ClientGone, GatewayError, KeyMayNotWrite, KeyMissing, KeyUnknown, NotReady, NotSupported
-from gateway_app.guard import Guard, Options, Turn
+from gateway_app.errors import (
+    ClientGone,
+    GatewayError,
+    KeyMayNotWrite,
+    KeyMissing,
+    KeyUnknown,
+    NotReady,
+    NotSupported,
+    ThreatDetected,
+)
+from gateway_app.guard import Turn
 from gateway_app.headers import Framing
-from gateway_app.health import Health
+from gateway_app.house import House, Visit
 from gateway_app.lending import Lender
 from gateway_app.policies import NOTHING_STORED, Policies
-from gateway_app.relay import Receive, Scope, Send, answer, body_up_to, first_of_body, rest_of_body
-from gateway_app.routes import Route
-from gateway_app.shelf import Shelf
-from gateway_app.upstream import Pool
-from ingest_app import traceparent
-from ingest_app.directives import Directives
-from ingest_app.spool import Writer
+from gateway_app.relay import Call, Held, answer, body_up_to, first_of_body, rest_of_body
+from gateway_app.screens import Asker, Screening
+from ingest_app import forwarding, traceparent
 from lib.clock import now, uuid7
-from llm import providers
-from llm.exchange import ATTEMPTS_FAILED, STATUS_CANCELLED, STATUS_INTERRUPTED, Problem
+from llm import prompt_tags
+from llm.exchange import ATTEMPTS_FAILED, STATUS_CANCELLED, STATUS_INTERRUPTED, Problem, Prompt
 
-FLUSH_LOOK_SECONDS = 0.5
 LEAST_CHUNK = 50
 """Bytes below which a chunk waits for the next, where its client asks for that."""
 STEP_ASIDE_SECONDS = 1.0
@@ -53,45 +68,8 @@ WHAT_TO_SEND = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the operator has set."""
-
-    requires_key: bool = True
-    capture_max_bytes: int = 64 * 2**20
-    silence_seconds: float = 600
-    """A client that takes nothing of its answer for so long has gone."""
-    provider_urls: Mapping[str, str] = field(default_factory=dict)
-
-
-class Visit(NamedTuple):
-    """A request as it came in, read."""
-
-    scope: Scope
-    receive: Receive
-    send: Send
-    route: Route
-    headers: Mapping[str, str]
-    directives: Directives
-
-
-class Gateway:
-    """Door 1. `run` must be running: it brings a stream's newest bytes to the spool each second."""
-
-    def __init__(
-        self, *, keeper: Keeper, spool: Writer, pool: Pool, policy: Policy, guard: Guard | None = None
-    ) -> None:
-        self.keeper = keeper
-        self.spool = spool
-        self.shelf = Shelf(spool)
-        self.pool = pool
-        self.policy = policy
-        self.guard = guard or Guard(None, Options())
-        self.counts = Counts()
-        self.health = Health()
-        self._live: set[Passage] = set()
-        self._deferred: set[asyncio.Future[None]] = set()
-        providers.all_providers()  # a file that cannot be used stops the start, and not the first call
+class Gateway(House):
+    """Door 1."""
 
     async def answer(self, visit: Visit) -> None:
         if self.grants(visit) and cors.is_preflight(visit.scope["method"], visit.headers):
@@ -100,35 +78,6 @@ class Gateway:
             await visit.send({"type": "http.response.body", "body": b""})
             return
         await Passage(self, visit).run()
-
-    def grants(self, visit: Visit) -> bool:
-        """Whether a page of another origin calls, and may read the answer."""
-        return "origin" in visit.headers and self.policy.requires_key
-
-    def watch(self, passage: Passage) -> None:
-        self._live.add(passage)
-
-    def close(self, passage: Passage, capture: Capture, outcome: Outcome) -> None:
-        self._live.discard(passage)
-        capture.end(outcome, self._defer)
-
-    async def run(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_LOOK_SECONDS)
-            moment = time.monotonic()
-            for passage in list(self._live):
-                passage.look(moment)
-
-    async def settled(self) -> None:
-        """Returns when everything ended is on its way to the spool."""
-        self.shelf.flush()
-        await asyncio.gather(*self._deferred, return_exceptions=True)
-        await self.guard.settled()
-
-    def _defer(self, work: Callable[[], None]) -> None:
-        future = asyncio.get_running_loop().run_in_executor(None, work)
-        self._deferred.add(future)
-        future.add_done_callback(self._deferred.discard)
 
 
 class Passage:
@@ -148,6 +97,9 @@ class Passage:
         self._waited = 0.0
         """Seconds until the client's body was there."""
         self._overhead_ms: float | None = None
+        self._lender = lending.NOBODY
+        self._screening: Screening | None = None
+        self._prompt: Prompt | None = None
         self._has_answered = False
         self._answer_headers: Mapping[str, str] | None = None
         self._status = STATUS_INTERRUPTED
@@ -168,7 +120,7 @@ class Passage:
                 raise
             self._status = STATUS_CANCELLED
         except GatewayError as error:
-            problem = Problem(error.code, error.message)
+            problem = error.problem()
             self._status = error.row_status()
             if self._turn is not None:
                 self._turn.leave(error.status)
@@ -190,7 +142,12 @@ class Passage:
             snapshot, speaker.organization_id if speaker is not None else None, self._gateway.policy.provider_urls,
             lender if lender.only_for else lending.own(snapshot, speaker),
         )  # fmt: skip
+        self._lender = lender
         incoming = await self._incoming(speaker, presented, lender)
+        if self._visit.directives.has_prompt:
+            incoming = await self._more(incoming, most=shaping.LONGEST_BODY, is_needed=True)
+            first, self._prompt = prompt_tags.strip(incoming.first)
+            incoming = incoming._replace(first=first)
         if chains.is_plain(incoming, known):
             chain = chains.plain(incoming, known)
         else:
@@ -221,7 +178,7 @@ class Passage:
         waited = time.monotonic()
         first, is_complete = await first_of_body(visit.receive, is_empty)
         self._waited += time.monotonic() - waited
-        told = {**visit.headers, **lender.aws_headers(visit.route.provider)}
+        told = {**lender.aws_headers(visit.route.provider), **visit.headers}
         return Incoming(
             visit.scope, visit.headers, visit.directives, regions.settled(visit.route, told), presented, lender,
             speaker is not None and speaker.asks_stream_usage, framing, is_empty, first, is_complete,
@@ -255,8 +212,8 @@ class Passage:
 
     async def _forward(self, speaker: Speaker | None, incoming: Incoming, chain: Chain) -> None:
         asks = None if speaker is None else self._asks(speaker)
-        ready = chain.ready[0]
-        if ready.plan is not None or (asks is not None and asks.needs_body(self._visit.directives)):
+        ready, is_screened = chain.ready[0], speaker is not None and screens.wanted(self._visit.directives)
+        if ready.plan is not None or is_screened or (asks is not None and asks.needs_body(self._visit.directives)):
             incoming = await self._more(incoming, most=shaping.LONGEST_BODY, is_needed=True)
         elif asks is not None and asks.wants_body and (incoming.framing.length or 0) <= policies.READ_BYTES:
             incoming = await self._more(incoming, most=policies.READ_BYTES)
@@ -271,6 +228,9 @@ class Passage:
             self._begin(speaker, ready, sent if ready.candidate.model else incoming.first)
             if self._turn is not None and await self._is_answered(self._turn):
                 return
+            if is_screened:
+                self._screening = self._screening_of(speaker, ready.provider, ready.recorded_url)
+                await self._screening.request(sent)
         if self._capture is not None and not incoming.is_complete:
             await self._capture.begun()
         await self._call(incoming, chain, sent)
@@ -281,11 +241,13 @@ class Passage:
             self._id, speaker.organization_id, speaker.key_id, self._requested_at, ready.provider,
             visit.scope["method"], ready.recorded_url, headers.recorded(visit.headers), _country(visit.headers),
             traceparent.read(visit.headers.get(traceparent.HEADER)), self._turn.holds if self._turn else (),
+            self._prompt, forwarding.order(visit.directives, self._gateway.keyring, speaker.organization_id, self._id),
         )  # fmt: skip
         self._capture = Capture(
             self._gateway.spool, self._gateway.shelf, facts, directives=visit.directives,
             cap=self._gateway.policy.capture_max_bytes, counts=self._gateway.counts,
             on_lost=self._turn.lost if self._turn else None,
+            redactor=safety(self._gateway.keeper.current, speaker.organization_id).redactor,
         )  # fmt: skip
         self._capture.begin(first)
         self._gateway.watch(self)
@@ -310,6 +272,27 @@ class Passage:
         if entry is not None:
             await self._replay(entry)
         return entry is not None
+
+    def _screening_of(self, speaker: Speaker, provider: str, url: str) -> Screening:
+        house, visit = self._gateway, self._visit
+        asker = Asker.of(
+            house.keeper.current, speaker, self._lender, request_id=self._id, directives=visit.directives,
+            headers=visit.headers, provider=provider, url=url, provider_urls=house.policy.provider_urls,
+        )  # fmt: skip
+        return Screening(house.desk, house.screens_options, asker)
+
+    async def _held(self, call: Call, head: Head) -> Held:
+        """The answer, looked at before the client has any of it. Raises ThreatDetected, ScreenFailed."""
+        assert self._screening is not None
+        held, found = await Held.of(call, most=shaping.LONGEST_BODY), headers.read(head.headers)
+        try:
+            await self._screening.reply(head.status, found, held.body)
+        except GatewayError:
+            self._answer_headers = found
+            if self._capture is not None:
+                self._capture.response.take(held.body)
+            raise
+        return held
 
     async def _replay(self, entry: Entry) -> None:
         if self._capture is not None:
@@ -337,8 +320,10 @@ class Passage:
                 self._told += chains.answered_by(ready)
             if self._capture is not None:
                 await self._capture.begun()
+            is_held = self._screening is not None and self._screening.holds_reply
+            source = await self._held(call, head) if is_held else call
             await self._send_head(head)
-            await answer(call, self._visit.send, _Down(self), least=LEAST_CHUNK * self._visit.directives.force_format)
+            await answer(source, self._visit.send, _Down(self), least=LEAST_CHUNK * self._visit.directives.force_format)
             self._status = head.status
             if self._turn is not None:
                 self._turn.leave(head.status, head.headers, latency_ms=self._elapsed_ms())
@@ -348,7 +333,8 @@ class Passage:
     def _keep(self, attempt: Attempt) -> None:
         """An attempt goes into a record of its own."""
         if self._capture is not None:
-            self._gateway.shelf.lay(attempts.record(attempt, self._capture.facts, self._visit.directives), _let_go)
+            is_withheld = self._capture.withholds_response
+            self._gateway.shelf.lay(attempts.record(attempt, self._capture.facts, is_withheld=is_withheld), _let_go)
 
     def _tell_attempts(self, calling: Calling, first: Prepared) -> None:
         """What became of the tries, for the client and the row."""
@@ -401,8 +387,10 @@ class Passage:
             more = cors.granted(more)
         if self._capture is not None:
             await self._capture.begun()
-            self._capture.response.take(data)
-        self._answer_headers = headers.read(more)
+        if self._answer_headers is None:
+            self._answer_headers = headers.read(more)
+            if self._capture is not None:
+                self._capture.response.take(b"{}" if isinstance(error, ThreatDetected) else data)
         self._has_answered = True
         await self._visit.send({"type": "http.response.start", "status": error.status, "headers": more})
         await self._visit.send({"type": "http.response.body", "body": data})
@@ -421,6 +409,8 @@ class Passage:
             outcome = replace(outcome, notes=tuple(turn.notes), cache_hit=turn.hit, meters=turn.meters)
         if self._notes:
             outcome = replace(outcome, notes=(*outcome.notes, *self._notes))
+        if (seen := self._screening) is not None:
+            outcome = replace(outcome, notes=(*outcome.notes, *seen.notes), threat=seen.threat)
         self._gateway.close(self, self._capture, outcome)
 
     def _elapsed_ms(self) -> int:

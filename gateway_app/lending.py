@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from accounts_app.keys import CREDENTIAL_HEADERS, Presented, Speaker
 from accounts_app.snapshot import Snapshot
 from accounts_app.snapshot_provider_keys import StoredKey, stored
-from gateway_app import aws
+from gateway_app import aws, signing
 from gateway_app.errors import ProviderKeyMissing
 from gateway_app.targets import Target, without_credentials
 from llm.providers import Provider, by_slug
@@ -104,15 +104,24 @@ def lender(
     return own(snapshot, speaker)
 
 
+def all_of(snapshot: Snapshot | None, organization_id: int) -> Lender:
+    """All of an organisation's, for calls it wants made itself."""
+    return Lender(stored(snapshot).of(organization_id))
+
+
 def _refuse() -> Speaker:
     raise ProviderKeyMissing(PROXY_UNKNOWN)
 
 
 def brings_credential(presented: Presented, headers: Mapping[str, str], query: str) -> bool:
-    """Whether a credential of a provider came with the request, in whatever place."""
+    """Whether a credential of a provider came with the request, in whatever place.
+
+    A signature an AWS SDK made for this server is none: AWS would not take it.
+    """
     left = presented.credentials or {}
-    told = any(left.get(name, headers.get(name)) for name in CREDENTIAL_HEADERS)
-    return told or aws.ACCESS in headers or without_credentials(query) != query
+    told = [value for name in CREDENTIAL_HEADERS if (value := left.get(name, headers.get(name)))]
+    is_told = any(not value.startswith(signing.ALGORITHM) for value in told)
+    return is_told or aws.ACCESS in headers or without_credentials(query) != query
 
 
 def _is_own(key: StoredKey, provider: Provider, target: Target) -> bool:

@@ -94,7 +94,8 @@ def read(
 
 
 def _cache(told: Directives, headers: Mapping[str, str]) -> CacheRules | None:
-    reads, saves = told.cache_enabled or told.cache_read, told.cache_enabled or told.cache_save
+    reads = told.cache_enabled or told.cache_read
+    saves = (told.cache_enabled or told.cache_save) and not told.omit_response  # Redis may write to disk
     if not (reads or saves):
         return None
     if told.cache_slots > MOST_SLOTS:

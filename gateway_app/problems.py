@@ -27,5 +27,9 @@ CODES: Final = {
     "all_attempts_failed": "Every target that was asked for failed; the client got what the provider said of it.",
     "token_limit_unknown": "How much the model takes is not known, so the prompt was not looked at.",
     "prompt_shortened": "The prompt was longer than its model takes and was shortened, as the detail says.",
+    "threat_found": "A security screen found a threat: in what was sent (user) or in the reply (assistant), and why.",
+    "moderation_flagged": "The moderation flagged the prompt; the client got 400, and the provider was not called.",
+    "screen_failed": "A screen could not look at the request or its reply.",
+    "screen_missing": "A screen that was asked for is not set up.",
     "capture_incomplete": "The spool could not keep a part of a body as it passed.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple, Protocol
 
@@ -150,6 +151,38 @@ class Call:
         await self._tap.settle()
 
 
+class Held:
+    """An answer held back as far as `most` bytes, to be looked at. Read, it comes as it came, and then the rest."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._chunks: deque[bytes] = deque()
+
+    @classmethod
+    async def of(cls, call: Call, *, most: int) -> Held:
+        held, size = cls(call), 0
+        while size <= most:
+            held._chunks.append(await call.read())
+            size += len(held._chunks[-1])
+            if call.is_finished or not held._chunks[-1]:
+                break
+        return held
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self._chunks)
+
+    async def read(self) -> bytes:
+        return self._chunks.popleft() if self._chunks else await self._call.read()
+
+    @property
+    def is_finished(self) -> bool:
+        return not self._chunks and self._call.is_finished
+
+    def finish(self) -> None:
+        self._call.finish()
+
+
 async def first_of_body(receive: Receive, framing_is_empty: bool) -> tuple[bytes, bool]:
     """What of a request's body is there, and whether that is all. Raises ClientGone."""
     if framing_is_empty:
@@ -188,7 +221,7 @@ async def rest_of_body(receive: Receive, first: bytes, *, most: int) -> bytes:
     return b"".join(chunks)
 
 
-async def answer(call: Call, send: Send, tap: Tap = NO_TAP, *, least: int = 0) -> None:
+async def answer(call: Call | Held, send: Send, tap: Tap = NO_TAP, *, least: int = 0) -> None:
     """Sends the body down as it comes; a head must have been sent. Raises as `Call.read`.
 
     `least`: a shorter chunk waits for the next one.

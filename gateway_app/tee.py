@@ -60,8 +60,8 @@ class Pieces:
 class Tee:
     """One side of an exchange, as it passes."""
 
-    __slots__ = ("_cap", "_held", "_held_bytes", "_is_omitted", "_is_request", "_pieces", "_reread", "_reread_room",
-                 "_spooled_at", "_tail", "_tail_bytes", "size")  # fmt: skip
+    __slots__ = ("_cap", "_held", "_held_bytes", "_is_omitted", "_is_request", "_is_reread", "_pieces", "_reread",
+                 "_reread_room", "_spooled_at", "_tail", "_tail_bytes", "size")  # fmt: skip
 
     def __init__(
         self, pieces: Pieces | None, *, is_request: bool, cap: int, is_omitted: bool = False, is_reread: bool = False
@@ -77,6 +77,7 @@ class Tee:
         self._tail_bytes = 0
         self._reread: list[bytes] = []
         self._reread_room = REREAD_BYTES if is_reread else 0
+        self._is_reread = is_reread
         self._spooled_at = time.monotonic()
         self.size = 0
         """Bytes that passed."""
@@ -85,8 +86,12 @@ class Tee:
         self.size += len(chunk)
         if self._reread_room > 0:
             self._reread.append(chunk[: self._reread_room])
-            self._reread_room -= len(chunk)
+            beyond, self._reread_room = chunk[self._reread_room :], self._reread_room - len(chunk)
+        else:
+            beyond = chunk
         if self._is_omitted:
+            if beyond and self._is_reread:
+                self._keep_tail(beyond)
             return
         if self.size > self._cap:
             chunk = self._fill_to_cap(chunk)
@@ -127,19 +132,20 @@ class Tee:
         """The side as a record tells it; `data` is `front` and what no piece holds yet."""
         held, self._held = self._held, []
         self._held_bytes = 0
+        if self._is_omitted:
+            return Body(b"", content_type, content_encoding, self.size, "omitted")
         tail = b"".join(self._tail)[-TAIL_BYTES:]
         data = b"".join((front, *held, tail)) if held or tail else front
         return Body(data, content_type, content_encoding, self.size, self._state())
 
     def reread(self, content_type: str = "", content_encoding: str = "") -> Body:
-        """The side as it passed, as far as it was kept in memory."""
-        data = b"".join(self._reread)
+        """The side as it passed, as far as it was kept in memory: its head, and of an omitted one its tail."""
+        tail = b"".join(self._tail)[-TAIL_BYTES:] if self._is_omitted else b""
+        data = b"".join((*self._reread, tail))
         state: BodyState = "kept" if len(data) == self.size else "truncated"
         return Body(data, content_type, content_encoding, self.size, state)
 
     def _state(self) -> BodyState:
-        if self._is_omitted:
-            return "omitted"
         has_hole = self.size > self._cap + TAIL_BYTES or (self._pieces is not None and self._pieces.has_lost)
         return "truncated" if has_hole else "kept"
 

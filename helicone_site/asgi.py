@@ -18,16 +18,17 @@ import orjson
 import uvicorn
 from psycopg.conninfo import make_conninfo
 
-from accounts_app import snapshot_provider_keys
+from accounts_app import snapshot_provider_keys, snapshot_safety
 from accounts_app.secrets import Keyring
 from accounts_app.snapshot import KEYS, Keeper, Part
 from alerts_app import snapshot as guarding
-from gateway_app import headers, routes, snapshot_parts, upstream
+from gateway_app import headers, routes, screens, snapshot_parts, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
-from gateway_app.gateway import Gateway, Policy, Visit, request_framing
+from gateway_app.gateway import Gateway, request_framing
 from gateway_app.guard import Guard as PolicyGuard
 from gateway_app.guard import Options
+from gateway_app.house import Policy, Visit
 from gateway_app.redis_pipe import Pipe
 from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body
 from gateway_app.routes import Route, Whose
@@ -260,13 +261,18 @@ async def running() -> AsyncIterator[Edge]:
     spool = Writer(
         settings.SPOOL_DIR, max_bytes=settings.SPOOL_MAX_BYTES, min_free_bytes=settings.SPOOL_MIN_FREE_BYTES
     )
-    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE, parts(Keyring(settings.SECRETS_KEYS)))
+    keyring = Keyring(settings.SECRETS_KEYS)
+    keeper = Keeper(conninfo(), places.SNAPSHOT_FILE, parts(keyring))
     try:
         async with upstream.running(guard, silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS) as pool:
-            gateway = Gateway(keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard())
+            gateway = Gateway(
+                keeper=keeper, spool=spool, pool=pool, policy=policy, guard=policies_guard(),
+                screens_options=screens_options(), keyring=keyring,
+            )  # fmt: skip
             doorway = Doorway(
                 keeper, spool, settings.LOG_MAX_BYTES, timedelta(days=settings.MAX_AGE_DAYS),
                 max_export_bytes=settings.OTLP_MAX_BYTES, public_url=settings.PUBLIC_URL, secret=settings.SECRET_KEY,
+                keyring=keyring, redactor_of=lambda of: snapshot_safety.safety(keeper.current, of).redactor,
             )  # fmt: skip
             web = Origin("unix", str(places.WEB_SOCKET), 0)
             edge = Edge(gateway, doorway, pool, web, urlsplit(settings.PUBLIC_URL).hostname or "")
@@ -279,7 +285,8 @@ async def running() -> AsyncIterator[Edge]:
 
 def parts(keyring: Keyring) -> tuple[Part, ...]:
     """What `edge` wants to know of the database."""
-    return (KEYS, snapshot_provider_keys.part(keyring), *guarding.PARTS, *snapshot_parts.PARTS)
+    own = (snapshot_provider_keys.part(keyring), snapshot_safety.part(keyring))
+    return (KEYS, *own, *guarding.PARTS, *snapshot_parts.PARTS)
 
 
 def policies_guard() -> PolicyGuard:
@@ -289,6 +296,13 @@ def policies_guard() -> PolicyGuard:
         are_budgets_open=settings.BUDGETS_WITHOUT_REDIS == "open", output_tokens=settings.BUDGET_OUTPUT_TOKENS,
     )  # fmt: skip
     return PolicyGuard(Pipe(settings.REDIS_URL, patience=settings.REDIS_PATIENCE_MS / 1000), options)
+
+
+def screens_options() -> screens.Options:
+    return screens.Options(
+        seconds=settings.SCREEN_TIMEOUT_MS / 1000, classifier_url=settings.SECURITY_CLASSIFIER_URL,
+        public_url=settings.PUBLIC_URL,
+    )  # fmt: skip
 
 
 @contextlib.asynccontextmanager

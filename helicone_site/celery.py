@@ -18,6 +18,7 @@ HEARTBEAT_SECONDS = 5.0
 REPRICE_SECONDS = 3.0
 BUDGETS_SECONDS = 30.0
 """So long an emptied Redis does not know what is spent, at most."""
+EVENTS_SECONDS = 5.0
 FOLD_SECONDS = 5.0
 """A fold that is late costs reading time, never truth; one that waited this long is dropped for the next."""
 
@@ -64,6 +65,11 @@ app.conf.beat_schedule = {
         "task": "alerts_app.tasks.reconcile",
         "schedule": BUDGETS_SECONDS,
         "options": {"expires": BUDGETS_SECONDS},
+    },
+    "send events": {
+        "task": "gateway_app.tasks.send_events",
+        "schedule": EVENTS_SECONDS,
+        "options": {"expires": EVENTS_SECONDS},
     },
     "heartbeat": {
         "task": "heartbeat",

@@ -133,6 +133,10 @@ BUDGET_HOLD_SECONDS = env.integer("BUDGET_HOLD_SECONDS", 3600, minimum=60)
 """Longer than the longest call: a hold nobody settled is then let go."""
 REDIS_PATIENCE_MS = env.integer("REDIS_PATIENCE_MS", 250, minimum=1)
 """A cache or limit that takes longer to ask is done without."""
+SECURITY_CLASSIFIER_URL = env.text("SECURITY_CLASSIFIER_URL")
+"""Asked about texts of organisations that name no classifier of their own; unset: none is."""
+SCREEN_TIMEOUT_MS = env.integer("SCREEN_TIMEOUT_MS", 5_000, minimum=1)
+"""Longest a classifier, guard model or moderation is waited for."""
 UPSTREAM_TIMEOUT_SECONDS = env.integer("UPSTREAM_TIMEOUT_SECONDS", 600, minimum=1)
 """Longest silence of a provider before its call is given up (status -2)."""
 

@@ -84,12 +84,31 @@ class Directives:
     session_max_calls: int | None = None
     session_max_depth: int | None = None
     session_max_repeats: int | None = None
+    posthog_key: str = field(default="", repr=False)
+    posthog_host: str = ""
+    prompt_mode: str = ""
+    moderations: bool = False
+    security: bool | None = None
+    prompt_security: bool = False
+    """The older name of `security`, which wins."""
+    security_advanced: bool = False
+    security_reply: bool | None = None
+    """Screen the reply too; None: as the organization has it."""
     problems: tuple[Problem, ...] = ()
 
     @property
     def has_target(self) -> bool:
         """Whether the client says whom to call; a list of models names none."""
         return bool(self.target_url or self.openai_api_base or "{" in self.fallbacks)
+
+    @property
+    def has_prompt(self) -> bool:
+        """Whether the body's prompt tags are read."""
+        return self.attribution.prompt_id is not None and self.prompt_mode != "deactivated"
+
+    @property
+    def is_screened(self) -> bool:
+        return self.prompt_security if self.security is None else self.security
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -151,6 +170,12 @@ def _is_true(value: str) -> bool:
 
 def _is_true_in_any_case(value: str) -> bool:
     return _is_true(value.lower())
+
+
+def _prompt_mode(value: str) -> str:
+    if value not in ("production", "testing", "deactivated"):
+        raise ValueError("must be production, testing or deactivated")
+    return value
 
 
 def _nano_usd(value: str) -> int:
@@ -245,6 +270,14 @@ ENTRIES = (
     Entry("Helicone-Session-Max-Calls", "session_max_calls", _count, 9),
     Entry("Helicone-Session-Max-Depth", "session_max_depth", _count, 9),
     Entry("Helicone-Session-Max-Repeats", "session_max_repeats", _count, 9),
+    Entry("Helicone-Posthog-Key", "posthog_key", str),
+    Entry("Helicone-Posthog-Host", "posthog_host", _url, MAX_URL + 1),
+    Entry("Helicone-Prompt-Mode", "prompt_mode", _prompt_mode),
+    Entry("Helicone-Moderations-Enabled", "moderations", _is_true),
+    Entry("Helicone-LLM-Security-Enabled", "security", _is_true_in_any_case),
+    Entry("Helicone-Prompt-Security-Enabled", "prompt_security", _is_true_in_any_case),
+    Entry("Helicone-LLM-Security-Advanced", "security_advanced", _is_true_in_any_case),
+    Entry("Helicone-LLM-Security-Reply", "security_reply", _is_true_in_any_case),
 )
 PROPERTY_HEADER = "Helicone-Property-"
 """The rest of the name is the property's key.

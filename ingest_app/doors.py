@@ -25,14 +25,19 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from accounts_app.keys import Speaker, looks_like_key, present, unprefixed
-from ingest_app import otlp, records, uploads
+from accounts_app.secrets import Keyring
+from ingest_app import forwarding, otlp, records, uploads
+from ingest_app.directives import Directives
 from ingest_app.envelopes import BY_PATH
 from ingest_app.omission import without_omitted
 from ingest_app.posting import Answer, NotAccepted, Posting
 from ingest_app.records import LateBodies
+from ingest_app.redaction import redacted, redacted_sides
 from ingest_app.spool import Record, SpoolUnavailable
 from lib import clock, loose_json
 from lib.inflate import Broken, TooLarge, UnknownCoding, inflate
+from lib.redact import Redactor
+from llm import prompt_tags
 from llm.exchange import Exchange, Problem
 
 MAX_AHEAD: Final = timedelta(days=1)
@@ -109,6 +114,10 @@ class Doorway:
     public_url: str = "http://localhost"
     secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
     """What leave to upload is signed with; the same for every process that answers."""
+    keyring: Keyring | None = None
+    """What clients' keys are sealed with until they are used; None: none is taken."""
+    redactor_of: Callable[[int], Redactor | None] = lambda organization_id: None
+    """What an organisation wants taken out before anything is kept."""
     drops: Counter[str] = field(default_factory=Counter)
     """What the doors did not keep, by reason, since the process started."""
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_ASIDE))
@@ -328,11 +337,22 @@ async def _take(request: DoorRequest, doorway: Doorway) -> DoorReply:
 def _logged(posting: Posting, doorway: Doorway) -> tuple[Mapping[str, str], Answer, list[Record]]:
     taken = BY_PATH[posting.path].take(posting)
     exchanges = [
-        _placed(without_omitted(logged.exchange, logged.directives), posting.arrived_at, doorway.max_age)
+        _kept(_placed(logged.exchange, posting.arrived_at, doorway.max_age), logged.directives, doorway)
         for logged in taken.logged
     ]
     spooled = [*map(records.whole, exchanges), *map(records.amendment, taken.amendments)]
     return _ids(exchanges), taken.answer, spooled
+
+
+def _kept(exchange: Exchange, asked: Directives, doorway: Doorway) -> Exchange:
+    """As it may be kept: without what its client omits and its organisation wants taken out."""
+    redactor = doorway.redactor_of(exchange.organization_id)
+    if forward := forwarding.order(asked, doorway.keyring, exchange.organization_id, exchange.id):
+        exchange = replace(exchange, forward=forward)
+    if asked.has_prompt and exchange.request.data:
+        body, prompt = prompt_tags.strip(exchange.request.data)
+        exchange = replace(exchange, request=replace(exchange.request, data=body), prompt=prompt)
+    return without_omitted(redacted(exchange, redactor) if redactor else exchange, asked)
 
 
 async def _aside(size: int, work: Callable[[_Given, Doorway], _Made], given: _Given, doorway: Doorway) -> _Made:
@@ -360,6 +380,8 @@ async def _take_upload(request: DoorRequest, doorway: Doorway) -> DoorReply:
     leave = _leave(request, doorway)
     data = await _aside(len(request.body) * _grows(request), _unpacked, request, doorway)
     sides = await _aside(len(data), _sides, data, doorway)
+    if redactor := doorway.redactor_of(leave.organization_id):
+        sides = await _aside(len(data), lambda sides, _: redacted_sides(*sides, redactor), sides, doorway)
     late = LateBodies(leave.organization_id, leave.request_id, doorway.now(), *sides)
     await doorway.spool.put_durably(records.late_bodies(late))
     return DoorReply(200, {"content-type": "text/plain", **_CORS}, b"")
@@ -415,11 +437,12 @@ async def _taken(request: DoorRequest, doorway: Doorway) -> DoorReply:
 
 def _spans(posting: Posting, doorway: Doorway) -> tuple[otlp.Account, list[Record]]:
     """Each span as its record at once, so that never more than one is held as objects."""
-    account = otlp.Account()
+    account, redactor = otlp.Account(), doorway.redactor_of(posting.organization_id)
     taken: list[Record] = []
     room = doorway.max_export_bytes * GROWTH
     for document in otlp.documents(posting, account):
-        exchange = _placed(otlp.exchange(document, posting), posting.arrived_at, doorway.max_age)
+        told = otlp.exchange(document, posting)
+        exchange = _placed(redacted(told, redactor) if redactor else told, posting.arrived_at, doorway.max_age)
         record = records.whole(exchange)
         room -= record.size + RECORD_OVERHEAD
         if room < 0:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from ingest_app import amendments, answered_later, forget, late_bodies, spans
+from ingest_app import amendments, answered_later, forget, late_bodies, spans, store_events
 from ingest_app.records import Amendment, Forget, ForgetWhere, LateBodies
 from llm.exchange import Exchange, ParsedExchange, PricedExchange
 from llm.parse import parse
@@ -81,6 +81,7 @@ def store_all(batch: Sequence[PricedExchange], bench: Bench) -> list[Change]:
     filled = spans.fill(bench.connection, batch)
     stored = store.store(bench.connection, filled.batch)
     bench.tally.drops["duplicate"] += stored.duplicates
+    store_events.keep(bench.connection, [one.exchange for one in batch], stored.changes)
     changes = spans.settle(bench.connection, filled, stored, bench.prices)
     changes = answered_later.settle(bench.connection, changes, bench.prices)
     changes = late_bodies.settle(bench.connection, changes, bench.prices)

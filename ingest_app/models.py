@@ -142,3 +142,18 @@ class PendingBody(models.Model):
             models.Index(fields=["organization_id", "request_id"], name="pending_body_request"),
             models.Index(fields=["at"], name="pending_body_oldest"),
         )
+
+
+class PendingEvent(models.Model):
+    """An event about a stored request that waits to be sent to its client's PostHog."""
+
+    organization_id = models.BigIntegerField()
+    request_id = models.UUIDField(unique=True)
+    host = models.TextField()
+    sealed = models.TextField(help_text="envelope of the client's key; see forwarding.py")
+    tries = models.IntegerField(default=0)
+    due_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "pending_event"
+        indexes = (models.Index(fields=["due_at"], name="pending_event_due"),)

@@ -23,6 +23,7 @@ def without_sides(exchange: Exchange, *, request: bool, response: bool) -> Excha
         return exchange
     return replace(
         exchange,
+        prompt=None if request else exchange.prompt,
         request=_omitted(exchange.request) if request else exchange.request,
         response=_omitted(exchange.response) if response else exchange.response,
         reading=without(exchange.reading, request=request, response=response),

@@ -15,5 +15,7 @@ CODES: Final = {
     "times_swapped": "The end was before the start; the two were exchanged.",
     "status_unreadable": "The status told is no HTTP status; it is kept as unknown.",
     "cost_unreadable": "The cost told is no amount in USD; it was left out.",
+    "redacted": "Personal data or secrets were taken out before anything was kept: how many of which kind.",
+    "redaction_unsure": "A side could not be read well enough to be redacted, so nothing of it was kept.",
     "text_repaired": "The posted JSON held broken characters or numbers JSON has not; they were replaced.",
 }

@@ -24,9 +24,11 @@ from llm.exchange import (
     CacheHit,
     Estimate,
     Exchange,
+    Forward,
     Hold,
     Meter,
     Problem,
+    Prompt,
     Reading,
     Usage,
 )
@@ -192,7 +194,7 @@ def _interrupted(exchange: Exchange) -> Exchange:
 
 _PLAIN = (
     "organization_id", "door", "provider", "status", "method", "url", "duration_ms", "time_to_first_token_ms",
-    "api_key_id", "country_code", "trace_id", "span_id", "parent_span_id",
+    "api_key_id", "country_code", "trace_id", "span_id", "parent_span_id", "threat",
 )  # fmt: skip
 
 
@@ -215,6 +217,11 @@ def _facts(exchange: Exchange) -> bytes:
         facts["reading"] = _reading_facts(exchange.reading)
     if exchange.cache_hit is not None:
         facts["cache_hit"] = (str(exchange.cache_hit.original), exchange.cache_hit.latency_ms)
+    if exchange.forward is not None:
+        facts["forward"] = (exchange.forward.host, exchange.forward.sealed)
+    if exchange.prompt is not None:
+        told = exchange.prompt
+        facts["prompt"] = (told.template, told.inputs, told.auto_inputs)
     if exchange.meters:
         facts["meters"] = [(meter.key, meter.quota, meter.window) for meter in exchange.meters]
     if exchange.holds:
@@ -271,11 +278,17 @@ def _exchange(facts: Mapping[str, Any], request: bytes, response: bytes) -> Exch
         cache_hit=_cache_hit(facts.get("cache_hit")),
         meters=tuple(Meter(*told) for told in facts.get("meters", ())),
         holds=tuple(Hold(*told) for told in facts.get("holds", ())),
+        prompt=_prompt(facts.get("prompt")),
+        forward=Forward(*facts["forward"]) if facts.get("forward") else None,
     )
 
 
 def _cache_hit(told: tuple[str, int] | None) -> CacheHit | None:
     return None if told is None else CacheHit(UUID(told[0]), told[1])
+
+
+def _prompt(told: tuple[Any, Mapping[str, str], list[Any]] | None) -> Prompt | None:
+    return None if told is None else Prompt(told[0], told[1], tuple(told[2]))
 
 
 def _body(facts: tuple[str, str, int, str], data: bytes) -> Body:

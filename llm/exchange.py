@@ -205,6 +205,23 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """What of a request was a template, and what was put into it (llm/prompt_tags.py). JSON values."""
+
+    template: Any
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    auto_inputs: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """An event about this call is to be sent there, with a key that is sealed until then."""
+
+    host: str
+    sealed: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A request and its reply as bytes and facts, not yet read. `organization_id` never changes."""
 
@@ -241,6 +258,10 @@ class Exchange:
     cache_hit: CacheHit | None = None
     meters: tuple[Meter, ...] = ()
     holds: tuple[Hold, ...] = ()
+    threat: bool | None = None
+    """What the security screens found; None where none looked."""
+    prompt: Prompt | None = None
+    forward: Forward | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from llm import providers, units
 from llm import usage as token_usage
-from llm.exchange import MODEL_KINDS, Charge, Exchange, Reading, Usage
+from llm.exchange import MODEL_KINDS, STATUS_THREAT, Charge, Exchange, Reading, Usage
 from llm.units import UNITS, Tally, Unit
 
 REASONS: Final = {
@@ -310,7 +310,7 @@ class PriceBook:
         has_tokens = bool(usage.input_tokens or usage.output_tokens)
         if (stated := self._stated(exchange, reading, has_tokens=has_tokens)) is not None:
             return stated
-        if exchange.status >= 400:
+        if exchange.status >= 400 or (exchange.status == STATUS_THREAT and not has_tokens):
             return Charge(None, "failed")
         is_failed = bool(reading.error_type or reading.error_message)
         if _is_half_told(reading):

@@ -35,6 +35,8 @@ class Bodies:
     response_headers: Mapping[str, str] = field(default_factory=dict)
     request_type: str = ""
     response_type: str = ""
+    prompt: Mapping[str, Any] | None = None
+    """`template`, `inputs` and `auto_inputs` of a request that told them by tags (llm/prompt_tags.py)."""
 
 
 def read(row: BodyRow | None) -> Bodies:
@@ -50,6 +52,7 @@ def read(row: BodyRow | None) -> Bodies:
         response_headers=headers.get("response", {}),
         request_type=row.request_type,
         response_type=row.response_type,
+        prompt=headers.get("prompt"),
     )
 
 

@@ -76,7 +76,7 @@ def row_of(priced: PricedExchange) -> RequestRow:
         is_stream=reading.is_stream,
         cached=exchange.cache_hit is not None,
         scores=None,
-        threat=None,
+        threat=exchange.threat,
         dialect=reading.dialect,
         provider_response_id=text(reading.provider_response_id),
         service_tier=text(reading.service_tier),
@@ -201,7 +201,7 @@ def body_row_of(priced: PricedExchange, packing: Packing = PLAIN) -> BodyRow:
         request=pack(_plain(exchange.request)),
         response=pack(folded if folded is not None else raw),
         response_raw=None if folded is None or is_clean else pack(raw),
-        headers=pack(_headers(exchange.request_headers, exchange.response_headers)),
+        headers=pack(_headers(exchange)),
         request_type=text(exchange.request.content_type) or "",
         response_type="application/json" if folded is not None else text(exchange.response.content_type) or "",
     )
@@ -214,10 +214,14 @@ def _plain(body: Body) -> bytes:
     return decoded(body.data, body.content_encoding)
 
 
-def _headers(request: Mapping[str, str], response: Mapping[str, str]) -> bytes:
-    if not request and not response:
+def _headers(exchange: Exchange) -> bytes:
+    """Both sides' headers, and the prompt's template and inputs where the request told them."""
+    request, response, prompt = exchange.request_headers, exchange.response_headers, exchange.prompt
+    if not request and not response and prompt is None:
         return b""
-    return orjson.dumps({"request": dict(request), "response": dict(response)})
+    told = {"template": prompt.template, "inputs": prompt.inputs, "auto_inputs": prompt.auto_inputs} if prompt else None
+    more = {"prompt": told} if told else {}
+    return orjson.dumps({"request": dict(request), "response": dict(response), **more})
 
 
 def _named(problem: Problem) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from llm import loose
 from llm.conversation import Conversation, Message, Part, ToolSpec
 from llm.exchange import ATTEMPT, ATTEMPT_OF
 from llm.providers import by_slug
@@ -156,6 +157,8 @@ class Drawer:
     sides: tuple[Side, ...]
     headers: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     curl: str
+    prompt: Mapping[str, Any] | None
+    """Template and inputs, where the request's tags told them."""
     problems: tuple[str, ...]
     attempt_of: str
     """Our id of the request this is an attempt of; empty for any other row."""
@@ -165,6 +168,10 @@ class Drawer:
     @property
     def row(self) -> RequestRow:
         return self.line.row
+
+    @property
+    def template(self) -> str:
+        return loose.pretty((self.prompt or {}).get("template"))
 
     @property
     def provider_name(self) -> str:
@@ -188,6 +195,7 @@ def drawer(row: RequestRow, stored: BodyRow | None) -> Drawer:
             for words, headers in (("Request", found.request_headers), ("Reply", found.response_headers))
         ),
         curl=curl(row, found),
+        prompt=found.prompt,
         problems=tuple(map(telling.problem, row.problems)),
         attempt_of=found.request_headers.get(ATTEMPT_OF, "") if row.kind == ATTEMPT else "",
         complaint=complaint,

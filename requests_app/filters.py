@@ -140,7 +140,7 @@ ENTRIES = (
     Entry("q", "Words", "words", "(r.request_preview || ' ' || r.response_preview)", is_offered=False),
     Entry("at", "Time", "time", "r.requested_at", is_offered=False),
     Entry("responded_at", "Answered at", "time", RESPONDED_AT, is_offered=False),
-    Entry("threat", "Threat", "boolean", "coalesce(r.threat, false)", is_offered=False),
+    Entry("threat", "Threat", "boolean", "coalesce(r.threat, false)"),
     Entry("organization", "Organization", "text", "r.organization_id::text", is_offered=False),
     Entry("uncached_input_tokens", "Uncached input tokens", "number", UNCACHED_INPUT, is_offered=False),
     Entry("visible_output_tokens", "Output without reasoning", "number", UNREASONED_OUTPUT, is_offered=False),

@@ -88,7 +88,8 @@ class LLMRequestBody(models.Model):
     """Both sides as zstd frames, made with dictionary `dict_version` (0 = none) under key `key_version` (0 = plain).
 
     `response` is the folded body of a stream; the stream itself stands in `response_raw` only where it could not
-    be folded cleanly. `headers` is JSON `{"request": {...}, "response": {...}}`.
+    be folded cleanly. `headers` is JSON `{"request": {...}, "response": {...}}`, with `prompt` where its tags told a
+    template.
     """
 
     pk = models.CompositePrimaryKey("organization_id", "requested_at", "id")

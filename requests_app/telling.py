@@ -59,6 +59,12 @@ PROBLEMS = {
     "times_swapped": "The end was before the start; the two were exchanged.",
     "status_unreadable": "The status told is no HTTP status.",
     "cost_unreadable": "The cost told is no amount in USD; it was left out.",
+    "threat_found": "A security screen found a threat.",
+    "moderation_flagged": "The moderation flagged the prompt, so the provider was not called.",
+    "screen_failed": "A screen could not look at it, so it was not screened by that one.",
+    "screen_missing": "A screen that was asked for is not set up, so it did not look.",
+    "redacted": "Personal data or secrets were replaced before anything was kept.",
+    "redaction_unsure": "This side could not be read well enough to be redacted, so nothing of it was kept.",
     "text_repaired": "The posted JSON held broken characters, or numbers JSON does not have; they were replaced.",
 }
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -66,3 +71,24 @@ def test_after_a_rotation_old_envelopes_open_and_new_ones_need_the_new_key():
 def test_a_key_that_is_none_is_refused(keys):
     with pytest.raises(ValueError, match="key"):
         Keyring(keys)
+
+
+def read_settings(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    given = {**os.environ, "DATA_DIR": str(folder), **environment}
+    code = "from helicone_site import settings; print(*settings.SECRETS_KEYS)"
+    return subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=False)
+
+
+def test_without_a_setting_a_key_is_made_once_and_is_its_owners_alone(tmp_path):
+    first, second = (read_settings(tmp_path, SECRETS_KEY="").stdout for _ in range(2))
+    assert first == second
+    assert first.strip() == (tmp_path / "secrets-key").read_text().strip()
+    assert stat.S_IMODE((tmp_path / "secrets-key").stat().st_mode) == 0o600
+
+
+def test_a_setting_that_is_no_key_stops_the_start_by_its_name(tmp_path):
+    told = read_settings(tmp_path, SECRETS_KEY=f"{NEW},password1234")
+    assert told.returncode != 0
+    assert "SECRETS_KEY: each key must be base64 of 32 random bytes" in told.stderr
+    assert "password1234" not in told.stderr.splitlines()[-1]
+    assert read_settings(tmp_path, SECRETS_KEY=f"{NEW}, {OLD}").stdout.split() == [NEW, OLD]

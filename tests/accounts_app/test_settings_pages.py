@@ -9,8 +9,8 @@ from accounts_app.models import ApiKey, AuditEntry, Membership, Organization, Ro
 from tests.factories import PASSWORD, Cast, api_key, browser, membership, person
 
 KEY = re.compile(r"sk-helicone(?:-[a-z2-7]{7}){4}")
-PAGES = ("/settings", "/settings/keys", "/settings/provider-keys", "/settings/members", "/settings/profile",
-         "/settings/audit", "/get-started")  # fmt: skip
+PAGES = ("/settings", "/settings/keys", "/settings/provider-keys", "/settings/safety", "/settings/members",
+         "/settings/profile", "/settings/audit", "/get-started")  # fmt: skip
 
 
 def belonging(cast: Cast, user) -> Membership:

@@ -156,3 +156,13 @@ def test_a_broken_copy_is_as_none(tmp_path):
     for text in ("", "{", '{"version":1}', "[]"):
         (tmp_path / "snapshot.json").write_text(text)
         assert Keeper(NOWHERE, tmp_path / "snapshot.json").current is None
+
+
+def test_a_copy_from_before_a_part_was_there_has_no_rows_of_it_and_one_without_keys_is_none(tmp_path):
+    file, later = tmp_path / "snapshot.json", snapshot.Part("later", "SELECT 1 AS one", list)
+    file.write_text('{"version": 3, "at": 1.0, "parts": {"keys": []}}')
+    kept_copy = Keeper(NOWHERE, file, (snapshot.KEYS, later)).current
+    assert kept_copy is not None
+    assert kept_copy.parts["later"] == []
+    file.write_text('{"version": 3, "at": 1.0, "parts": {"later": []}}')
+    assert Keeper(NOWHERE, file, (snapshot.KEYS, later)).current is None

@@ -70,7 +70,7 @@ def among(tmp_path, work, **more: str) -> None:
     async def run() -> None:
         port = free_port()
         async with listening(play) as upstream_port:
-            with edge(tmp_path, port, upstream_port, **more) as process:
+            with edge(tmp_path, port, upstream_port, {}, **more) as process:
                 await accepting(port)
                 await work(port)
                 status, _, body = await call(port, asking("it should"))

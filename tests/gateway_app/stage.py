@@ -16,8 +16,9 @@ import uvicorn
 from accounts_app.keys import Speaker
 from accounts_app.snapshot import Keeper, Snapshot
 from gateway_app import upstream
-from gateway_app.gateway import Gateway, Policy
+from gateway_app.gateway import Gateway
 from gateway_app.guard import Guard as PolicyGuard
+from gateway_app.house import Policy
 from gateway_app.targets import Guard, Origin
 from helicone_site.asgi import Edge, serve
 from helicone_site.front import Bounded

@@ -24,7 +24,6 @@ from gateway_app.capture import Facts
 from gateway_app.shaping import Asked
 from gateway_app.targets import read_target
 from ingest_app import line, records
-from ingest_app.directives import Directives
 from ingest_app.records import Forget, ForgetWhere
 from ingest_app.spool import Entry
 from lib.postgres import conninfo
@@ -57,7 +56,7 @@ def attempt_of(request: Exchange, *, after: float = 0.0, status: int = 503, **sa
         ready, request.requested_at + timedelta(seconds=after), 120, status, status,
         {"content-type": "application/json"}, body, 40, "busy", "Overloaded", "again after 1.0 s",
     )  # fmt: skip
-    record = attempts.record(tried, facts, said.get("directives", Directives()))
+    record = attempts.record(tried, facts, is_withheld=said.get("is_withheld", False))
     read = records.read(Entry(record.kind, (1,), record.facts, record.request or b"", record.response or b""))
     assert isinstance(read, Exchange)
     return read

@@ -57,7 +57,8 @@ def passed(folder: Path, row: dict[str, Any]) -> Any:
             found.extend(await stage.exchanges())
 
     run(work())
-    (exchange,) = found
+    # Moderation, where its client asked for that, is a call and a record of its own.
+    (exchange,) = [one for one in found if not one.url.endswith("/moderations")]
     return exchange
 
 

@@ -10,6 +10,7 @@ from accounts_app.keys import Speaker, hash_key
 from accounts_app.snapshot import Snapshot
 from accounts_app.snapshot_provider_keys import StoredKey, StoredKeys
 from gateway_app.lending import loan
+from gateway_app.signing import ALGORITHM
 from llm.providers import by_slug
 from tests.gateway_app.stage import AUTH, KEY, json_answer, recording, run, staged
 
@@ -150,12 +151,17 @@ def test_bedrock_is_signed_with_the_stored_key_and_its_secret_stays_here(tmp_pat
             )
             stage.keys.current = snapshot(key)
             stage.keys.known = {KEY: BORROWER}
-            status, _, body = await stage.ask(path="/v1/gateway/bedrock/model/m/converse", headers=AUTH)
-            assert status == 200, body
+            scope = "20260101/eu-west-1/bedrock/aws4_request"
+            sdk = {**AUTH, "authorization": f"{ALGORITHM} Credential=x/{scope}, Signature=y"}
+            for headers in (AUTH, sdk, {**AUTH, "aws-region": "us-east-1"}):
+                status, _, body = await stage.ask(path="/v1/gateway/bedrock/model/m/converse", headers=headers)
+                assert status == 200, body
 
     run(work())
-    assert "Credential=AKIASTORED/" in seen[0].headers["authorization"]
-    assert "/eu-west-1/bedrock/" in seen[0].headers["authorization"]
+    for asked in seen:
+        assert "Credential=AKIASTORED/" in asked.headers["authorization"]
+    regions = [asked.headers["authorization"].split("/")[2] for asked in seen]
+    assert regions == ["eu-west-1", "eu-west-1", "us-east-1"]
     assert "aws-stored-secret" not in str(seen)
 
 

@@ -14,6 +14,7 @@ from accounts_app.keys import Speaker
 from ingest_app import records
 from ingest_app.doors import DoorReply, DoorRequest, Doorway, handle
 from ingest_app.spool import Entry, Record, SpoolUnavailable
+from lib.redact import Redactor
 from llm.exchange import Exchange
 
 NOW = datetime(2026, 11, 18, 12, 0, 0, tzinfo=UTC)
@@ -61,7 +62,7 @@ class Shelf:
 def post(
     body: Any, *, shelf: Shelf | None = None, keys: KnownKeys | None = None, path: str = "/custom/v1/log",
     method: str = "POST", key: str | None = KEY, max_bytes: int = MAX_BYTES, path_key: str | None = None,
-    query: str = "", now: datetime = NOW, **headers: str,
+    query: str = "", now: datetime = NOW, redactor: Redactor | None = None, **headers: str,
 ) -> DoorReply:  # fmt: skip
     """The reply to a posting. Keywords are HTTP headers, underscores for dashes; a body that is no bytes is dumped."""
     data = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -71,7 +72,7 @@ def post(
     request = DoorRequest(method, path, said, data, path_key, query)
     doorway = Doorway(
         keys or KnownKeys(), shelf or Shelf(), max_bytes=max_bytes, max_age=timedelta(days=400), now=lambda: now,
-        secret=SECRET,
+        secret=SECRET, redactor_of=lambda organization_id: redactor if organization_id == 7 else None,
     )  # fmt: skip
     return asyncio.run(handle(request, doorway))
 

@@ -29,7 +29,8 @@ def database():
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory, provider, database):
-    running = Stack(tmp_path_factory.mktemp("stack"), provider, database_url=database.url)
+    running = Stack(tmp_path_factory.mktemp("stack"), provider, database_url=database.url,
+                    GATEWAY_PRIVATE_TARGETS="127.0.0.1/32")
     yield running
     running.stop()
 

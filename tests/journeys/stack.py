@@ -174,9 +174,10 @@ class Stack:
         return self._answer(request)
 
     def get(self, path: str) -> tuple[int, Any]:
-        return self._answer(
-            urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {self.key}"})
-        )
+        return self.get_as(self.key, path)
+
+    def get_as(self, key: str, path: str) -> tuple[int, Any]:
+        return self._answer(urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {key}"}))
 
     def _answer(self, request: urllib.request.Request) -> tuple[int, Any]:
         try:

@@ -10,7 +10,6 @@ import pytest
 
 from tests.journeys.stack import until
 from tests.journeys.test_openai_client import ASKED, said
-from tests.journeys.test_policies import chat, claude  # noqa: F401 (fixtures)
 
 QUICK = {"Helicone-Retry-Enabled": "true", "Helicone-Retry-Num": "3", "Helicone-Retry-Min-Timeout": "5",
          "Helicone-Retry-Factor": "1", "Helicone-Retry-Max-Timeout": "20"}  # fmt: skip
@@ -28,14 +27,14 @@ def entries(*targets):
     ])  # fmt: skip
 
 
-def test_openais_client_gets_the_last_answer_of_its_retries(stack, chat, journey):  # noqa: F811
+def test_openais_client_gets_the_last_answer_of_its_retries(stack, chat, journey):
     with pytest.raises(openai.InternalServerError) as told:
         chat.chat.completions.create(model="fail-503", messages=ASKED, extra_headers=said(journey, **QUICK))
     assert told.value.response.headers["helicone-attempts"] == "3"
     assert kinds(stack, journey, 1) == [503]
 
 
-def test_openais_client_is_answered_by_the_second_target_streamed_and_not(stack, chat, journey):  # noqa: F811
+def test_openais_client_is_answered_by_the_second_target_streamed_and_not(stack, chat, journey):
     headers = said(journey, **{"Helicone-Fallbacks": entries(
         {"bodyKeyOverride": {"model": "fail-503"}}, {"bodyKeyOverride": {"model": "gpt-4.1-mini"}}
     )})  # fmt: skip
@@ -47,7 +46,7 @@ def test_openais_client_is_answered_by_the_second_target_streamed_and_not(stack,
     assert all(row["model"].startswith("gpt-4.1-mini") for row in stack.rows(journey, 2))
 
 
-def test_litellms_list_of_models(stack, chat, journey):  # noqa: F811
+def test_litellms_list_of_models(stack, chat, journey):
     headers = said(journey, **{"Helicone-Fallbacks": '["fail-429", "gpt-4o-mini"]', **QUICK})
     raw = chat.chat.completions.with_raw_response.create(model="fail-500", messages=ASKED, extra_headers=headers)
     assert (raw.headers["helicone-fallback-index"], raw.headers["helicone-model"]) == ("2", "gpt-4o-mini")
@@ -55,7 +54,7 @@ def test_litellms_list_of_models(stack, chat, journey):  # noqa: F811
     assert (row["response_status"], row["cost"] > 0) == (200, True)
 
 
-def test_a_comma_list_in_model_needs_no_header(stack, chat, journey):  # noqa: F811
+def test_a_comma_list_in_model_needs_no_header(stack, chat, journey):
     raw = chat.chat.completions.with_raw_response.create(
         model="fail-500/openai, gpt-4o-mini", messages=ASKED, extra_headers=said(journey)
     )
@@ -63,7 +62,7 @@ def test_a_comma_list_in_model_needs_no_header(stack, chat, journey):  # noqa: F
     assert kinds(stack, journey, 1) == [200]
 
 
-def test_where_all_fail_the_sdk_raises_what_the_provider_said(stack, chat, journey):  # noqa: F811
+def test_where_all_fail_the_sdk_raises_what_the_provider_said(stack, chat, journey):
     with pytest.raises(openai.RateLimitError) as limited:
         chat.chat.completions.create(model="fail-429,fail-429/openai", messages=ASKED, extra_headers=said(journey))
     assert len(limited.value.body["details"]) == 2
@@ -72,7 +71,7 @@ def test_where_all_fail_the_sdk_raises_what_the_provider_said(stack, chat, journ
     assert kinds(stack, journey, 2) == [401, 429]
 
 
-def test_anthropics_client_with_a_list_and_retries(stack, claude, journey):  # noqa: F811
+def test_anthropics_client_with_a_list_and_retries(stack, claude, journey):
     asked = [{"role": "user", "content": "Hello"}]
     options = {"max_tokens": 300, "messages": asked, "extra_headers": said(journey, **QUICK)}
     message = claude.messages.create(model="fail-529,claude-haiku-4-5", **options)
@@ -82,7 +81,7 @@ def test_anthropics_client_with_a_list_and_retries(stack, claude, journey):  # n
     assert kinds(stack, journey, 1) == [200]
 
 
-def test_a_route_of_the_organisation_by_name(stack, database, chat, journey):  # noqa: F811
+def test_a_route_of_the_organisation_by_name(stack, database, chat, journey):
     """As an admin makes it; `edge` hears of it by the database."""
     headers = said(journey, **{"Helicone-Route": journey})
 
@@ -107,7 +106,7 @@ def test_a_route_of_the_organisation_by_name(stack, database, chat, journey):  #
     assert (told["helicone-fallback-index"], told["helicone-model"]) == ("1", "gpt-4o-mini")
 
 
-def test_a_prompt_longer_than_its_model_takes_is_shortened(stack, chat, journey):  # noqa: F811
+def test_a_prompt_longer_than_its_model_takes_is_shortened(stack, chat, journey):
     headers = said(journey, **{"Helicone-Token-Limit-Exception-Handler": "middle-out"})
     asked = [{"role": "user", "content": "start " + "word " * 120_000 + "end"}]
 
@@ -123,7 +122,7 @@ def test_a_prompt_longer_than_its_model_takes_is_shortened(stack, chat, journey)
     assert raw.headers["helicone-token-limit"] == "unknown"
 
 
-def test_streams_for_clients_that_take_chunks_for_events_and_patience(stack, chat, journey):  # noqa: F811
+def test_streams_for_clients_that_take_chunks_for_events_and_patience(stack, chat, journey):
     headers = said(journey, **{"Helicone-Stream-Force-Format": "true", "Helicone-Increase-Timeout": "true"})
     with chat.chat.completions.stream(model="gpt-4o-mini", messages=ASKED, extra_headers=headers) as stream:
         assert stream.get_final_completion().choices[0].message.content

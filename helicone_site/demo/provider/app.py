@@ -22,6 +22,7 @@ from helicone_site.demo.provider import (
     imagine,
     openai_common,
     openai_embeddings,
+    openai_moderations,
 )
 from helicone_site.demo.provider.doors import Door
 from helicone_site.demo.provider.faults import Faults, faults
@@ -210,6 +211,8 @@ def _routed(call: Call) -> Answer:
         return _spoken(call, call.door)
     if call.path.endswith("/embeddings") and call.method == "POST":
         return Answer(200, openai_embeddings.reply_body(_json(call)))
+    if call.path.endswith("/moderations") and call.method == "POST":
+        return Answer(200, openai_moderations.reply_body(_json(call)))
     if call.path.endswith("/messages/count_tokens") and call.method == "POST":
         return Answer(200, {"input_tokens": anthropic_messages.input_tokens(_json(call))})
     return _error(call, 404, f"Invalid URL ({call.method} {call.path})")
