@@ -117,7 +117,6 @@ def test_openais_client_misses_at_one_edge_and_hits_at_the_other(stack, chats, j
     assert first[1] == second[1]
     paid, free = stack.rows(journey, 2)
     assert free["cache_reference_id"] == paid["request_id"]
-    assert free["request_properties"]["Helicone-Cache-Enabled"] == "true"
 
 
 @pytest.mark.parametrize("ask", [message, message_stream])

@@ -56,7 +56,7 @@ def test_a_stream_is_asked_for_its_token_counts(stack, client, journey):
 @pytest.mark.parametrize("header", ["Helicone-Target-URL", "Helicone-OpenAI-Api-Base"])
 def test_a_target_inside_the_network_is_refused_and_says_why(stack, client, journey, header):
     with pytest.raises(openai.PermissionDeniedError) as told:
-        chat(client, said(journey, **{header: "http://127.0.0.1:1"}))
+        chat(client, said(journey, **{header: "http://127.0.0.2:1"}))
     assert told.value.code == "target_refused"
 
 
