@@ -6,6 +6,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from uuid import uuid4
 
 import anthropic
@@ -93,11 +94,10 @@ def rows_of(stack, house, journey, count=1):
 
 def everything_kept(stack, database) -> bytes:
     """What is on disk of spool and snapshot, and all text Postgres keeps of requests but for packed bodies."""
-    files = b"".join(
-        file.read_bytes() for name in ("spool", "snapshot.json")
-        for file in ([stack.folder / "data" / name] if name.endswith("json") else
-                     (stack.folder / "data" / name).rglob("*")) if file.is_file()
-    )  # fmt: skip
+    files = (stack.folder / "data" / "snapshot.json").read_bytes()
+    for file in (stack.folder / "data" / "spool").rglob("*"):
+        with suppress(FileNotFoundError, IsADirectoryError):  # the line tidies up meanwhile
+            files += file.read_bytes()
     with database.connect() as connection:
         rows = connection.execute("SELECT to_jsonb(r)::text FROM llm_request r").fetchall()
         more = connection.execute("SELECT to_jsonb(k)::text FROM provider_key k").fetchall()
