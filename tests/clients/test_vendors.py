@@ -124,6 +124,7 @@ def test_a_call_to_bedrock_is_signed_as_botocore_would(stack, boto3, journey):
     stack.row(journey)
     note = [note for note in stack.provider.seen() if note["path"].startswith("/model/")][-1]
     assert f"Signature={boto3('signature', headers=note['headers'])}" in note["headers"]["authorization"]
+    assert note["headers"]["x-amz-security-token"] == "token-of-a-session"
     assert not [name for name in note["headers"] if name.startswith(("helicone-", "aws-"))]
 
 

@@ -72,15 +72,6 @@ def house(stack, database):
     return made
 
 
-@pytest.fixture
-def chat(stack):
-    with openai.OpenAI(
-        base_url=f"{stack.url}/v1", api_key="sk-of-the-provider", max_retries=0,
-        default_headers={"Helicone-Auth": f"Bearer {stack.key}"},
-    ) as made:  # fmt: skip
-        yield made
-
-
 def rows_of(stack, house, journey, count=1):
     body = {"filter": {"request_response_rmt": {"properties": {"journey": {"equals": journey}}}}, "limit": 100,
             "sort": {"created_at": "asc"}}  # fmt: skip
@@ -141,9 +132,11 @@ def secured(journey, **more):
     return said(journey, **{"Helicone-LLM-Security-Enabled": "true", **more})
 
 
-def test_openais_client_is_told_of_a_threat(stack, database, chat, journey):
+@pytest.mark.parametrize("header", ["Helicone-LLM-Security-Enabled", "Helicone-Prompt-Security-Enabled"])
+def test_openais_client_is_told_of_a_threat(stack, database, chat, journey, header):
     with pytest.raises(openai.BadRequestError) as told:
-        chat.chat.completions.create(model="gpt-4o-mini", messages=ATTACK, extra_headers=secured(journey))
+        headers = said(journey, **{header: "true"})
+        chat.chat.completions.create(model="gpt-4o-mini", messages=ATTACK, extra_headers=headers)
     assert told.value.code == "PROMPT_THREAT_DETECTED"
     assert told.value.response.headers["helicone-status"] == "failed"
     row = stack.row(journey)
@@ -157,6 +150,15 @@ def test_anthropics_client_is_told_of_a_threat(stack, database, journey):
     ) as client, pytest.raises(anthropic.BadRequestError, match="Prompt threat detected"):  # fmt: skip
         client.messages.create(model="claude-haiku-4-5", max_tokens=50, messages=ATTACK, extra_headers=secured(journey))
     assert threat(database, stack.row(journey)) is True
+
+
+def test_a_guard_model_nobody_set_up_is_named_and_holds_nothing_up(stack, database, chat, journey):
+    headers = secured(journey, **{"Helicone-LLM-Security-Advanced": "true"})
+    assert chat.chat.completions.create(model="gpt-4o-mini", messages=ASKED, extra_headers=headers).choices
+    row = stack.row(journey)
+    with database.connect() as connection:
+        found = connection.execute("SELECT problems FROM llm_request WHERE id = %s", (row["request_id"],)).fetchone()
+    assert any(problem.startswith("screen_missing") for problem in found[0])
 
 
 def test_a_stream_that_was_held_and_found_harmless_reads_as_ever(stack, database, chat, journey):
@@ -228,14 +230,16 @@ def test_an_omitted_body_is_in_no_file_and_no_table(stack, database, chat, journ
     assert secret.encode() not in everything_kept(stack, database)
 
 
-def test_prompt_tags_stay_here(stack, provider, chat, journey):
+@pytest.mark.parametrize("mode", ["production", "deactivated"])
+def test_prompt_tags_stay_here_where_they_are_read(stack, chat, journey, mode):
     tagged = '<helicone-prompt-input key="order">FW-20481</helicone-prompt-input>'
-    headers = said(journey, **{"Helicone-Prompt-Id": "where-is"})
+    headers = said(journey, **{"Helicone-Prompt-Id": "where-is", "Helicone-Prompt-Mode": mode})
     messages = [{"role": "user", "content": f"Where is order {tagged}?"}]
     chat.chat.completions.create(model="gpt-4o-mini", messages=messages, extra_headers=headers)
     row = stack.row(journey)
     whole = stack.whole(row["request_id"])
-    assert whole["request_body"]["messages"][0]["content"] == "Where is order FW-20481?"
+    sent = "FW-20481" if mode == "production" else tagged
+    assert whole["request_body"]["messages"][0]["content"] == f"Where is order {sent}?"
 
 
 # --- events ---------------------------------------------------------------------------------------------------------

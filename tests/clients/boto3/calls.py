@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 from tests.clients.answering import KEY, URL, serve
 
 ACCESS, SECRET, REGION = "AKIAFAKEFAKEFAKEFAKE", "secret-of-the-provider", "eu-west-1"
+TOKEN = "token-of-a-session"
 client = boto3.client(
     "bedrock-runtime",
     endpoint_url=f"{URL}/bedrock",
@@ -28,7 +29,7 @@ last_sent: dict[str, Any] = {}
 
 
 def _send_headers(request: Any, **_: Any) -> None:
-    keys = {"aws-access-key": ACCESS, "aws-secret-key": SECRET, "aws-region": REGION}
+    keys = {"aws-access-key": ACCESS, "aws-secret-key": SECRET, "aws-session-token": TOKEN, "aws-region": REGION}
     for name, value in {"Helicone-Auth": f"Bearer {KEY}", **keys, **said_with_every_call}.items():
         request.headers[name] = value
     last_sent.update(url=request.url, body=request.body)
