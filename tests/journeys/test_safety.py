@@ -85,7 +85,7 @@ def rows_of(stack, house, journey, count=1):
 
 def everything_kept(stack, database) -> bytes:
     """What is on disk of spool and snapshot, and all text Postgres keeps of requests but for packed bodies."""
-    files = (stack.folder / "data" / "snapshot.json").read_bytes()
+    files: bytes = (stack.folder / "data" / "snapshot.json").read_bytes()
     for file in (stack.folder / "data" / "spool").rglob("*"):
         with suppress(FileNotFoundError, IsADirectoryError):  # the line tidies up meanwhile
             files += file.read_bytes()
