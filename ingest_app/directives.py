@@ -76,7 +76,7 @@ class Directives:
     """So many different answers of one request are kept (`Helicone-Cache-Bucket-Max-Size`)."""
     cache_seed: str = ""
     cache_control: str = ""
-    """As sent; only told back. How long a reply is kept says the standard `Cache-Control`."""
+    """Changes nothing, as with Helicone: how long a reply is kept says the standard `Cache-Control`."""
     cache_ignored: tuple[str, ...] = ()
     """Keys of the body that do not tell one request from another."""
     rate_limit: RatePolicy | None = None
