@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from psycopg.types.json import set_json_loads
 
 from accounts_app.keys import Speaker, hash_key
 from lib import files
+from lib.frozen import dataclass
 
 log = logging.getLogger("accounts_app")
 

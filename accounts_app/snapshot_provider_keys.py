@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from accounts_app.secrets import CannotOpen, Keyring
 from accounts_app.snapshot import Part, Rows, Snapshot
+from lib.frozen import dataclass
 
 log = logging.getLogger("accounts_app")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from accounts_app.secrets import CannotOpen, Keyring
 from accounts_app.snapshot import Part, Rows, Snapshot
+from lib.frozen import dataclass
 from lib.redact import BadPattern, Redactor
 
 log = logging.getLogger("accounts_app")

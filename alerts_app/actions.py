@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any, Final
@@ -24,6 +23,7 @@ from alerts_app.ledger import Ledger
 from alerts_app.models import Budget, RateLimitRule, SessionGuard
 from alerts_app.rules import LARGEST_QUOTA, LONGEST_WINDOW, RULE_KINDS, SHORTEST_WINDOW
 from alerts_app.segments import KINDS, Segment
+from lib.frozen import dataclass, replace
 from requests_app.price_rules import Author, BadRule
 
 log = logging.getLogger("alerts")

@@ -13,13 +13,13 @@ nine million dollars.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from alerts_app.segments import Segment
+from lib.frozen import dataclass
 
 Span = Literal["day", "week", "month", "rolling"]
 SLOTS: Final = 60

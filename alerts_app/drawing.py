@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +15,7 @@ from alerts_app.models import Budget as BudgetRow
 from alerts_app.models import BudgetState
 from alerts_app.segments import Segment
 from lib.clock import from_microseconds
+from lib.frozen import dataclass
 from requests_app import filter_url
 from requests_app.filters import EQUAL, Leaf
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -27,6 +26,7 @@ from alerts_app.models import Budget as BudgetRow
 from alerts_app.models import BudgetEvent, BudgetState
 from alerts_app.queries import Spent
 from lib.clock import EPOCH, now
+from lib.frozen import dataclass, replace
 from requests_app.queries import TooSlow
 
 log = logging.getLogger("alerts")

@@ -7,7 +7,6 @@ TooSlow    of the requests room: the statement took longer than it may
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -21,6 +20,7 @@ from alerts_app.rules import StoredRule
 from alerts_app.segments import Segment
 from alerts_app.snapshot import budget_of, rule_of
 from lib.clock import EPOCH, time_of
+from lib.frozen import dataclass, replace
 from llm.exchange import MODEL_KINDS
 from metrics_app import queries as counts
 from metrics_app.question import Question

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from alerts_app.segments import Segment
+from lib.frozen import dataclass
 
 Unit = Literal["request", "cents"]
 SHORTEST_WINDOW, LONGEST_WINDOW = 60, 31_536_000

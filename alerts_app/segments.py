@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, get_args
+
+from lib.frozen import dataclass
 
 By = Literal["organization", "key", "user", "property", "session", "model"]
 KINDS: Final[tuple[By, ...]] = get_args(By)

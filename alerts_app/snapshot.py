@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from accounts_app.snapshot import Part, Rows
 from alerts_app.budgets import Budget, Period
 from alerts_app.rules import NO_CAPS, SessionCaps, StoredRule
 from alerts_app.segments import Segment
+from lib.frozen import dataclass
 from llm.pricing import PriceBook, PriceRow
 
 T = TypeVar("T")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from accounts_app.snapshot_safety import SafetyRules
@@ -22,6 +21,7 @@ from gateway_app.targets import Target
 from gateway_app.upstream import Pool
 from ingest_app.directives import Directives
 from ingest_app.spool import Writer
+from lib.frozen import dataclass
 from llm.exchange import Problem
 
 LONGEST_REPLY: Final = 4 * 2**20

@@ -12,13 +12,13 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
 
 from gateway_app.connection import Headers
+from lib.frozen import dataclass
 from lib.zstd import PLAIN
 
 CREDENTIALS: Final = (

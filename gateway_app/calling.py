@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +20,7 @@ from gateway_app.relay import Call, Receive, Tap
 from gateway_app.upstream import Pool
 from lib import loose_json
 from lib.clock import now
+from lib.frozen import dataclass
 from llm import errors as said
 
 LONGEST_ERROR: Final = 64 * 1024

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from accounts_app.keys import Presented
@@ -17,6 +17,7 @@ from gateway_app.routes import Route
 from gateway_app.shaping import Asked, Shaping
 from gateway_app.targets import Target, read_target, without_credentials
 from ingest_app.directives import Directives
+from lib.frozen import dataclass
 from llm import providers
 
 

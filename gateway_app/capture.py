@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,6 +16,7 @@ from ingest_app import omission, records, redaction, traceparent
 from ingest_app.directives import Directives
 from ingest_app.spool import Record, Writer
 from ingest_app.traceparent import Parent
+from lib.frozen import dataclass, replace
 from lib.redact import Redactor
 from llm import parse
 from llm.exchange import (

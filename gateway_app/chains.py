@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from accounts_app.snapshot import Snapshot
@@ -26,6 +25,7 @@ from gateway_app.retries import Retries
 from gateway_app.routes import AI_GATEWAY_NEEDS, target_url
 from gateway_app.stored_routes import StoredRoute
 from ingest_app import directives as names
+from lib.frozen import dataclass, replace
 from llm import providers
 from llm.exchange import Problem
 from llm.providers import Provider

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from ingest_app.forwarding import context_of
 from ingest_app.models import PendingEvent
 from ingest_app.records import Amendment
 from lib.clock import now
+from lib.frozen import dataclass
 from llm.providers import by_slug
 from requests_app import bodies, queries
 from requests_app.rows import RequestRow

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import orjson
 
 from gateway_app.errors import FallbacksInvalid
+from lib.frozen import dataclass
 
 MOST: Final = 20
 HEADER: Final = "Helicone-Fallbacks"

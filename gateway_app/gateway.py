@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot_safety import safety
@@ -53,6 +52,7 @@ from gateway_app.relay import Call, Held, answer, body_up_to, first_of_body, res
 from gateway_app.screens import Asker, Screening
 from ingest_app import forwarding, traceparent
 from lib.clock import now, uuid7
+from lib.frozen import replace
 from llm import prompt_tags
 from llm.exchange import ATTEMPTS_FAILED, STATUS_CANCELLED, STATUS_INTERRUPTED, Problem, Prompt
 

@@ -15,7 +15,6 @@ import random
 import secrets
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -39,6 +38,7 @@ from gateway_app.redis_pipe import Pipe, RedisAway, RedisError
 from gateway_app.sessions import Bounded
 from gateway_app.spending import Count, Draw
 from ingest_app.directives import Directives
+from lib.frozen import dataclass
 from llm.exchange import CacheHit, Hold, Meter, Problem
 
 PLACE_SECONDS: Final = 6.0

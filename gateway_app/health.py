@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from lib.frozen import dataclass
 
 HALF_LIFE: Final = 30.0
 """Seconds after which a call weighs half."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, Protocol
 
 from accounts_app.secrets import Keyring
@@ -21,6 +21,7 @@ from gateway_app.shelf import Shelf
 from gateway_app.upstream import Pool
 from ingest_app.directives import Directives
 from ingest_app.spool import Writer
+from lib.frozen import dataclass
 from llm import providers
 
 FLUSH_LOOK_SECONDS = 0.5

@@ -7,7 +7,7 @@ like it (anybody can have a host under `*.openai.azure.com`), but for the addres
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +17,7 @@ from accounts_app.snapshot_provider_keys import StoredKey, stored
 from gateway_app import aws, signing
 from gateway_app.errors import ProviderKeyMissing
 from gateway_app.targets import Target, without_credentials
+from lib.frozen import dataclass
 from llm.providers import Provider, by_slug
 
 BARE: Final = frozenset({"x-api-key", "api-key", "x-goog-api-key"})

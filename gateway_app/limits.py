@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -20,6 +19,7 @@ from gateway_app.connection import Headers
 from gateway_app.errors import RateLimited
 from ingest_app.directives import Directives
 from ingest_app.rate_policy import USER, RatePolicy
+from lib.frozen import dataclass
 from llm.exchange import Meter
 
 LONGEST_VALUE: Final = 256

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from alerts_app.budgets import Budget
@@ -18,6 +17,7 @@ from gateway_app.errors import CacheTooDeep
 from ingest_app import directives as names
 from ingest_app.directives import Directives
 from ingest_app.rate_policy import USER, RatePolicy
+from lib.frozen import dataclass
 from llm.pricing import PriceBook
 
 MOST_SLOTS: Final = 20

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+from lib.frozen import dataclass, replace
 from llm.exchange import ATTEMPT, ATTEMPTS_FAILED
 from requests_app.filters import EQUAL, Leaf, join
 from requests_app.queries import Question, reader, where

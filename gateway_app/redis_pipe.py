@@ -14,9 +14,10 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from lib.frozen import dataclass
 
 log = logging.getLogger("gateway_app")
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from gateway_app import aws, signing
 from gateway_app.routes import Route
+from lib.frozen import replace
 
 _REGION: Final = r"[a-z]{2,12}(?:-[a-z]{2,12}){1,3}-?[0-9]{1,2}"
 _FIRST: Final = re.compile(rf"/v1/({_REGION})(?=/)")

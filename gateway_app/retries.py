@@ -9,11 +9,11 @@ import email.utils
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from ingest_app.directives import Directives
+from lib.frozen import dataclass
 
 LONGEST_WAIT: Final = 60.0
 """Seconds. A provider that asks for more is not asked again: the caller gets its answer and can decide."""

@@ -9,7 +9,6 @@ sent on stays as it was written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import unquote
 
@@ -19,6 +18,7 @@ from gateway_app.lending import NOBODY, Lender
 from ingest_app import otlp, uploads
 from ingest_app.directives import Directives
 from ingest_app.envelopes import BY_PATH
+from lib.frozen import dataclass, replace
 from llm import providers
 from llm.providers import Provider
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
@@ -13,6 +12,7 @@ from accounts_app import audit
 from accounts_app.models import User
 from gateway_app.models import GatewayRoute
 from ingest_app.directives import MAX_ATTEMPTS
+from lib.frozen import dataclass
 from llm import providers
 
 MOST_ROUTES: Final = 100

@@ -16,8 +16,9 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from lib.frozen import dataclass
 
 THRESHOLD: Final = 0.7
 """Above it a text counts as a threat, as with Helicone's classifier."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -32,6 +32,7 @@ from gateway_app.screen_rules import ASKED, REPLIED, THRESHOLD
 from gateway_app.targets import read_target
 from ingest_app.directives import Directives
 from lib.clock import now, uuid7
+from lib.frozen import dataclass
 from llm import loose, providers, spoken
 from llm.exchange import Attribution, Problem
 from llm.spoken import Words

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -19,6 +18,7 @@ from alerts_app.budgets import digest, usd
 from alerts_app.rules import SessionCaps
 from gateway_app.errors import SessionStopped
 from ingest_app.directives import Directives
+from lib.frozen import dataclass
 from llm.exchange import Hold
 
 REMEMBERED_SECONDS: Final = 7 * 86_400

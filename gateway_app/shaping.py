@@ -6,7 +6,6 @@ Other requests are not looked into: their bodies pass unread, as they come.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
@@ -15,6 +14,7 @@ from gateway_app import aws
 from gateway_app.signing import Keys, Request, Scope
 from gateway_app.targets import Target
 from lib.clock import now
+from lib.frozen import dataclass
 from llm.providers import Provider
 
 LONGEST_BODY: Final = 32 * 2**20

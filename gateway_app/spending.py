@@ -11,7 +11,6 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -24,6 +23,7 @@ from gateway_app.connection import Headers
 from gateway_app.errors import BudgetExceeded
 from gateway_app.limits import user_of
 from lib.clock import EPOCH
+from lib.frozen import dataclass
 from llm.exchange import Attribution, Hold
 from llm.parse import PATH_MODEL
 from llm.pricing import BadPrice, PriceBook, PriceRow, compiled

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from accounts_app.snapshot import Rows, Snapshot
 from gateway_app.fallbacks import USUAL, Codes
+from lib.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +11,7 @@ from uuid import UUID
 from ingest_app.records import Amendment, of_step
 from lib import clock
 from lib.clock import microseconds
+from lib.frozen import replace
 from requests_app import store
 from requests_app.rows import Change, RequestRow
 

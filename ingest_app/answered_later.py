@@ -7,12 +7,12 @@ comes down the line first does not matter. OpenAI's Responses and assistants' ru
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from ingest_app import store_unfinished
 from lib import clock
+from lib.frozen import replace
 from llm.exchange import MODEL_KINDS
 from llm.pricing import PriceBook
 from requests_app import store, store_rewriting

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from uuid import UUID
@@ -20,6 +20,7 @@ import orjson
 
 from ingest_app import rate_policy
 from ingest_app.rate_policy import RatePolicy
+from lib.frozen import dataclass
 from llm.exchange import Attribution, Problem
 
 MAX_ID = 500

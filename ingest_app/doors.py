@@ -17,7 +17,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qsl, unquote
@@ -35,6 +35,7 @@ from ingest_app.records import LateBodies
 from ingest_app.redaction import redacted, redacted_sides
 from ingest_app.spool import Record, SpoolUnavailable
 from lib import clock, loose_json
+from lib.frozen import dataclass, replace
 from lib.inflate import Broken, TooLarge, UnknownCoding, inflate
 from lib.redact import Redactor
 from llm import prompt_tags

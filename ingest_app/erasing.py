@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -12,6 +11,7 @@ from django.http import QueryDict
 
 from ingest_app.records import ForgetWhere
 from lib.clock import from_microseconds, microseconds, now
+from lib.frozen import dataclass, replace
 from requests_app import asking, filter_url, queries_sums
 from requests_app.filters import ENTRIES, FilterError, leaves
 from requests_app.queries import Question, TooSlow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from psycopg.rows import tuple_row
 
 from ingest_app import store_traces
 from ingest_app.records import Forget, ForgetWhere
+from lib.frozen import dataclass
 from requests_app import filter_url, filters, store
 from requests_app.rows import Change, RequestRow, has_attempts, went_on
 
@@ -117,7 +117,7 @@ def _delete(connection: store.Db, organization_id: int, rows: Sequence[RequestRo
     span = (organization_id, rows[0].requested_at, rows[-1].requested_at)
     for table in store.PARTITIONED:
         connection.execute(
-            f"DELETE FROM {table} t USING unnest(%s::timestamptz[], %s::uuid[]) AS w (requested_at, id) "  # noqa: S608
+            f"DELETE FROM {table} t USING unnest(%b::timestamptz[], %b::uuid[]) AS w (requested_at, id) "  # noqa: S608
             "WHERE t.organization_id = %s AND t.requested_at BETWEEN %s AND %s "
             "AND t.requested_at = w.requested_at AND t.id = w.id",
             (*keys, *span),

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -26,6 +25,7 @@ from ingest_app.posting import NotAccepted
 from ingest_app.records import LARGEST_SCORE, Amendment, of_step
 from lib import loose_json
 from lib.clock import microseconds
+from lib.frozen import dataclass
 
 Told = Mapping[str, Any]
 SCOPE: Final = {"name": "langfuse"}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -17,6 +16,7 @@ from ingest_app.amendments import composed
 from ingest_app.omission import without_sides
 from ingest_app.records import LateBodies
 from lib import clock
+from lib.frozen import replace
 from llm.exchange import Attribution, Body, Exchange, PricedExchange, Problem, Reading, Usage
 from llm.parse import parse
 from llm.pricing import PriceBook

@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal
 
 from ingest_app import amendments, answered_later, forget, late_bodies, spans, store_events
 from ingest_app.records import Amendment, Forget, ForgetWhere, LateBodies
+from lib.frozen import dataclass
 from llm.exchange import Exchange, ParsedExchange, PricedExchange
 from llm.parse import parse
 from llm.pricing import PriceBook
@@ -62,8 +63,10 @@ class Work:
         return {exchange.requested_at for exchange in self.exchanges}
 
 
-def parse_all(batch: Sequence[Exchange], bench: Bench) -> list[ParsedExchange]:
-    """What the door read already, because it kept no bytes, is not read again."""
+def parsed(work: Work) -> list[ParsedExchange]:
+    """The first step, which needs nothing but the batch. What the door read already, because it kept no bytes, is not
+    read again."""
+    batch = late_bodies.joined(work.exchanges, work.bodies)
     return [spans.placed(exchange, exchange.reading or parse(exchange)) for exchange in batch]
 
 
@@ -96,16 +99,18 @@ def roll_up(changes: Sequence[Change], bench: Bench) -> Sequence[Change]:
 
 
 Step = Callable[[Any, Bench], Sequence[Any]]
-READING: tuple[tuple[str, Step], ...] = (("parse", parse_all), ("price", price_all), ("settle", settle_all))
+PRICING: tuple[tuple[str, Step], ...] = (("price", price_all), ("settle", settle_all))
 """Before the transaction."""
 STORING: tuple[tuple[str, Step], ...] = (("store", store_all), ("roll_up", roll_up))
 """In one transaction."""
-STEPS = (*READING, *STORING)
 
 
-def run(work: Work, bench: Bench) -> Sequence[Change]:
-    """The batch, stored and counted in one transaction. Running it twice changes nothing the second time."""
-    priced = _through(READING, late_bodies.joined(work.exchanges, work.bodies), bench)
+def run(work: Work, bench: Bench, read: Sequence[ParsedExchange] | None = None) -> Sequence[Change]:
+    """The batch, stored and counted in one transaction. Running it twice changes nothing the second time.
+
+    `read`: its exchanges, `parsed` before.
+    """
+    priced = _through(PRICING, parsed(work) if read is None else read, bench)
     with bench.connection.transaction():
         changes = _through(STORING, priced, bench)
         attached, dropped = late_bodies.apply(bench.connection, work.bodies, bench.prices)

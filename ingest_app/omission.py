@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ingest_app.directives import Directives
+from lib.frozen import replace
 from llm.exchange import Body, Exchange
 from llm.parse import parse, without
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from ingest_app.otlp_document import CONTENT_TYPE, Document, document, json_attr
 from ingest_app.otlp_secrets import without_secrets
 from ingest_app.posting import NotAccepted, Posting
 from lib.clock import from_microseconds, uuid7
+from lib.frozen import dataclass, replace
 from llm.exchange import Attribution, Body, Exchange, Problem
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -11,6 +11,7 @@ import orjson
 
 from ingest_app.directives import Directives
 from ingest_app.records import Amendment
+from lib.frozen import dataclass
 from llm.exchange import Exchange
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal, cast
+
+from lib.frozen import dataclass
 
 Unit = Literal["request", "cents"]
 USER: Final = "user"

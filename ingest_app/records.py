@@ -7,7 +7,7 @@ are never reused and unknown ones are ignored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import orjson
 
 from ingest_app.spool import Entry, Kind, Record
 from lib.clock import from_microseconds, microseconds
+from lib.frozen import dataclass, replace
 from llm.exchange import (
     STATUS_INTERRUPTED,
     Attribution,

@@ -8,12 +8,12 @@ cannot be read well enough to be sure is not kept at all.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 import orjson
 
 from lib.clock import now, uuid7
+from lib.frozen import replace
 from lib.redact import Redactor
 from llm import frames, loose, multipart
 from llm.exchange import Body, Exchange, Problem, Prompt, Reading

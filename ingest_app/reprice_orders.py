@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -21,6 +20,7 @@ from ingest_app.models import Repricing
 from ingest_app.reprice_words import words
 from ingest_app.store_repricing import UNDO_DAYS
 from lib.clock import now
+from lib.frozen import dataclass
 from lib.postgres import conninfo
 from requests_app import prices
 from requests_app.price_rules import Author

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -22,6 +21,7 @@ import psycopg
 from ingest_app import store_repricing as runs
 from ingest_app.store_repricing import Run
 from lib.clock import now
+from lib.frozen import replace
 from llm.pricing import PriceBook
 from metrics_app import rollup as counts
 from requests_app import prices, store_costs

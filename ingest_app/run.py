@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
 
-from ingest_app import forget, line, records
-from ingest_app.records import Amendment, Forget, LateBodies, Said
+from ingest_app import ahead, forget, line, records
+from ingest_app.ahead import Ahead, Batch
+from ingest_app.records import Said
 from ingest_app.settling import Settler
 from ingest_app.spool import Entry, Reader
 from lib.clock import now
-from llm.exchange import Exchange, Problem, Reading
+from lib.frozen import dataclass, replace
+from llm.exchange import Exchange, ParsedExchange, Problem, Reading
 from llm.pricing import PriceBook
 from requests_app import store
 
 log = logging.getLogger("ingest.line")
 
-BATCH = 1000
 IDLE_SECONDS = 0.05
 INTERRUPTED_EVERY_SECONDS = 2.0
 PRICES_EVERY_SECONDS = 5.0
@@ -52,6 +52,7 @@ class Line:
         self.waits_for = ""
         """Why nothing moves, for the health page; empty when it does."""
         self._reader = reader
+        self._ahead = Ahead(reader)
         self._connect = connect
         self._load_prices = load_prices
         self._settings = settings
@@ -87,6 +88,10 @@ class Line:
                 time.sleep(IDLE_SECONDS)
 
     def close(self) -> None:
+        self._ahead.close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._bench is not None:
             self._bench.connection.close()
             self._bench = None
@@ -94,15 +99,17 @@ class Line:
     def step(self) -> int:
         """One batch; answers how many entries it took. Raises psycopg's OperationalError while Postgres is away."""
         bench = self._at_work()
-        entries = self._reader.take(limit=BATCH) or self._interrupted()
-        if entries:
-            self._store(entries, bench)
+        batch = self._ahead.take()
+        if not batch.entries:
+            batch = ahead.read(self._interrupted())
+        if batch.entries:
+            self._store(batch, bench)
         ordered = self._carry_out(bench)
         if self._is_due("promote", PROMOTE_EVERY_SECONDS):
             ordered += line.promote(bench)
         if self._is_due("tidy", TIDY_EVERY_SECONDS):
             self._reader.tidy()
-        return len(entries) + ordered
+        return len(batch.entries) + ordered
 
     def _carry_out(self, bench: line.Bench) -> int:
         """A slice of the oldest order over many rows, between two batches; answers how many orders there were."""
@@ -151,7 +158,8 @@ class Line:
         if not self.waits_for:
             log.warning("line waits reason=%s", str(error).strip().partition("\n")[0])
         self.waits_for = "Postgres"
-        self.close()
+        self._ahead.begin_anew()
+        self._disconnect()
 
     def _ensure_partitions(self, connection: store.Db, moments: set[datetime]) -> None:
         days = self._settings.partition_days
@@ -160,43 +168,38 @@ class Line:
             store.ensure_partitions(connection, missing, days=days)
             self._partitions |= missing
 
-    def _store(self, entries: Sequence[Entry], bench: line.Bench) -> None:
+    def _store(self, batch: Batch, bench: line.Bench) -> None:
         """All of it in one transaction; where that cannot be, its halves, down to the one entry at fault."""
-        read = [(entry, said) for entry in entries if (said := self._read(entry)) is not None]
-        if not read:
+        self.tally.items["parse"] += len(batch.work.exchanges)
+        self.tally.seconds["parse"] += batch.seconds
+        for entry, unread in batch.unreadable:
+            self._bury(entry, "unreadable_record", unread)
+        if not batch.said:
             return
-        work = _work([said for _, said in read])
         try:
-            self._run(work, bench)
+            self._run(batch.work, bench, batch.parsed)
         except AWAY:
             raise
         except Exception as error:
-            if len(read) > 1:
-                middle = len(read) // 2
-                self._store([entry for entry, _ in read[:middle]], bench)
-                self._store([entry for entry, _ in read[middle:]], bench)
+            if len(batch.said) > 1:
+                middle = len(batch.said) // 2
+                for half in (batch.said[:middle], batch.said[middle:]):
+                    self._store(ahead.read([entry for entry, _ in half]), bench)
                 return
-            self._store_bare(read[0][0], read[0][1], error, bench)
+            self._store_bare(*batch.said[0], error, bench)
             return
-        self._reader.remove([entry for entry, _ in read])
+        self._reader.remove([entry for entry, _ in batch.said])
 
-    def _run(self, work: line.Work, bench: line.Bench) -> None:
+    def _run(self, work: line.Work, bench: line.Bench, read: Sequence[ParsedExchange] | None = None) -> None:
         for is_last in (*(False,) * PARTITION_ATTEMPTS, True):
             self._ensure_partitions(bench.connection, work.moments())
             try:
-                line.run(work, bench)
+                line.run(work, bench, read)
                 return
             except psycopg.errors.CheckViolation:  # retention has dropped a partition since we looked
                 if is_last:
                     raise
                 self._partitions = store.existing_partitions(bench.connection)
-
-    def _read(self, entry: Entry) -> Said | None:
-        try:
-            return records.read(entry)
-        except (ValueError, KeyError, TypeError) as error:
-            self._bury(entry, "unreadable_record", error)
-            return None
 
     def _store_bare(
         self, entry: Entry, said: Said, error: Exception, bench: line.Bench
@@ -221,12 +224,3 @@ class Line:
         log.error("buried seq=%s reason=%s error=%s", entry.seqs[-1], reason, type(error).__name__)
         self.tally.drops[reason] += 1
         self._reader.bury(entry, f"{reason}: {type(error).__name__}: {error}")
-
-
-def _work(said: Sequence[Said]) -> line.Work:
-    return line.Work(
-        exchanges=[one for one in said if isinstance(one, Exchange)],
-        amendments=[one for one in said if isinstance(one, Amendment)],
-        bodies=[one for one in said if isinstance(one, LateBodies)],
-        forgets=[one for one in said if isinstance(one, Forget)],
-    )

@@ -59,8 +59,8 @@ class Settler:
         try:
             for start in range(0, len(held), AT_ONCE):
                 self._settle_held(held[start : start + AT_ONCE])
-            for priced in owing:
-                self._settle_one(priced)
+            for start in range(0, len(owing), AT_ONCE):
+                self._settle_owing(owing[start : start + AT_ONCE])
         except redis.RedisError as error:
             log.warning("limits_not_settled calls=%d holds=%d reason=%s", len(owing), len(held), error)
 
@@ -70,8 +70,13 @@ class Settler:
         costs = [part for _, one in held for part in (str(one.exchange.id), max(0, one.charge.nano_usd or 0))]
         self._held(keys=keys, args=costs)
 
-    def _settle_one(self, priced: PricedExchange) -> None:
-        cents = min(MOST_CENTS, (priced.charge.nano_usd or 0) / NANO_USD_PER_CENT)
-        for number, meter in enumerate(priced.exchange.meters):
-            counted = f"helicone:s:{priced.exchange.id}:{number}"
-            self._script(keys=[counted, meter.key], args=[meter.quota, meter.window, cents, REMEMBERED_SECONDS])
+    def _settle_owing(self, owing: Sequence[PricedExchange]) -> None:
+        """In one trip."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for priced in owing:
+                cents = min(MOST_CENTS, (priced.charge.nano_usd or 0) / NANO_USD_PER_CENT)
+                for number, meter in enumerate(priced.exchange.meters):
+                    counted = f"helicone:s:{priced.exchange.id}:{number}"
+                    asked = [meter.quota, meter.window, cents, REMEMBERED_SECONDS]
+                    self._script(keys=[counted, meter.key], args=asked, client=pipe)
+            pipe.execute()

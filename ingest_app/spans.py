@@ -10,7 +10,7 @@ never half.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from ingest_app.otlp_document import CONTENT_TYPE
 from ingest_app.store_traces import StoredStep
 from ingest_app.traces import Facts, Step, Told, TraceKey
 from lib import clock
+from lib.frozen import dataclass, replace
 from llm.exchange import MODEL_KINDS, Body, Charge, Exchange, ParsedExchange, PricedExchange, Problem, Reading
 from llm.parse import parse
 from llm.pricing import PriceBook

@@ -22,11 +22,12 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
+
+from lib.frozen import dataclass
 
 BATCH_RECORDS = 512
 BATCH_BYTES = 8 * 2**20
@@ -323,13 +324,17 @@ def _is_dead(path: Path) -> bool:
 
 
 class Reader:
-    """The line's side: takes what is ready in order, and removes it once stored. One per folder."""
+    """The line's side: takes what is ready in order, and removes it once stored. One per folder.
+
+    One thread may `take` while another does the rest.
+    """
 
     def __init__(self, folder: Path) -> None:
         prepare(folder)
         self._folder = folder
         self._lock = self._hold_alone()
         self._connection = _connect(folder)
+        self._taking = _connect(folder)
 
     def _hold_alone(self) -> int:
         descriptor = os.open(self._folder / "line.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -337,12 +342,13 @@ class Reader:
         return descriptor
 
     def close(self) -> None:
+        self._taking.close()
         self._connection.close()
         os.close(self._lock)
 
     def take(self, *, limit: int, max_bytes: int = BATCH_BYTES, after: int = 0) -> list[Entry]:
         """The oldest ready entries beyond seq `after`, at least one where there is any. They stay until `remove`."""
-        rows = self._connection.execute(
+        rows = self._taking.execute(
             "SELECT seq, kind, exchange, facts, request, response FROM record "
             "WHERE kind >= 3 AND kind != 7 AND seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
@@ -351,7 +357,7 @@ class Reader:
         size = 0
         for seq, kind, exchange, facts, request, response in rows:
             if kind == Kind.END:
-                entry = self._joined(seq, exchange, facts, request, response)
+                entry = _joined(self._taking, seq, exchange, facts, request, response)
             else:
                 entry = Entry(Kind(kind), (seq,), facts, request or b"", response or b"")
             entries.append(entry)
@@ -380,25 +386,18 @@ class Reader:
                 "(SELECT 1 FROM record AS e WHERE e.kind <= 3 AND e.kind = 3 AND e.exchange = b.exchange)",
                 (writer,),
             ).fetchall()
-            found += [self._joined(0, exchange, facts, None, None, is_interrupted=True) for exchange, facts in begun]
+            found += [
+                _joined(connection, 0, exchange, facts, None, None, is_interrupted=True) for exchange, facts in begun
+            ]
         return found
 
-    def _joined(
-        self, seq: int, exchange: bytes, facts: bytes, request: bytes | None, response: bytes | None,
-        *, is_interrupted: bool = False,
-    ) -> Entry:
-        parts = self._connection.execute(
-            "SELECT seq, request, response FROM record WHERE exchange = ? AND kind <= 3 AND kind != 3 ORDER BY seq",
-            (exchange,),
-        ).fetchall()
-        return Entry(
-            Kind.END,
-            (*(part[0] for part in parts), *((seq,) if seq else ())),
-            facts,
-            b"".join([part[1] or b"" for part in parts] + [request or b""]),
-            b"".join([part[2] or b"" for part in parts] + [response or b""]),
-            is_interrupted=is_interrupted,
-        )
+    def waiting(self, *, after: int, limit: int) -> int:
+        """How many ready records stand beyond seq `after`; beyond `limit` they are not counted."""
+        found = self._connection.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM record WHERE kind >= 3 AND kind != 7 AND seq > ? LIMIT ?)",
+            (after, limit),
+        ).fetchone()
+        return int(found[0])
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """Forget what is stored. Run twice it changes nothing."""
@@ -432,3 +431,21 @@ class Reader:
         """Move the log into the file, and give some pages of removed records back to the disk."""
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         self._connection.execute("PRAGMA incremental_vacuum(500)").fetchall()
+
+
+def _joined(
+    connection: sqlite3.Connection, seq: int, exchange: bytes, facts: bytes, request: bytes | None,
+    response: bytes | None, *, is_interrupted: bool = False,
+) -> Entry:  # fmt: skip
+    parts = connection.execute(
+        "SELECT seq, request, response FROM record WHERE exchange = ? AND kind <= 3 AND kind != 3 ORDER BY seq",
+        (exchange,),
+    ).fetchall()
+    return Entry(
+        Kind.END,
+        (*(part[0] for part in parts), *((seq,) if seq else ())),
+        facts,
+        b"".join([part[1] or b"" for part in parts] + [request or b""]),
+        b"".join([part[2] or b"" for part in parts] + [response or b""]),
+        is_interrupted=is_interrupted,
+    )

@@ -10,7 +10,7 @@ from requests_app.store import Db
 
 _KEEP = """
 INSERT INTO pending_event (organization_id, request_id, host, sealed, tries, due_at)
-SELECT o, i, h, s, 0, now() FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[]) AS w (o, i, h, s)
+SELECT o, i, h, s, 0, now() FROM unnest(%b::bigint[], %b::uuid[], %b::text[], %b::text[]) AS w (o, i, h, s)
 ON CONFLICT DO NOTHING
 """
 

@@ -7,7 +7,6 @@ ended: no row is done twice, none is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ import orjson
 from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
+from lib.frozen import dataclass
 from requests_app.rows import Change, RequestRow
 from requests_app.store import Db
 from requests_app.store_costs import START, Extent, Place

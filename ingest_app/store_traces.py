@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
 from ingest_app.traces import Told, TraceKey
+from lib.frozen import dataclass
 from requests_app import usage_packing
 from requests_app.rows import RequestRow
 from requests_app.store import Db
@@ -19,20 +19,20 @@ MAX_STEPS = 5_000
 
 _TOUCH = """
 INSERT INTO trace AS t (organization_id, trace_id, last_at, session_id, session_name, end_user_id, told)
-SELECT o, i, a, s, n, u, w FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::text[],
-    %s::text[], %s::jsonb[]) AS f (o, i, a, s, n, u, w)
+SELECT o, i, a, s, n, u, w FROM unnest(%b::bigint[], %b::text[], %b::timestamptz[], %b::text[], %b::text[],
+    %b::text[], %b::jsonb[]) AS f (o, i, a, s, n, u, w)
 ORDER BY o, i COLLATE "C"
 ON CONFLICT (organization_id, trace_id) DO UPDATE SET last_at = greatest(t.last_at, excluded.last_at)
 RETURNING organization_id, trace_id, CASE WHEN xmax <> 0 THEN told END
 """
 _TELL = """
 UPDATE trace AS t SET session_id = s, session_name = n, end_user_id = u, told = w
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::jsonb[]) AS f (o, i, s, n, u, w)
+FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::jsonb[]) AS f (o, i, s, n, u, w)
 WHERE t.organization_id = o AND t.trace_id = i
 """
 _STEPS = """
 SELECT o, i, span_id, parent_span_id, kind, problems, requested_at, id, door, provider_response_id, told
-FROM unnest(%s::bigint[], %s::text[]) AS w (o, i) CROSS JOIN LATERAL (
+FROM unnest(%b::bigint[], %b::text[]) AS w (o, i) CROSS JOIN LATERAL (
     SELECT r.*, coalesce(octet_length(usage), 0) AS told FROM llm_request r
     WHERE organization_id = o AND trace_id = i AND span_id IS NOT NULL LIMIT %s) AS found
 """
@@ -116,7 +116,7 @@ def watch(connection: Db, spans: Iterable[tuple[int, str, str, datetime]]) -> No
     if rows:
         connection.execute(
             "INSERT INTO span_watch (organization_id, trace_id, span_id, due_at) "
-            "SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) ON CONFLICT DO NOTHING",
+            "SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::timestamptz[]) ON CONFLICT DO NOTHING",
             [list(column) for column in zip(*rows, strict=True)],
         )
 
@@ -133,15 +133,15 @@ def take_due(connection: Db, now: datetime, *, limit: int) -> list[tuple[int, st
 
 
 _HOLD = """
-SELECT 1 FROM trace JOIN unnest(%s::bigint[], %s::text[]) AS w (o, i) ON organization_id = o AND trace_id = i
+SELECT 1 FROM trace JOIN unnest(%b::bigint[], %b::text[]) AS w (o, i) ON organization_id = o AND trace_id = i
 ORDER BY o, i COLLATE "C" FOR UPDATE OF trace
 """
 _FORGET_EMPTY = """
-DELETE FROM trace t USING unnest(%s::bigint[], %s::text[]) AS w (o, i) WHERE organization_id = o AND trace_id = i
+DELETE FROM trace t USING unnest(%b::bigint[], %b::text[]) AS w (o, i) WHERE organization_id = o AND trace_id = i
 AND NOT EXISTS (SELECT 1 FROM llm_request r WHERE r.organization_id = o AND r.trace_id = i)
 """
 _UNWATCH = """
-DELETE FROM span_watch s USING unnest(%s::bigint[], %s::text[], %s::text[]) AS w (o, i, n)
+DELETE FROM span_watch s USING unnest(%b::bigint[], %b::text[], %b::text[]) AS w (o, i, n)
 WHERE s.organization_id = o AND s.trace_id = i AND s.span_id = n
 """
 _FORGET_OLD = """

@@ -12,13 +12,13 @@ Wanted = tuple[int, str]
 
 _WAIT = """
 INSERT INTO unfinished_call (organization_id, provider_response_id, is_answer, requested_at, id)
-SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bool[], %s::timestamptz[], %s::uuid[]) AS w (o, p, a, r, i)
+SELECT * FROM unnest(%b::bigint[], %b::text[], %b::bool[], %b::timestamptz[], %b::uuid[]) AS w (o, p, a, r, i)
 ORDER BY o, p, a ON CONFLICT DO NOTHING
 """
 _PAIRS = """
 SELECT c.organization_id, c.provider_response_id, c.requested_at, c.id, a.requested_at, a.id
 FROM unfinished_call c JOIN unfinished_call a USING (organization_id, provider_response_id)
-JOIN unnest(%s::bigint[], %s::text[]) AS w (o, p) ON c.organization_id = o AND c.provider_response_id = p
+JOIN unnest(%b::bigint[], %b::text[]) AS w (o, p) ON c.organization_id = o AND c.provider_response_id = p
 WHERE NOT c.is_answer AND a.is_answer
 """
 
@@ -39,7 +39,7 @@ def pairs(connection: Db, wanted: Iterable[Wanted]) -> list[tuple[Wanted, Key, K
 def done(connection: Db, wanted: Iterable[Wanted]) -> None:
     ones = list(wanted)
     connection.execute(
-        "DELETE FROM unfinished_call u USING unnest(%s::bigint[], %s::text[]) AS w (o, p) "
+        "DELETE FROM unfinished_call u USING unnest(%b::bigint[], %b::text[]) AS w (o, p) "
         "WHERE u.organization_id = o AND u.provider_response_id = p AND NOT u.is_answer",
         ([one[0] for one in ones], [one[1] for one in ones]),
     )

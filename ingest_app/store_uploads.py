@@ -22,7 +22,7 @@ DELETE FROM pending_body WHERE id IN (SELECT id FROM (
     FROM pending_body WHERE organization_id = %s) AS found WHERE bytes > %s)
 """
 _TAKE = """
-DELETE FROM pending_body p USING unnest(%s::bigint[], %s::uuid[]) AS w (o, i)
+DELETE FROM pending_body p USING unnest(%b::bigint[], %b::uuid[]) AS w (o, i)
 WHERE organization_id = o AND request_id = i RETURNING organization_id, request_id, at, request, response
 """
 

@@ -8,10 +8,11 @@ innermost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Final
 
 from lib.clock import microseconds
+from lib.frozen import dataclass, replace
 from llm.exchange import MODEL_KINDS, Attribution, Exchange
 from requests_app.columns import properties_of, text
 from requests_app.rows import RequestRow

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
+from lib.frozen import replace
 from llm import loose, usage
 from llm.call import Call
 from llm.exchange import Usage

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from lib.frozen import dataclass
 from llm.conversation import Conversation
 from llm.exchange import Reading
 

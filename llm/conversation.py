@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from lib.frozen import dataclass
 
 PartKind = Literal[
     "text", "reasoning", "refusal", "tool_call", "tool_result", "image", "audio", "file", "data"

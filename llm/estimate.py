@@ -11,9 +11,9 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
+from lib.frozen import replace
 from llm import loose, render
 from llm.conversation import Conversation, Message, Part, ToolSpec
 from llm.exchange import (

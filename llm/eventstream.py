@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 import zlib
 from binascii import a2b_base64
-from dataclasses import dataclass
 from struct import Struct, error
 from typing import Any, Final
 
 import orjson
 
+from lib.frozen import dataclass
 from llm import loose
 
 MAX_MESSAGE: Final = 24 * 2**20

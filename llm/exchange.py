@@ -9,10 +9,12 @@ cache reads, cache writes, audio and images; `output_tokens` includes reasoning.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
+
+from lib.frozen import dataclass
 
 MODEL_KINDS = frozenset({"llm", "embedding", "image", "audio", "rerank", "moderation"})
 """Kinds that call a model; only their tokens and cost are counted."""

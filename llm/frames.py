@@ -9,12 +9,12 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import orjson
 import zstandard
 
+from lib.frozen import dataclass
 from llm import eventstream, loose, sse
 from llm.exchange import Body, Problem
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import orjson
 
+from lib.frozen import replace
 from llm import bedrock, dialects, errors, estimate, frames, loose, multipart, preview, usage, usage_keys
 from llm.call import Call, Dialect
 from llm.exchange import MODEL_KINDS, Exchange, Problem, Reading, Usage

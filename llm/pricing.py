@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Final
 
+from lib.frozen import dataclass, replace
 from llm import providers, units
 from llm import usage as token_usage
 from llm.exchange import MODEL_KINDS, STATUS_THREAT, Charge, Exchange, Reading, Usage

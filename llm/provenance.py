@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final
 
+from lib.frozen import dataclass
 from llm import loose, usage
 from llm.exchange import Usage
 

@@ -8,10 +8,10 @@ Counts that `Usage` has no field for are read from the provider's own object, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
+from lib.frozen import dataclass, replace
 from llm import loose
 from llm.exchange import Usage
 

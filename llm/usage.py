@@ -7,10 +7,10 @@ read by the same rules. Where keys alone cannot tell, the sums do (see `_hidden`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
+from lib.frozen import replace
 from llm import loose
 from llm.exchange import Usage
 

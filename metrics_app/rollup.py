@@ -27,12 +27,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from psycopg import Connection, sql
 
+from lib.frozen import dataclass
 from llm.exchange import ATTEMPT, MODEL_KINDS
 from metrics_app import histogram
 from requests_app import columns

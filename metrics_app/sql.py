@@ -324,7 +324,7 @@ def edges_of_users(organization_id: int, users: Sequence[tuple[str, datetime, da
     sides = [_EDGE.format(which=which, whose=whose, day=day) for which, day in (("min", "low"), ("max", "high"))]
     bound = (organization_id, sorted(MODEL_KINDS))
     return Clause(
-        f"SELECT {', '.join(sides)} FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) "
+        f"SELECT {', '.join(sides)} FROM unnest(%b::text[], %b::timestamptz[], %b::timestamptz[]) "
         "WITH ORDINALITY AS w (name, low, high, place) ORDER BY place",
         (*bound, *bound, *map(list, zip(*users, strict=True))),
     )

@@ -343,7 +343,7 @@ def bodies(rows: Sequence[RequestRow]) -> dict[UUID, BodyRow]:
     with reader() as cursor:
         cursor.execute(
             f"SELECT {', '.join(f'b.{name}' for name in BODY_COLUMNS)} FROM llm_request_body b "
-            "JOIN unnest(%s::timestamptz[], %s::uuid[]) AS w (requested_at, id) USING (requested_at, id) "
+            "JOIN unnest(%b::timestamptz[], %b::uuid[]) AS w (requested_at, id) USING (requested_at, id) "
             "WHERE b.organization_id = %s AND b.requested_at BETWEEN %s AND %s",
             [
                 [row.requested_at for row in rows],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from lib.frozen import dataclass
 from llm.exchange import ATTEMPTS_FAILED, STATUS_INTERRUPTED
 
 

@@ -7,7 +7,7 @@ fixed before the spool. Everything is written in key order, so that two lines ne
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 
 from lib import zstd
 from lib.clock import time_of
+from lib.frozen import dataclass
 from llm.exchange import PricedExchange
 from requests_app import store_dictionaries, usage_packing
 from requests_app.columns import body_row_of, json_safe, row_of
@@ -94,7 +95,7 @@ def existing_partitions(connection: Db) -> set[datetime]:
     """Starts of the partitions both tables have."""
     rows = connection.execute(
         "SELECT right(c.relname, 8) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-        "WHERE i.inhparent = ANY(%s::regclass[]) GROUP BY 1 HAVING count(*) = %s",
+        "WHERE i.inhparent = ANY(%b::regclass[]) GROUP BY 1 HAVING count(*) = %s",
         (list(PARTITIONED), len(PARTITIONED)),
     ).fetchall()
     return {datetime.strptime(row[0], "%Y%m%d").replace(tzinfo=UTC) for row in rows}
@@ -226,7 +227,7 @@ def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]
     with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(
             "INSERT INTO request_alias (organization_id, client_id, requested_at, id) "
-            "SELECT * FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::uuid[]) ON CONFLICT DO NOTHING",
+            "SELECT * FROM unnest(%b::bigint[], %b::text[], %b::timestamptz[], %b::uuid[]) ON CONFLICT DO NOTHING",
             ([key[0] for key, _ in ordered], [key[1] for key, _ in ordered],
              [row.requested_at for _, row in ordered], [row.id for _, row in ordered]),
         )  # fmt: skip
@@ -234,7 +235,7 @@ def _claim_aliases(connection: Db, rows: Iterable[RequestRow]) -> dict[Key, Key]
             return _refused(chosen, {key: _key_of(row) for key, row in wanted.items()})
         cursor.execute(
             "SELECT a.organization_id, a.client_id, a.requested_at, a.id FROM request_alias a "
-            "JOIN unnest(%s::bigint[], %s::text[]) AS w (organization_id, client_id) "
+            "JOIN unnest(%b::bigint[], %b::text[]) AS w (organization_id, client_id) "
             "USING (organization_id, client_id)",
             ([key[0] for key in wanted], [key[1] for key in wanted]),
         )
@@ -357,7 +358,7 @@ def take_pending(
     """Removes and answers what waited under these ids of an organisation."""
     ids = list(wanted)
     return connection.execute(
-        "DELETE FROM pending_amendment p USING unnest(%s::bigint[], %s::uuid[]) AS w (organization_id, request_id) "
+        "DELETE FROM pending_amendment p USING unnest(%b::bigint[], %b::uuid[]) AS w (organization_id, request_id) "
         "WHERE p.organization_id = w.organization_id AND p.request_id = w.request_id "
         "RETURNING p.organization_id, p.request_id, p.at, p.facts",
         ([org for org, _ in ids], [request_id for _, request_id in ids]),

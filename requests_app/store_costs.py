@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg.rows import tuple_row
 
+from lib.frozen import dataclass
 from llm.exchange import MODEL_KINDS
 from requests_app.rows import RequestRow
 from requests_app.store import COLUMNS, Db, row_from
@@ -101,7 +101,7 @@ def locked(connection: Db, organization_id: int, places: Sequence[Place]) -> lis
     with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(
             f"SELECT {_NAMES} FROM llm_request r WHERE r.organization_id = %s AND r.requested_at BETWEEN %s AND %s "  # noqa: S608
-            "AND (r.requested_at, r.id) IN (SELECT * FROM unnest(%s::timestamptz[], %s::uuid[])) "
+            "AND (r.requested_at, r.id) IN (SELECT * FROM unnest(%b::timestamptz[], %b::uuid[])) "
             "ORDER BY r.requested_at, r.id FOR UPDATE OF r",
             (organization_id, min(moments), max(moments), moments, [one for _, one in places]),
         )
@@ -121,8 +121,8 @@ def set_costs(connection: Db, organization_id: int, changed: Sequence[RequestRow
     moments = [row.requested_at for row in changed]
     connection.execute(
         "UPDATE llm_request r SET cost_nano_usd = w.cost, cost_reason = w.reason, price_id = w.price, "
-        "estimated_cost_nano_usd = w.estimated FROM unnest(%s::timestamptz[], %s::uuid[], %s::bigint[], %s::text[], "
-        "%s::bigint[], %s::bigint[]) AS w (requested_at, id, cost, reason, price, estimated) "
+        "estimated_cost_nano_usd = w.estimated FROM unnest(%b::timestamptz[], %b::uuid[], %b::bigint[], %b::text[], "
+        "%b::bigint[], %b::bigint[]) AS w (requested_at, id, cost, reason, price, estimated) "
         "WHERE r.organization_id = %s AND r.requested_at BETWEEN %s AND %s "
         "AND r.requested_at = w.requested_at AND r.id = w.id",
         (

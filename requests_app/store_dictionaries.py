@@ -10,7 +10,6 @@ import random
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from psycopg import Connection
 
 from lib import zstd
+from lib.frozen import dataclass
 
 Db = Connection[Any]
 LOCK = 7705

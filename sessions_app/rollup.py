@@ -7,12 +7,13 @@ left the session and all of the session's ground is still there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from lib.frozen import dataclass
 from llm.exchange import MODEL_KINDS
 from metrics_app import histogram
 from requests_app.rows import Change, RequestRow, is_error
@@ -112,9 +113,9 @@ INSERT INTO session AS t (organization_id, session_id, requests, steps, errors, 
     output_tokens, duration_ms, first_at, last_at, last_begun_at, name, named_at, duration_hist, end_users, model_names)
 SELECT o, s, r, st, e, p, c, i, ot, d, f, l, lb, n, na, h,
     coalesce(string_to_array(u, chr(31)), '{}'), coalesce(string_to_array(m, chr(31)), '{}')
-FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
-    %s::timestamptz[], %s::bytea[], %s::text[], %s::text[])
+FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[],
+    %b::bigint[], %b::bigint[], %b::bigint[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[], %b::text[],
+    %b::timestamptz[], %b::bytea[], %b::text[], %b::text[])
     WITH ORDINALITY AS q (o, s, r, st, e, p, c, i, ot, d, f, l, lb, n, na, h, u, m, place)
 ORDER BY place
 ON CONFLICT (organization_id, session_id) DO UPDATE SET

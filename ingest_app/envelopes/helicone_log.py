@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from ingest_app.told_urls import where
 from ingest_app.traceparent import Parent
 from lib import loose_json
 from lib.clock import uuid7
+from lib.frozen import replace
 from llm import providers
 from llm.exchange import STATUS_UNKNOWN, Attribution, Body, Exchange, Problem
 

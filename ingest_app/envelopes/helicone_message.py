@@ -11,7 +11,6 @@ Message and bodies may come in any order; the line joins them by the call's id.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -22,6 +21,7 @@ from ingest_app.posting import Answer, Logged, NotAccepted, Posting, Taken, json
 from ingest_app.told_urls import where
 from lib import loose_json
 from lib.clock import uuid7
+from lib.frozen import replace
 from llm import providers
 from llm.exchange import STATUS_UNKNOWN, Attribution, Body, Exchange, Problem, Reading, Usage
 from llm.parse import parse

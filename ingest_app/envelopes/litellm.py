@@ -8,7 +8,6 @@ Replies are OpenAI-shaped whoever answered; where message logging is off, the co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
@@ -19,6 +18,7 @@ from ingest_app.posting import Logged, NotAccepted, Posting, Taken, json_answer
 from ingest_app.told_urls import where
 from lib import loose_json
 from lib.clock import uuid7
+from lib.frozen import replace
 from llm import providers, semconv
 from llm.exchange import Attribution, Body, Exchange, Problem
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
+from lib.frozen import replace
 from llm import loose, openai_parts, preview, usage
 from llm.call import Call
 from llm.conversation import Conversation, Message, Part

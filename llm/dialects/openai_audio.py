@@ -7,9 +7,9 @@ sound, JSON, plain text, subtitles or an event stream; Groq, Mistral and others 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
+from lib.frozen import replace
 from llm import loose, multipart, preview, usage
 from llm.call import Call
 from llm.conversation import Conversation, Message, Part

@@ -6,9 +6,9 @@ gpt-image tells tokens; dall-e and its like tell nothing and are charged by the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
+from lib.frozen import replace
 from llm import loose, multipart, preview, usage
 from llm.call import Call
 from llm.conversation import Conversation, Message, Part

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from lib.frozen import dataclass
 
 # ValueError
 #   └ BadProvider   a TOML says something that cannot be

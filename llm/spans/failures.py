@@ -10,9 +10,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from lib.frozen import dataclass
 from llm import errors, loose
 from llm.spans.span import Span, as_text, unpacked
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from lib.frozen import dataclass
 from llm import loose, semconv, spans
 from llm.conversation import Conversation, Message, Part
 from llm.exchange import MODEL_KINDS, Reading

@@ -7,10 +7,10 @@ them, or parts larger than their total, told it without them (`llm.usage.settled
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
+from lib.frozen import replace
 from llm import dialects, semconv, usage
 from llm.call import Call, Dialect
 from llm.exchange import Usage

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
+from lib.frozen import replace
 from llm import loose
 from llm.exchange import Usage
 from llm.spans import tokens

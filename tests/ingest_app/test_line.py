@@ -160,7 +160,7 @@ def test_an_exchange_whose_reading_cannot_be_stored_is_kept_without_it(
                 p.exchange.url.endswith("#bad") else p for p in line_price(batch, bench)]
 
     line_price = line.price_all
-    monkeypatch.setattr(line, "READING", (("parse", line.parse_all), ("price", broken)))
+    monkeypatch.setattr(line, "PRICING", (("price", broken),))
     put(writer, *[chat(n) for n in range(6)], replace(chat(7), url="https://api.openai.com/v1/chat/completions#bad"))
     run_dry(the_line)
     assert query(db, "SELECT count(*) FROM llm_request") == [(7,)]

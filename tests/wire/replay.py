@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from gateway_app.connection import Connection
 from gateway_app.targets import Origin
 from ingest_app import line, records
+from ingest_app.ahead import BATCH
 from ingest_app.line import Bench, Tally
-from ingest_app.run import BATCH
 from ingest_app.spool import Reader
 from llm.exchange import Exchange, PricedExchange
 from llm.pricing import PriceBook
@@ -109,5 +109,6 @@ def _priced(folder: Path, book: PriceBook) -> Iterable[PricedExchange]:
     with closing(Reader(folder)) as reader:
         while entries := reader.take(limit=BATCH):
             read = [cast(Exchange, records.read(entry)) for entry in entries]
-            yield from line.price_all(line.parse_all([replace(each, requested_at=NOON) for each in read], bench), bench)
+            work = line.Work([replace(each, requested_at=NOON) for each in read])
+            yield from line.price_all(line.parsed(work), bench)
             reader.remove(entries)

@@ -12,7 +12,8 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from ingest_app.run import BATCH, Line, Settings
+from ingest_app.ahead import BATCH
+from ingest_app.run import Line, Settings
 from ingest_app.spool import Reader
 from lib import heartbeat
 from lib.postgres import conninfo
