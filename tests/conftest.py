@@ -35,6 +35,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--clients", metavar="FOLDER", help="where the clients of tests/clients are installed")
 
 
+LONG = ("/faults/", "/journeys/", "browser.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long first: one process runs all of a file, and nobody shall wait for the last one."""
+    items.sort(key=lambda item: not any(word in item.path.as_posix() for word in LONG))
+
+
 @pytest.fixture
 def cast(db: None) -> factories.Cast:
     return factories.cast()
