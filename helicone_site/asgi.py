@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import resource
@@ -40,7 +39,7 @@ from ingest_app import directives, doors
 from ingest_app.directives import Directives
 from ingest_app.doors import DoorReply, DoorRequest, Doorway
 from ingest_app.spool import Writer
-from lib import heartbeat
+from lib import collector, heartbeat
 
 log = logging.getLogger("helicone_site")
 
@@ -335,13 +334,6 @@ def conninfo() -> str:
     return make_conninfo(**{**options, **{k: v for k, v in given.items() if v}, **database.get("OPTIONS", {})})
 
 
-def spare_collector() -> None:
-    """What was imported stays for ever: the garbage collector need not look at it after every few requests."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
 def allow_many_files() -> None:
     """A stream holds two sockets: take as many descriptors as we may."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -356,7 +348,7 @@ def main() -> None:
     """`manage.py edge`: serves HOST:PORT until told to stop, then lets what is under way end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     allow_many_files()
-    spare_collector()
+    collector.spare()
     uvicorn.run(
         application, host=settings.HOST, port=settings.PORT, loop="uvloop", http=Bounded, ws="none", lifespan="on",
         log_config=None, log_level="warning", access_log=False, server_header=False, date_header=False,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from lib.frozen import dataclass
 from llm.conversation import Conversation
 from llm.exchange import Reading
 
+SURE: Final = 95
+"""Scores from here on are told by what a body says, and not by its address alone."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Call:
-    """One exchange with its bodies as JSON values; `response` of a stream is the folded body."""
+    """One exchange with its bodies as JSON values; `response` of a stream is the folded body, once it is folded."""
 
     provider: str = ""
     method: str = "POST"
@@ -33,7 +36,7 @@ class Call:
     """An object that shows what the reply looks like: itself, or the stream's first object."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sample", self._sample())
+        self.sample = self._sample()
 
     def _sample(self) -> Mapping[str, Any]:
         if isinstance(self.response, dict):
@@ -48,6 +51,9 @@ class Dialect(Protocol):
     """The functions a module in `llm/dialects/` has; its own name is the dialect's."""
 
     __name__: str
+
+    TOLD_BY: frozenset[str]
+    """Keys of a reply, or of a request, one of which is there wherever `score` says SURE or more."""
 
     def score(self, call: Call) -> int:
         """How sure it is to be the one: 0 not at all, 100 told by the reply itself, below 60 a guess."""

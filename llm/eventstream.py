@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from binascii import a2b_base64
+from functools import lru_cache
 from struct import Struct, error
 from typing import Any, Final
 
@@ -83,7 +84,6 @@ def _values(payloads: list[bytes]) -> list[Any]:
 def _messages(data: bytes) -> list[Message | None]:
     """The messages in order; None for a stretch that is none."""
     found: list[Message | None] = []
-    known: dict[bytes, tuple[dict[str, str], str]] = {}
     position, size, prelude = 0, len(data), _prelude(data, 0)
     while position < size:
         total, head, _ = prelude
@@ -92,10 +92,8 @@ def _messages(data: bytes) -> list[Message | None]:
             prelude = _PRELUDE.unpack_from(data, end) if end + _SHORTEST <= size else _NO_PRELUDE
             if end == size or zlib.crc32(data[end : end + 8]) == prelude[2] or _is_sound(data, position, end):
                 block = data[position + _PRELUDE.size : body]
-                if (told := known.get(block)) is None:
-                    headers = _headers(block)
-                    told = known[block] = (headers, _plain_name(headers))
-                found.append((told[0], data[body : end - 4], told[1]))
+                headers, name = _known(block) if head <= _USUAL else _told(block)
+                found.append((headers, data[body : end - 4], name))
                 position = end
                 continue
         found.append(None)
@@ -159,9 +157,16 @@ def _headers(block: bytes) -> dict[str, str]:
     return found
 
 
-def _plain_name(headers: dict[str, str]) -> str:
+def _told(block: bytes) -> tuple[dict[str, str], str]:
+    """(headers, name of the event where it is nothing but one)."""
+    headers = _headers(block)
     name = headers.get(":event-type", "")
-    return name if headers.get(":message-type") == "event" and name != "PayloadPart" else ""
+    return headers, name if headers.get(":message-type") == "event" and name != "PayloadPart" else ""
+
+
+_USUAL: Final = 256
+"""Bytes of headers: those of all streams are a few, and kept."""
+_known: Final = lru_cache(maxsize=256)(_told)
 
 
 def _event(headers: dict[str, str], payload: bytes, value: Any) -> Any:

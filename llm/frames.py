@@ -9,12 +9,11 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 import zstandard
 
-from lib.frozen import dataclass
 from llm import eventstream, loose, sse
 from llm.exchange import Body, Problem
 
@@ -28,8 +27,7 @@ _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """A body understood as far as its frames go."""
 
     shape: Shape
@@ -56,8 +54,7 @@ def unwrap(body: Body) -> Payload:
     payload = _payload(data, is_cut=body.state == "truncated")
     if not problems:
         return payload
-    return Payload(payload.shape, payload.value, payload.events, is_done=payload.is_done, noise=payload.noise,
-                   problems=(*problems, *payload.problems))
+    return payload._replace(problems=(*problems, *payload.problems))
 
 
 def _payload(data: bytes, *, is_cut: bool) -> Payload:
@@ -199,7 +196,7 @@ def _text(data: bytes) -> str:
 
 _TELLING_NAMES = frozenset({b"output", b"logs", b"done"})
 """Events whose name says what their data is, though it may happen to be JSON: Replicate's text comes as it is."""
-_TELLING_NAME = re.compile(rb"^event: ?(?:output|logs)\r?$", re.MULTILINE)
+_TELLING_NAME = re.compile(rb"\nevent: ?(?:output|logs)\r?$", re.MULTILINE)
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
@@ -208,7 +205,7 @@ _TELLING_NAME = re.compile(rb"^event: ?(?:output|logs)\r?$", re.MULTILINE)
 def _stream(data: bytes) -> Payload:
     lines = sse.data_lines(data)
     is_done = bool(lines) and lines[-1].strip() == sse.DONE
-    values = None if _TELLING_NAME.search(data[:4096]) else _at_once(lines[:-1] if is_done else lines)
+    values = None if _TELLING_NAME.search(b"\n" + data[:4096]) else _at_once(lines[:-1] if is_done else lines)
     return _one_by_one(sse.events(data)) if values is None else Payload("sse", events=values, is_done=is_done)
 
 

@@ -45,12 +45,12 @@ def contents(value: Any) -> list[Mapping[str, Any]]:
 
 def parts(content: Any) -> list[Mapping[str, Any]]:
     """The parts of a content; a lone part or text counts as one."""
+    found = content.get("parts") if type(content) is dict else None
+    if type(found) is list and len(found) == 1 and type(found[0]) is dict:
+        return found  # nearly all contents of a stream
     if isinstance(content, str):
         return [{"text": content}] if content else []
-    found = loose.mapping(content).get("parts")
     found = found if isinstance(found, list) else [found]
-    if len(found) == 1 and type(found[0]) is dict:
-        return found
     return [{"text": part} if isinstance(part, str) else part for part in found if isinstance(part, str | dict)]
 
 

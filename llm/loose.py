@@ -40,11 +40,9 @@ def name(value: Any) -> str | None:
 
 def count(value: Any) -> int | None:
     """A whole number ≥ 0 that a row can hold, else None."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and 0 <= value < 2**31 else None
+    return value if type(value) is int and 0 <= value < 2**31 else None
 
 
 def pretty(value: Any) -> str:

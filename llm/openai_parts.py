@@ -28,7 +28,7 @@ class Growing:
         self._texts: dict[str, list[str]] = {}
         self._calls: dict[int, dict[str, Any]] = {}
         self._arguments: dict[int, list[str]] = {}
-        """Pieces of calls' arguments that are not in the calls yet."""
+        """Of each call, pieces of its arguments that are not in it yet."""
 
     def take(self, delta: Mapping[str, Any]) -> None:
         texts = self._texts
@@ -37,20 +37,21 @@ class Growing:
                 continue
             if key in texts and type(value) is str:
                 texts[key].append(value)
+            elif key == "tool_calls" and type(value) is list:
+                for piece in value:
+                    if type(piece) is dict:
+                        self._take_call(piece)
             else:
                 self._take_other(key, value)
 
     def _take_other(self, key: str, value: Any) -> None:
         if key in _TEXTS and isinstance(value, str):
             self._texts.setdefault(key, []).append(value)
-        elif key == "tool_calls":
-            for piece in loose.mappings(value):
-                self._take_call(piece)
         elif isinstance(value, list):
             merge_indexed(self._known(key, list), value)
         elif key in ("function_call", "audio") and isinstance(value, dict):
             grow_object(self._known(key, dict), value)
-        else:
+        elif key != "tool_calls":
             self._fields[key] = value
 
     def _known(self, key: str, kind: type[_Kind]) -> _Kind:
@@ -61,18 +62,21 @@ class Growing:
         return known
 
     def _take_call(self, piece: Mapping[str, Any]) -> None:
-        index, function = piece.get("index"), loose.mapping(piece.get("function"))
-        is_short = len(piece) == 2 and len(function) == 1
-        if is_short and type(index) is int and index in self._calls and type(function.get("arguments")) is str:
-            self._arguments.setdefault(index, []).append(function["arguments"])  # nearly all pieces are so
-            return
+        index, function = piece.get("index"), piece.get("function")
+        if len(piece) == 2 and type(function) is dict and len(function) == 1 and type(index) is int:
+            more = function.get("arguments")
+            if type(more) is str and index in self._arguments:
+                self._arguments[index].append(more)  # nearly all pieces are so
+                return
         slot = self._slot(piece)
         self._catch_up(slot)
         grow_object(self._calls.setdefault(slot, {}), piece)
+        self._arguments.setdefault(slot, [])
 
     def _catch_up(self, slot: int) -> None:
-        if pieces := self._arguments.pop(slot, None):
+        if pieces := self._arguments.get(slot):
             grow_object(self._calls[slot], {"function": {"arguments": "".join(pieces)}})
+            pieces.clear()
 
     def _slot(self, piece: Mapping[str, Any]) -> int:
         """Which call a piece belongs to: its index, unless a new id under a used index says it is another call."""
@@ -95,7 +99,7 @@ class Growing:
                 message[key] = joined if joined or key == "content" else None
             elif joined:
                 message[key] = [*parts, {"type": "text", "text": joined}]
-        for slot in [*self._arguments]:
+        for slot in self._calls:
             self._catch_up(slot)
         if self._calls:
             message["tool_calls"] = [without(self._calls[slot], "index") for slot in sorted(self._calls)]

@@ -77,7 +77,7 @@ def _parse(exchange: Exchange) -> Reading:
     )
     chosen = dialects.choose(call)
     if came.events:
-        call = replace(call, response=_folded(chosen, came.events))
+        call.response = _folded(chosen, came.events)
     reading = chosen[1].read(call) if chosen else _unknown(call)
     if reading.span is not None:  # a span tells all of it itself
         return reading

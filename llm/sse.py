@@ -21,12 +21,12 @@ def looks_like(data: bytes) -> bool:
     return head.startswith((b"data:", b"event:", b"id:", b"retry:")) or b"\ndata:" in head or b"\rdata:" in head
 
 
-_DATA_LINE: Final = re.compile(rb"^data:(.+)", re.MULTILINE)
+_DATA_LINE: Final = re.compile(rb"\ndata:(.+)")
 
 
 def data_lines(data: bytes) -> list[bytes]:
     """The data lines of a stream, fast and untrimmed: its events wherever each event has one data line."""
-    return _DATA_LINE.findall(data.removeprefix(b"\xef\xbb\xbf"))
+    return _DATA_LINE.findall(b"\n" + data.removeprefix(b"\xef\xbb\xbf"))
 
 
 def events(data: bytes) -> Iterator[Event]:

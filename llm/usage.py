@@ -354,6 +354,7 @@ def _at_least(total: int | None, part: int) -> int | None:
 
 _TICKS_PER_NANO_USD = Decimal(10)
 _LARGEST_COST = Decimal(10) ** 15
+_NUMBERS: Final = frozenset({int, float, str})
 
 
 def declared_cost(sent: Mapping[str, Any]) -> int | None:
@@ -370,7 +371,7 @@ def declared_cost(sent: Mapping[str, Any]) -> int | None:
 
 
 def _decimal(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if type(value) not in _NUMBERS:
         return None
     try:
         number = Decimal(str(value))

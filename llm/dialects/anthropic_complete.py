@@ -11,6 +11,7 @@ from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading
 
 _SETTINGS: Final = ("max_tokens_to_sample", "temperature", "top_p", "top_k", "stop_sequences", "stream")
+TOLD_BY: Final = frozenset({"type", "completion"})
 
 
 def score(call: Call) -> int:

@@ -27,6 +27,7 @@ _SETTINGS: Final = (
 _CALLS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _COUNT_PATHS: Final = ("/count_tokens", "/count-tokens:rawpredict")
 """Anthropic's, and Vertex' model of that name."""
+TOLD_BY: Final = frozenset({"type"})
 
 
 def score(call: Call) -> int:

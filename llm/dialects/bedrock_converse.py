@@ -24,6 +24,7 @@ _SETTINGS: Final = (
     "inferenceConfig", "additionalModelRequestFields", "guardrailConfig", "performanceConfig", "serviceTier",
     "outputConfig", "promptVariables", "requestMetadata",
 )
+TOLD_BY: Final = _EVENTS | {"stopReason"}
 
 
 def score(call: Call) -> int:
@@ -31,7 +32,7 @@ def score(call: Call) -> int:
     if _EVENTS & sample.keys() or ("stopReason" in sample and isinstance(sample.get("output"), dict)):
         return 100
     if call.path.endswith(_PATHS) and "/model/" in call.path:
-        return 95
+        return 94
     if "inferenceConfig" in call.request and "messages" in call.request:
         return 30
     return 0
@@ -46,9 +47,9 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     blocks: dict[int, _Block] = {}
     role = "assistant"
     for event in events:
-        if not isinstance(event, dict):
+        if type(event) is not dict:
             continue
-        if isinstance(piece := event.get("contentBlockDelta"), dict):
+        if type(piece := event.get("contentBlockDelta")) is dict:
             _block(piece, blocks).take(loose.mapping(piece.get("delta")))
             continue
         for name, value in event.items():
@@ -90,7 +91,9 @@ class _Block:
 
     def take(self, delta: Mapping[str, Any]) -> None:
         for kind, value in delta.items():
-            if isinstance(value, str):
+            if kind in self.pieces and type(value) is str:
+                self.pieces[kind].append(value)
+            elif isinstance(value, str):
                 self._add(kind, value)
             elif kind == "citation":
                 self.fields["citations"] = [*loose.listing(self.fields.get("citations")), value]

@@ -38,6 +38,7 @@ class _Said(NamedTuple):
     finish: str
     message: Mapping[str, Any]
     """The message of a chat's choice, {} elsewhere."""
+TOLD_BY: Final = frozenset({*_LISTS, "generation", "outputText", *_VECTORS, *_PICTURES})
 
 
 def score(call: Call) -> int:

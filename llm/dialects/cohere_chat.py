@@ -14,11 +14,13 @@ _EVENTS: Final = frozenset({
     "message-start", "content-start", "content-delta", "content-end", "tool-plan-delta", "tool-call-start",
     "tool-call-delta", "tool-call-end", "citation-start", "citation-end", "message-end", "debug",
 })
+_JOINED: Final = ("text", "thinking")
 _SETTINGS: Final = (
     "temperature", "p", "k", "max_tokens", "seed", "stop_sequences", "frequency_penalty", "presence_penalty",
     "response_format", "safety_mode", "citation_options", "tool_choice", "strict_tools", "logprobs", "thinking",
     "priority", "stream",
 )
+TOLD_BY: Final = frozenset({"type"})
 
 
 def score(call: Call) -> int:
@@ -38,7 +40,7 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The reply a stream would have been: contents and tool calls by index, pieces joined."""
     growing = _Growing()
     for event in events:
-        if isinstance(event, dict):
+        if type(event) is dict:
             growing.take(event)
     return growing.whole()
 
@@ -49,8 +51,7 @@ class _Growing:
     def __init__(self) -> None:
         self.body: dict[str, Any] = {}
         self.message: dict[str, Any] = {}
-        self.contents: dict[int, dict[str, Any]] = {}
-        self.texts: dict[tuple[int, str], list[str]] = {}
+        self.contents: dict[int, _Content] = {}
         self.calls: dict[int, dict[str, Any]] = {}
         self.arguments: dict[int, list[str]] = {}
         self.plan: list[str] = []
@@ -58,14 +59,28 @@ class _Growing:
         self.logprobs: list[Any] = []
 
     def take(self, event: Mapping[str, Any]) -> None:
+        if event.get("type") in ("content-delta", "content-start"):
+            self._content(event)
+        else:
+            self._take(event)
+
+    def _content(self, event: Mapping[str, Any]) -> None:
+        index, delta = event.get("index"), event.get("delta")
+        message = delta.get("message") if type(delta) is dict else None
+        content = message.get("content") if type(message) is dict else None
+        number = index if type(index) is int else 0
+        if number not in self.contents:
+            self.contents[number] = _Content()
+        if type(content) is dict:
+            self.contents[number].take(content)
+        if "logprobs" in event and isinstance(event["logprobs"], dict):
+            self.logprobs.append(event["logprobs"])
+
+    def _take(self, event: Mapping[str, Any]) -> None:
         kind, delta = event.get("type"), loose.mapping(event.get("delta"))
         message, index = loose.mapping(delta.get("message")), event.get("index")
         number = index if type(index) is int else 0
-        if kind in ("content-delta", "content-start"):
-            self._content(number, loose.mapping(message.get("content")))
-            if isinstance(probability := event.get("logprobs"), dict):
-                self.logprobs.append(probability)
-        elif kind == "tool-plan-delta":
+        if kind == "tool-plan-delta":
             self.plan.append(loose.text(message.get("tool_plan")))
         elif kind in ("tool-call-start", "tool-call-delta"):
             self._call(number, loose.mapping(message.get("tool_calls")))
@@ -74,14 +89,6 @@ class _Growing:
             self.citations += found if isinstance(found, list) else [found]
         else:
             self._other(event, delta, message)
-
-    def _content(self, number: int, content: Mapping[str, Any]) -> None:
-        known = self.contents.setdefault(number, {})
-        for key, value in content.items():
-            if key in ("text", "thinking") and isinstance(value, str):
-                self.texts.setdefault((number, key), []).append(value)
-            elif value is not None:
-                known[key] = value
 
     def _call(self, number: int, call: Mapping[str, Any]) -> None:
         known = self.calls.setdefault(number, {"function": {}})
@@ -99,7 +106,7 @@ class _Growing:
     def whole(self) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", **self.message}
         if self.contents:
-            message["content"] = [self._whole_content(number) for number in sorted(self.contents)]
+            message["content"] = [self.contents[number].whole() for number in sorted(self.contents)]
         if plan := "".join(self.plan):
             message["tool_plan"] = plan
         if self.calls:
@@ -113,10 +120,27 @@ class _Growing:
         call = self.calls[number]
         return {**call, "function": {**call["function"], "arguments": "".join(self.arguments[number])}}
 
-    def _whole_content(self, number: int) -> dict[str, Any]:
-        texts = {key: "".join(pieces) for (place, key), pieces in self.texts.items() if place == number}
-        whole = {**self.contents[number], **texts}
-        return {"type": "thinking" if "thinking" in whole else "text", **whole}
+
+class _Content:
+    """One content of a reply while its pieces come in."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self.texts: dict[str, list[str]] = {}
+
+    def take(self, piece: Mapping[str, Any]) -> None:
+        for key, value in piece.items():
+            if key in _JOINED and type(value) is str:
+                if key in self.texts:
+                    self.texts[key].append(value)
+                else:
+                    self.texts[key] = [value]
+            elif value is not None:
+                self.fields[key] = value
+
+    def whole(self) -> dict[str, Any]:
+        content = {**self.fields, **{key: "".join(pieces) for key, pieces in self.texts.items()}}
+        return {"type": "thinking" if "thinking" in content else "text", **content}
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:

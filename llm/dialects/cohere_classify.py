@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from llm import cohere_parts, loose, preview
 from llm.call import Call
 from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading
+
+TOLD_BY: Final = frozenset({"classifications"})
 
 
 def score(call: Call) -> int:

@@ -12,6 +12,7 @@ from llm.exchange import Reading
 
 _PATHS: Final = ("/v1/embed", "/v2/embed")
 _SETTINGS: Final = ("input_type", "embedding_types", "output_dimension", "truncate", "max_tokens", "priority")
+TOLD_BY: Final = frozenset({"embeddings"})
 
 
 def score(call: Call) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from llm import cohere_parts, loose, preview
 from llm.call import Call
@@ -11,6 +11,7 @@ from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading
 
 _SETTINGS = ("top_n", "max_chunks_per_doc", "max_tokens_per_doc", "rank_fields", "return_documents", "priority")
+TOLD_BY: Final = frozenset({"results"})
 
 
 def score(call: Call) -> int:

@@ -28,6 +28,7 @@ _SETTINGS: Final = (
 )
 _DROPPED: Final = frozenset({"event_type", "is_finished", "response", "text", "tool_call_delta"})
 _LISTS: Final = frozenset({"citations", "search_queries", "search_results", "documents", "tool_calls"})
+TOLD_BY: Final = frozenset({"event_type"})
 
 
 def score(call: Call) -> int:

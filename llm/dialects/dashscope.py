@@ -6,7 +6,7 @@ pieces or, without `incremental_output`, all that has come so far each time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llm import loose, openai_parts, preview, usage
@@ -15,8 +15,10 @@ from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading, Usage
 
 _PATH: Final = "/api/v1/services/"
+_JOINED: Final = ("content", "reasoning_content")
 _UNFINISHED: Final = "null"
 """A text, where others send nothing."""
+TOLD_BY: Final = frozenset({"request_id"})
 
 
 def score(call: Call) -> int:
@@ -32,46 +34,42 @@ def score(call: Call) -> int:
 def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The reply a stream would have been."""
     body: dict[str, Any] = {}
-    text, choices = _Text(), dict[int, tuple[dict[str, Any], dict[str, _Text]]]()
+    texts: list[Any] = []
+    choices: dict[int, list[dict[str, Any]]] = {}
     for event in events:
-        if not isinstance(event, dict):
-            continue
-        body.update(event)
-        output = loose.mapping(event.get("output"))
-        text.take(output.get("text"))
-        for number, choice in enumerate(loose.mappings(output.get("choices"))):
-            known, texts = choices.setdefault(number, ({}, {}))
-            known.update(choice)
-            for key, value in loose.mapping(choice.get("message")).items():
-                if key in ("content", "reasoning_content"):
-                    texts.setdefault(key, _Text()).take(openai_parts.content_text(value))
+        if type(event) is dict:
+            body.update(event)
+            output = event.get("output")
+            if type(output) is dict:
+                if "text" in output:
+                    texts.append(output["text"])
+                listed = output.get("choices")
+                for number, piece in enumerate(listed if type(listed) is list else ()):
+                    if type(piece) is dict:
+                        choices.setdefault(number, []).append(piece)
     output = dict(loose.mapping(body.get("output")))
-    if text.pieces:
-        output["text"] = text.whole()
+    if text := _joined(texts):
+        output["text"] = text
     if choices:
-        output["choices"] = [_whole(*choices[number]) for number in sorted(choices)]
+        output["choices"] = [_whole(choices[number]) for number in sorted(choices)]
     return {**body, "output": output}
 
 
-class _Text:
-    """A text while it comes in, by pieces or whole each time."""
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self._is_restated = True
-
-    def take(self, piece: Any) -> None:
-        if isinstance(piece, str) and piece:
-            self._is_restated = self._is_restated and (not self.pieces or piece.startswith(self.pieces[-1]))
-            self.pieces.append(piece)
-
-    def whole(self) -> str:
-        return self.pieces[-1] if self._is_restated and self.pieces else "".join(self.pieces)
-
-
-def _whole(choice: Mapping[str, Any], texts: Mapping[str, _Text]) -> dict[str, Any]:
-    said = {key: text.whole() for key, text in texts.items()}
+def _whole(pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    choice: dict[str, Any] = {}
+    for piece in pieces:
+        choice.update(piece)
+    messages = [message for piece in pieces if type(message := piece.get("message")) is dict]
+    texts = {key: [message[key] for message in messages if key in message] for key in _JOINED}
+    said = {key: _joined(map(openai_parts.content_text, values)) for key, values in texts.items() if values}
     return {**choice, "message": {**loose.mapping(choice.get("message")), **said}}
+
+
+def _joined(pieces: Iterable[Any]) -> str:
+    """A text from its pieces, or from itself told whole each time."""
+    said = [piece for piece in pieces if isinstance(piece, str) and piece]
+    is_restated = all(map(str.startswith, said[1:], said))
+    return said[-1] if said and is_restated else "".join(said)
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:

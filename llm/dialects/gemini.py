@@ -7,7 +7,7 @@ the latest stands. The model is in the address; `thoughtsTokenCount` comes on to
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llm import gemini_parts, loose, preview, usage
@@ -22,6 +22,7 @@ _USAGES: Final = frozenset({"usageMetadata", "usage_metadata"})
 _SETTINGS: Final = ("toolConfig", "safetySettings", "cachedContent", "labels", "serviceTier", "modelArmorConfig")
 _TUNED: Final = re.compile(r"/(?:tunedmodels|endpoints)/([^/:]+):[a-z]+$")
 _VERSION: Final = re.compile(r"gemini-(\d+)")
+TOLD_BY: Final = frozenset({"candidates", "promptFeedback", "prompt_feedback", "response"})
 
 
 def score(call: Call) -> int:
@@ -48,58 +49,72 @@ def _inner(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The reply a stream would have been: candidates by index, their text joined, the latest of everything else."""
-    body: dict[str, Any] = {}
-    candidates: dict[int, _Candidate] = {}
-    for event in events:
-        if isinstance(event, dict):
-            for key, value in _inner(event).items():
-                if key == "candidates":
-                    _take(value, candidates)
-                elif key in _USAGES and isinstance(known := body.get(key), dict) and isinstance(value, dict):
-                    known.update(value)
-                elif value is not None:
-                    body[key] = dict(value) if isinstance(value, dict) else value
+    told = [_inner(event) if "response" in event else event for event in events if type(event) is dict]
+    latest: dict[str, Any] = {}
+    candidates: dict[int, list[dict[str, Any]]] = {}
+    for body in told:
+        latest.update(body)
+        listed = body.get("candidates")
+        for item in listed if type(listed) is list else ():
+            if type(item) is dict:
+                index = item.get("index")
+                candidates.setdefault(index if type(index) is int else 0, []).append(item)
+    latest.pop("candidates", None)
+    whole = {key: said for key, value in latest.items() if (said := _said(key, value, told)) is not None}
     if candidates:
-        body["candidates"] = [candidates[index].whole() for index in sorted(candidates)]
-    return body
+        whole["candidates"] = [_Candidate().whole(index, candidates[index]) for index in sorted(candidates)]
+    return whole
 
 
-def _take(value: Any, candidates: dict[int, _Candidate]) -> None:
-    for item in loose.mappings(value):
-        index = item.get("index")
-        number = index if type(index) is int else 0
-        if number not in candidates:
-            candidates[number] = _Candidate(number)
-        candidates[number].take(item)
+def _said(key: str, latest: Any, told: Sequence[Mapping[str, Any]]) -> Any:
+    """What a stream says under a key: the latest that is no null; of usage all that was told, later over earlier."""
+    if key in _USAGES:
+        return _overlaid([body[key] for body in told if body.get(key) is not None])
+    if latest is None:
+        return next((body[key] for body in reversed(told) if body.get(key) is not None), None)
+    return latest
+
+
+def _overlaid(told: Sequence[Any]) -> Any:
+    known: Any = None
+    for later in told:
+        if type(known) is dict and type(later) is dict:
+            known.update(later)
+        else:
+            known = dict(later) if type(later) is dict else later
+    return known
 
 
 class _Candidate:
-    """One candidate while its chunks come in."""
+    """One candidate, put together from the items of its chunks."""
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
-        self.role: Any = None
         self.parts: list[dict[str, Any]] = []
         self.pieces: list[str] = []
         """Text of the last part, as long as it is one that goes on."""
 
-    def take(self, item: Mapping[str, Any]) -> None:
-        for key, value in item.items():
-            if key == "content":
-                self._content(value)
-            elif key != "index" and value is not None:
-                self.fields[key] = _grown(self.fields[key], value) if key in self.fields else value
+    def whole(self, index: int, items: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        role: Any = None
+        for item in items:
+            content = item.get("content")
+            if type(content) is dict:
+                role = content.get("role") or role
+            for part in gemini_parts.parts(content):
+                text = part.get("text")
+                if self.pieces and len(part) == 1 and type(text) is str and "thought" not in self.parts[-1]:
+                    self.pieces.append(text)  # nearly all parts
+                else:
+                    self._part(part, text)
+            if len(item) > 2 or "index" not in item or "content" not in item:
+                self._facts(item)
+        self._close()
+        return {"content": {"role": role or "model", "parts": self.parts}, **self.fields, "index": index}
 
-    def _content(self, content: Any) -> None:
-        if isinstance(content, dict) and (role := content.get("role")):
-            self.role = role
-        for part in gemini_parts.parts(content):
-            text = part.get("text")
-            if self.pieces and len(part) == 1 and isinstance(text, str) and "thought" not in self.parts[-1]:
-                self.pieces.append(text)
-            else:
-                self._part(part, text)
+    def _facts(self, item: Mapping[str, Any]) -> None:
+        for key, value in item.items():
+            if key not in ("content", "index") and value is not None:
+                self.fields[key] = _grown(self.fields[key], value) if key in self.fields else value
 
     def _part(self, part: Mapping[str, Any], text: Any) -> None:
         if not isinstance(text, str) or not part.keys() <= _TEXT_KEYS:
@@ -118,11 +133,6 @@ class _Candidate:
         if self.pieces:
             self.parts[-1]["text"] = "".join(self.pieces)
             self.pieces = []
-
-    def whole(self) -> dict[str, Any]:
-        self._close()
-        content: dict[str, Any] = {"role": self.role or "model", "parts": self.parts}
-        return {"content": content, **self.fields, "index": self.index}
 
 
 _TEXT_KEYS: Final = frozenset({"text", "thought", "thoughtSignature", "thought_signature"})

@@ -16,13 +16,13 @@ from llm.gemini_parts import at
 
 _PATHS: Final = (":embedcontent", ":batchembedcontents", ":embedtext", ":batchembedtext")
 _VECTORS: Final = ("embeddings", "textEmbedding", "imageEmbedding", "videoEmbeddings")
-_TOLD: Final = frozenset({"embeddings", "embedding", "predictions"})
+TOLD_BY: Final = frozenset({"embeddings", "embedding", "predictions"})
 _SETTINGS: Final = ("taskType", "outputDimensionality", "title", "parameters", "autoTruncate")
 
 
 def score(call: Call) -> int:
     sample = call.sample
-    if not _TOLD.isdisjoint(sample):
+    if not TOLD_BY.isdisjoint(sample):
         first = loose.first(sample.get("embeddings")) or loose.mapping(sample.get("embedding"))
         if isinstance(first.get("values"), list) or _predicted(sample):
             return 95

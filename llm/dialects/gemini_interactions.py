@@ -24,6 +24,7 @@ _SETTINGS: Final = (
 _RUNNING: Final = frozenset({"in_progress", "queued"})
 _MEDIA: Final = frozenset({"image", "audio", "video", "document"})
 _URLSAFE: Final = str.maketrans("-_", "+/")
+TOLD_BY: Final = frozenset({"event_type", "object"})
 
 
 def score(call: Call) -> int:

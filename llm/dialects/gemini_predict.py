@@ -16,6 +16,7 @@ from llm.exchange import Reading, Usage
 
 _PICTURE: Final = ("bytesBase64Encoded", "gcsUri")
 _SAID: Final = ("content", "output", "text")
+TOLD_BY: Final = frozenset[str]()
 
 
 def score(call: Call) -> int:

@@ -15,6 +15,7 @@ from llm.exchange import Reading
 
 _KINDS: Final = {"tool": "tool", "vector_db": "retriever", "data": "data"}
 _BOOKKEEPING: Final = frozenset({"_type", "toolName", "operation"})
+TOLD_BY: Final = frozenset({"_type"})
 
 
 def score(call: Call) -> int:

@@ -15,6 +15,7 @@ _SETTINGS: Final = (
     "user", "stream",
 )
 _COUNTS: Final = ("num_prompt_tokens", "num_completion_tokens", "num_total_tokens")
+TOLD_BY: Final = frozenset({"completion_message", "event"})
 
 
 def score(call: Call) -> int:

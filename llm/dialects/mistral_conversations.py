@@ -19,6 +19,7 @@ _SETTINGS: Final = ("agent_id", "completion_args", "handoff_execution", "store",
 _EVENTS: Final = ("conversation.response.", "message.output.", "tool.execution.", "function.call.", "agent.handoff.")
 _PATH: Final = re.compile(r"/conversations(?:/[^/]+(?:/restart)?)?/?$")
 _SEARCHES: Final = ("web_search", "web_search_premium")
+TOLD_BY: Final = frozenset({"type", "object"})
 
 
 def score(call: Call) -> int:

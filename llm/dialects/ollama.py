@@ -20,6 +20,7 @@ _JOINED: Final = ("response", "thinking")
 _SETTINGS: Final = ("options", "format", "keep_alive", "stream", "think", "raw", "template", "dimensions", "truncate")
 _NO_CALL: Final = frozenset({"load", "unload"})
 """Ends of requests without a prompt: a model was only brought into memory, or put out of it."""
+TOLD_BY: Final = frozenset({"done"})
 
 
 def score(call: Call) -> int:
@@ -36,30 +37,36 @@ def score(call: Call) -> int:
 
 def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The reply a stream would have been: texts joined, the last line's counts."""
-    body: dict[str, Any] = {}
-    top: dict[str, list[str]] = {}
+    latest: dict[str, Any] = {}
     said: dict[str, list[str]] = {}
     message: dict[str, Any] = {}
     for event in events:
-        if not isinstance(event, dict):
-            continue
-        has_holes = None in event.values()
-        body.update({key: value for key, value in event.items() if value is not None} if has_holes else event)
-        for key in _JOINED:
-            if isinstance(piece := event.get(key), str):
-                top.setdefault(key, []).append(piece)
-        if isinstance(piece := event.get("message"), dict):
-            _take(piece, message, said)
-    body.update({key: "".join(pieces) for key, pieces in top.items()})
+        if type(event) is dict:
+            latest.update(event)
+            if type(piece := event.get("message")) is dict:
+                _take(piece, message, said)
+    body = {key: told for key, value in latest.items() if (told := _told(key, value, events)) is not None}
     if message or said:
         body["message"] = {**message, **{key: "".join(pieces) for key, pieces in said.items()}}
     return body
 
 
+def _told(key: str, latest: Any, events: Sequence[Any]) -> Any:
+    """What a stream says under a key: a text from its pieces, else the latest that is no null."""
+    if latest is not None and key not in _JOINED:
+        return latest
+    told = [event[key] for event in events if isinstance(event, dict) and event.get(key) is not None]
+    if key in _JOINED and (pieces := [piece for piece in told if isinstance(piece, str)]):
+        return "".join(pieces)
+    return told[-1] if told else None
+
+
 def _take(piece: Mapping[str, Any], message: dict[str, Any], said: dict[str, list[str]]) -> None:
     for key, value in piece.items():
-        if key in ("content", "thinking") and isinstance(value, str):
-            said.setdefault(key, []).append(value)
+        if key in said and type(value) is str:
+            said[key].append(value)
+        elif key in ("content", "thinking") and isinstance(value, str):
+            said[key] = [value]
         elif isinstance(value, list):
             message[key] = [*loose.listing(message.get(key)), *value]
         elif value is not None:

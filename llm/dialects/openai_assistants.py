@@ -23,6 +23,7 @@ _OBJECTS: Final = ("thread", "assistant")
 _PATH: Final = re.compile(r"/(?:threads|assistants)(?:/|$)")
 _RUNS: Final = re.compile(r"/runs(?:/[^/]+/submit_tool_outputs)?/?$")
 _ENDED: Final = frozenset({"completed", "failed", "cancelled", "expired", "incomplete", "requires_action"})
+TOLD_BY: Final = frozenset({"object"})
 
 
 def score(call: Call) -> int:

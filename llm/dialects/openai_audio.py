@@ -21,6 +21,7 @@ _SETTINGS: Final = (
 )
 _PATHS: Final = ("/audio/speech", "/audio/transcriptions", "/audio/translations")
 _EVENTS: Final = ("speech.audio.", "transcript.text.", "transcription.")
+TOLD_BY: Final = frozenset({"type"})
 
 
 def score(call: Call) -> int:

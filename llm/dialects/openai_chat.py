@@ -6,7 +6,7 @@ parts, citations, `x_groq`, cumulative `message` beside `delta`) is kept where i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llm import loose, openai_parts, preview, usage
@@ -21,6 +21,7 @@ _SETTINGS: Final = (
     "parallel_tool_calls", "reasoning_effort", "reasoning", "service_tier", "stream", "modalities", "verbosity",
     "store",
 )
+TOLD_BY: Final = frozenset({"object"})
 
 
 def score(call: Call) -> int:
@@ -42,56 +43,54 @@ def score(call: Call) -> int:
 def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The completion a stream of chunks would have been: all choices, usage overlaid and never added."""
     latest: dict[str, Any] = {}
-    choices: dict[int, _Choice] = {}
+    choices: dict[int, list[dict[str, Any]]] = {}
     for chunk in events:
         if type(chunk) is dict:
             latest.update(chunk)
             listed = chunk.get("choices")
-            for delta in listed if type(listed) is list else ():
-                if type(delta) is dict:
-                    index = delta.get("index")
-                    known = choices.get(index) if type(index) is int else None
-                    (known or _choice(index, choices)).take(delta)
+            for piece in listed if type(listed) is list else ():
+                if type(piece) is dict:
+                    index = piece.get("index")
+                    choices.setdefault(index if type(index) is int else 0, []).append(piece)
     body = openai_parts.tops(latest, events)
     if body.get("object") == "chat.completion.chunk":
         body["object"] = "chat.completion"
-    body["choices"] = [choices[index].whole() for index in sorted(choices)]
+    body["choices"] = [_Choice().whole(index, choices[index]) for index in sorted(choices)]
     return body
 
 
-def _choice(index: Any, choices: dict[int, _Choice]) -> _Choice:
-    number = index if type(index) is int else 0
-    if number not in choices:
-        choices[number] = _Choice(number)
-    return choices[number]
-
-
 class _Choice:
-    """One choice while its deltas come in."""
+    """One choice, put together from its pieces."""
 
-    def __init__(self, index: int) -> None:
-        self.fields: dict[str, Any] = {"index": index}
-        self.message = openai_parts.Growing()
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
         self.text: list[str] = []
         self.final: Mapping[str, Any] = {}
         self.logprobs: dict[str, Any] = {}
 
-    def take(self, delta: Mapping[str, Any]) -> None:
-        inner = delta.get("delta")
-        told = len(delta) - [*delta.values()].count(None) - (delta.get("index") is not None)
-        if type(inner) is dict and told == 1:
-            self.message.take(inner)  # nearly all deltas say nothing else
+    def whole(self, index: int, pieces: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        growing = openai_parts.Growing()
+        for piece in pieces:
+            if type(delta := piece.get("delta")) is dict:
+                growing.take(delta)
+            if len(piece) - [*piece.values()].count(None) > 2 or type(delta) is not dict or "index" not in piece:
+                self._facts(piece)  # few pieces say more than an index and a delta
+        choice = {"index": index, **self.fields}
+        if self.text:
+            choice["text"] = "".join(self.text)
         else:
-            self._take(delta)
+            message = growing.whole()
+            choice["message"] = {**self.final, **message} if message.get("content") else {**message, **self.final}
+        if self.logprobs:
+            choice["logprobs"] = self.logprobs
+        choice.setdefault("finish_reason", None)
+        return choice
 
-    def _take(self, delta: Mapping[str, Any]) -> None:
-        for key, value in delta.items():
-            if value is None or key == "index":
+    def _facts(self, piece: Mapping[str, Any]) -> None:
+        for key, value in piece.items():
+            if value is None or key in ("index", "delta"):
                 continue
-            if key == "delta":
-                if isinstance(value, dict):
-                    self.message.take(value)
-            elif key == "text":
+            if key == "text":
                 self.text.append(loose.text(value))
             elif key == "message":
                 self.final = loose.mapping(value)
@@ -99,18 +98,6 @@ class _Choice:
                 openai_parts.extend_lists(self.logprobs, loose.mapping(value))
             else:
                 self.fields[key] = value
-
-    def whole(self) -> dict[str, Any]:
-        choice = dict(self.fields)
-        if self.text:
-            choice["text"] = "".join(self.text)
-        else:
-            message = self.message.whole()
-            choice["message"] = {**self.final, **message} if message.get("content") else {**message, **self.final}
-        if self.logprobs:
-            choice["logprobs"] = self.logprobs
-        choice.setdefault("finish_reason", None)
-        return choice
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:

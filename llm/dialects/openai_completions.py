@@ -17,6 +17,7 @@ _SETTINGS: Final = (
     "max_tokens", "temperature", "top_p", "n", "best_of", "stop", "seed", "presence_penalty", "frequency_penalty",
     "logit_bias", "logprobs", "echo", "suffix", "stream",
 )
+TOLD_BY: Final = frozenset({"object", "choices"})
 
 
 def score(call: Call) -> int:

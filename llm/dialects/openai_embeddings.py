@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from llm import loose, preview, usage
 from llm.call import Call
@@ -11,6 +11,7 @@ from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading, Usage
 
 _SETTINGS = ("dimensions", "encoding_format", "input_type", "output_dimension", "output_dtype", "truncation")
+TOLD_BY: Final = frozenset({"data"})
 
 
 def score(call: Call) -> int:

@@ -21,6 +21,7 @@ _SETTINGS: Final = (
 _PATHS: Final = ("/images/generations", "/images/edits", "/images/variations")
 _EVENTS: Final = ("image_generation.", "image_edit.")
 _FILES: Final = ("image", "images", "mask")
+TOLD_BY: Final = frozenset({"type"})
 
 
 def score(call: Call) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from llm import loose, openai_parts, preview, usage
 from llm.call import Call
 from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading, Usage
+
+TOLD_BY: Final = frozenset({"results"})
 
 
 def score(call: Call) -> int:

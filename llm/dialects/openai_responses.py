@@ -23,6 +23,7 @@ _SETTINGS: Final = (
 _ARGUMENTS: Final = ("arguments", "input", "action", "code", "queries", "query")
 _ENDED: Final = frozenset({"completed", "failed", "incomplete", "cancelled", "queued"})
 _PATH: Final = re.compile(r"/responses(/|$)")
+TOLD_BY: Final = frozenset({"object", "type"})
 
 
 def score(call: Call) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from llm.call import Call
 from llm.conversation import Conversation
 from llm.exchange import Reading
 from llm.spans import reading, showing
+
+TOLD_BY: Final = frozenset({"span_id"})
 
 
 def score(call: Call) -> int:

@@ -20,6 +20,7 @@ _DEPLOYMENT_PATH: Final = re.compile(r"/deployments/([^/]+/[^/]+)/predictions$")
 _ASKED: Final = ("prompt", "text", "message", "messages", "input")
 _UNDONE: Final = frozenset({"starting", "processing"})
 _EVENTS: Final = frozenset({"output", "logs", "error", "done"})
+TOLD_BY: Final = frozenset({"urls"})
 
 
 def score(call: Call) -> int:

@@ -6,7 +6,7 @@ Cohere's own, charged by searches, tells its units in `meta` and is another dial
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from llm import loose, preview, usage
 from llm.call import Call
@@ -14,6 +14,7 @@ from llm.conversation import Conversation, Message, Part
 from llm.exchange import Reading, Usage
 
 _SETTINGS = ("top_k", "top_n", "truncation", "return_documents")
+TOLD_BY: Final = frozenset[str]()
 
 
 def score(call: Call) -> int:

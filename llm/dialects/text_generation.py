@@ -16,6 +16,7 @@ from llm.exchange import Reading, Usage
 
 _OF_TOKEN: Final = frozenset({"token", "index", "top_tokens"})
 _ASKED: Final = ("input_length", "prompt_tokens")
+TOLD_BY: Final = frozenset({"generated_text", "token"})
 
 
 def score(call: Call) -> int:

@@ -15,6 +15,7 @@ from llm.exchange import Reading, Usage
 
 _COUNTS: Final = ("input_token_count", "generated_token_count")
 _UNFINISHED: Final = "not_finished"
+TOLD_BY: Final = frozenset({"results"})
 
 
 def score(call: Call) -> int:

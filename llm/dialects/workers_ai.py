@@ -15,6 +15,7 @@ from llm.exchange import Reading, Usage
 
 _RUN: Final = ("/ai/run/", "/workers-ai/")
 _SETTINGS: Final = ("max_tokens", "temperature", "top_p", "top_k", "seed", "stream", "response_format", "lora", "raw")
+TOLD_BY: Final = frozenset[str]()
 
 
 def score(call: Call) -> int:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm import dialects
-from llm.dialects import anthropic_messages, openai_chat, openai_responses
+from llm.dialects import anthropic_messages, gemini, ollama, openai_chat, openai_responses
 from llm.frames import unwrap
 from llm.parse import parse
 from tests.wire.exchanges import body, exchange, sse
@@ -112,34 +112,104 @@ def test_response_deltas_of_several_parts_in_any_order_find_their_places(data, f
     assert {part["text"] for part in item["content"]} == {first, second}
 
 
-DELTAS = {
+def piece_of_chat(delta: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, **more}]}
+
+
+def piece_of_call(piece: str, **more: Any) -> dict[str, Any]:
+    return piece_of_chat({"tool_calls": [{"index": 0, "function": {"arguments": piece}, **more}]})
+
+
+def piece_of_gemini(*parts: Any, **more: Any) -> dict[str, Any]:
+    return {"candidates": [{"content": {"parts": list(parts)}, **more}]}
+
+
+def piece_of_cohere(piece: str, **more: Any) -> dict[str, Any]:
+    return {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": piece, **more}}}}
+
+
+def piece_of_anthropic(piece: str, **more: Any) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}, **more}
+
+
+PIECES = {
+    "openai_chat": (
+        lambda piece: piece_of_chat({"content": piece}),
+        lambda piece: {"choices": [{"delta": {"role": "assistant", "content": piece}, "finish_reason": None, "x": 1}]},
+        lambda body: body["choices"][0]["message"]["content"]),
+    "openai_chat, a tool": (
+        piece_of_call, lambda piece: piece_of_call(piece, type="function", id=None),
+        lambda body: body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]),
     "openai_completions": (
         lambda piece: {"object": "text_completion", "choices": [{"index": 0, "text": piece}]},
+        lambda piece: {"model": None, "choices": [{"text": piece, "logprobs": {"tokens": [1]}, "finish_reason": "x"}]},
         lambda body: body["choices"][0]["text"]),
     "openai_audio": (
-        lambda piece: {"type": "transcript.text.delta", "delta": piece}, lambda body: body.get("text", "")),
+        lambda piece: {"type": "transcript.text.delta", "delta": piece},
+        lambda piece: {"type": "transcript.text.delta", "delta": piece, "logprobs": None},
+        lambda body: body.get("text", "")),
     "openai_assistants": (
         lambda piece: {"object": "thread.message.delta", "id": "m", "delta": {
             "content": [{"index": 0, "type": "text", "text": {"value": piece}}]}},
+        lambda piece: {"object": "thread.message.delta", "id": "m", "delta": {
+            "role": None, "content": [{"index": 0, "type": "text", "text": {"value": piece, "annotations": []}}]}},
         lambda body: body["messages"][0]["content"][0]["text"]["value"]),
+    "anthropic_messages": (
+        piece_of_anthropic, lambda piece: piece_of_anthropic(piece, p="abc"), lambda body: body["content"][0]["text"]),
     "anthropic_complete": (
-        lambda piece: {"type": "completion", "completion": piece}, lambda body: body["completion"]),
+        lambda piece: {"type": "completion", "completion": piece},
+        lambda piece: {"type": "completion", "completion": piece, "stop": None}, lambda body: body["completion"]),
+    "bedrock_converse": (
+        lambda piece: {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": piece}}},
+        lambda piece: {"contentBlockDelta": {"delta": {"text": piece, "x": None}, "p": "ab"}},
+        lambda body: body["output"]["message"]["content"][0]["text"]),
+    "cohere_chat": (
+        piece_of_cohere, lambda piece: {**piece_of_cohere(piece, type="text"), "logprobs": {"text": piece}},
+        lambda body: body["message"]["content"][0]["text"]),
+    "gemini": (
+        lambda piece: piece_of_gemini({"text": piece}, index=0),
+        lambda piece: {**piece_of_gemini({"text": piece, "thought": None}, safetyRatings=[]), "modelVersion": None},
+        lambda body: "".join(part["text"] for part in body["candidates"][0]["content"]["parts"])),
+    "ollama": (
+        lambda piece: {"message": {"role": "assistant", "content": piece}, "done": False},
+        lambda piece: {"model": None, "message": {"content": piece, "thinking": None, "tool_calls": []}, "done": None},
+        lambda body: body["message"]["content"]),
     "watsonx": (
         lambda piece: {"results": [{"generated_text": piece, "generated_token_count": 1}]},
+        lambda piece: {"results": [{"generated_text": piece, "generated_token_count": 1, "stop_reason": None}], "x": 1},
         lambda body: body["results"][0]["generated_text"]),
 }
+"""Of each dialect: an event as nearly all are, one that says the same at length, and where the text stands."""
 
 
-@pytest.mark.parametrize("name", sorted(DELTAS))
+@pytest.mark.parametrize("name", sorted(PIECES))
 @given(data=st.data(), text=TEXT)
-def test_text_cut_anywhere_is_one_text_in_every_dialect(name, data, text):
-    dialect, (event, said) = dialects.by_name(name), DELTAS[name]
+def test_text_cut_anywhere_and_said_at_any_length_is_one_text_in_every_dialect(name, data, text):
+    dialect, (brief, at_length, said) = dialects.by_name(name.partition(",")[0]), PIECES[name]
     assert dialect is not None
-    events = [event(piece) for piece in data.draw(pieces(text))]
+    events = [data.draw(st.sampled_from((brief, at_length)))(piece) for piece in data.draw(pieces(text))]
     before = json.dumps(events)
     assert said(dialect.fold(events)) == text
     assert said(dialect.fold(events)) == text
     assert json.dumps(events) == before
+
+
+@given(st.lists(st.none() | st.integers(0, 9) | st.dictionaries(st.sampled_from("abc"), st.integers(0, 9))))
+def test_what_gemini_tells_of_usage_is_laid_over_what_it_told_before(told):
+    """Nulls tell nothing; what is no object takes the place of all before it."""
+    known: Any = None
+    for usage in told:
+        if usage is not None:
+            known = {**known, **usage} if isinstance(known, dict) and isinstance(usage, dict) else usage
+    folded = gemini.fold([{"candidates": [], "usageMetadata": usage} for usage in told])
+    assert folded.get("usageMetadata") == known
+
+
+def test_of_every_fact_the_latest_that_is_no_null_stands():
+    events = [{"candidates": [], "model": "a", "x": 1}, {"model": "b", "x": 0}, {"model": None, "x": None}]
+    assert gemini.fold(events) == {"model": "b", "x": 0}
+    assert ollama.fold([{"done": False, "model": "a", "response": "x"}, {"model": None, "response": None}]) == {
+        "done": False, "model": "a", "response": "x"}
 
 
 USAGE = st.fixed_dictionaries({"prompt_tokens": st.integers(0, 10**6), "completion_tokens": st.integers(0, 10**6)})

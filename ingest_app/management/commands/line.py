@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import threading
 import time
@@ -15,7 +14,7 @@ from django.core.management.base import BaseCommand
 from ingest_app.ahead import BATCH
 from ingest_app.run import Line, Settings
 from ingest_app.spool import Reader
-from lib import heartbeat
+from lib import collector, heartbeat
 from lib.postgres import conninfo
 from llm.pricing import PriceBook
 from requests_app import prices, store
@@ -38,19 +37,12 @@ class Command(BaseCommand):
             load_prices=_Prices().load,
             settings=Settings(partition_days=settings.PARTITION_DAYS, redis_url=settings.REDIS_URL),
         )
-        _spare_collector()
+        collector.spare()
         try:
             line.run(is_stopping=stopping.is_set, beat=_Beat(line, reader))
         finally:
             line.close()
             reader.close()
-
-
-def _spare_collector() -> None:
-    """What was imported stays for ever, and a batch makes no circles worth looking for every few hundred objects."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 def _connect() -> store.Db:
