@@ -35,6 +35,8 @@ class Policy:
     silence_seconds: float = 600
     """A client that takes nothing of its answer for so long has gone."""
     provider_urls: Mapping[str, str] = field(default_factory=dict)
+    slow_seconds: float = 0.0
+    """An answer that has not begun after so long is slow; 0: after four times what is usual."""
 
 
 class Visit(NamedTuple):
@@ -69,7 +71,7 @@ class House:
         self.policy = policy
         self.guard = guard or Guard(None, Options())
         self.counts = Counts()
-        self.health = Health()
+        self.health = Health(ceiling=policy.slow_seconds)
         self.screens_options = screens_options
         self.keyring = keyring
         self.desk = Desk(pool, spool, self.shelf, self.counts, policy.capture_max_bytes, self._defer)
