@@ -131,7 +131,7 @@ def holds(node, row) -> bool:
         return holds_for_text(node.operator, node.value, text)
     if node.key == "problem":
         codes = {text.partition(": ")[0] for text in row.problems}
-        return (node.operator == "=") == (not codes if node.value is None else node.value in codes)
+        return bool((node.operator == "=") == (not codes if node.value is None else node.value in codes))
     usd = None if row.cost_nano_usd is None else Decimal(row.cost_nano_usd) / 10**9
     uncached = None if row.input_tokens is None else row.input_tokens - (row.cache_read_tokens or 0)
     known = {
