@@ -31,6 +31,7 @@ CODES: Final = {
     "threat_found": "A security screen found a threat: in what was sent (user) or in the reply (assistant), and why.",
     "moderation_flagged": "The moderation flagged the prompt; the client got 400, and the provider was not called.",
     "screen_failed": "A screen could not look at the request or its reply.",
+    "screen_partial": "A screen did not look at everything; what it left out, and which screen.",
     "screen_missing": "A screen that was asked for is not set up.",
     "request_not_read": "It was refused before its body had come whole; what had come is kept.",
     "target_missing": "Nobody said whom to call; the client got 400.",
