@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple
 from gateway_app import headers, model_lists, retries
 from gateway_app.candidates import Incoming, Prepared
 from gateway_app.connection import Head
-from gateway_app.errors import AllFailed, ClientGone, GatewayError, TargetRefused, UpstreamError
+from gateway_app.errors import AllFailed, ClientGone, GatewayError, TargetRefused, TokenRefused, UpstreamError
+from gateway_app.google_tokens import Tokens
 from gateway_app.health import Health, Place
 from gateway_app.relay import Call, Receive, Tap
 from gateway_app.upstream import Pool
@@ -94,7 +95,7 @@ class Calling:
     """One request's. `answered` once; a call that failed and is not the last is told to `keep`."""
 
     def __init__(
-        self, pool: Pool, health: Health, incoming: Incoming, candidates: Sequence[Prepared], *,
+        self, pool: Pool, health: Health, tokens: Tokens, incoming: Incoming, candidates: Sequence[Prepared], *,
         receive: Receive, tap: Tap, keep: Callable[[Attempt], None], tells_all: bool = False,
         skipped: Sequence[Skipped] = (), organization_id: int = 0,
     ) -> None:  # fmt: skip
@@ -102,6 +103,7 @@ class Calling:
         of those that were `skipped` before."""
         self._pool = pool
         self._health = health
+        self._tokens = tokens
         self._incoming = incoming
         self._candidates = candidates
         self._receive = receive
@@ -145,7 +147,7 @@ class Calling:
         return self._candidates[place].body(self._incoming.first)
 
     async def _try(self, place: int, body: bytes) -> _Tried:
-        ready = self._candidates[place]
+        ready, refused = await self._borrowed(self._candidates[place])
         outgoing = ready.outgoing(self._incoming, body)
         call = Call(
             self._pool, ready.target.origin, outgoing, self._receive, self._tap,
@@ -153,10 +155,12 @@ class Calling:
         )  # fmt: skip
         began_at, started = now(), time.monotonic()
         timed = self._health.timed(self._places[place]) if len(self._places) > 1 else None
+        head: Head | None = None
+        error: GatewayError | None = refused
         try:
-            head, error = await call.start(), None
+            head = await call.start() if refused is None else None
         except (UpstreamError, TargetRefused) as failure:
-            head, error = None, failure
+            error = failure
         except BaseException:
             call.finish()
             if timed is not None:
@@ -165,9 +169,20 @@ class Calling:
         tried = _Tried(ready, call, head, error, began_at, started, len(body))
         if timed is not None:
             timed.ends(tried.status)
-        said = error.code if error is not None else f"HTTP {tried.status}"
-        self._health.note(self._places[place], is_failure=tried.status >= 500, said=said)
+        if refused is None:
+            said = error.code if error is not None else f"HTTP {tried.status}"
+            self._health.note(self._places[place], is_failure=tried.status >= 500, said=said)
         return tried
+
+    async def _borrowed(self, ready: Prepared) -> tuple[Prepared, TokenRefused | None]:
+        """With an access token, where its key is a service account's."""
+        loan = ready.loan
+        if loan is None or loan.account is None:
+            return ready, None
+        try:
+            return ready._replace(loan=loan.bearing(await self._tokens.bearer(loan.account))), None
+        except TokenRefused as refusal:
+            return ready, refusal
 
     def _next(self, place: int, tried: _Tried) -> _Next | None:
         """What to do after this call; None where it was the last."""

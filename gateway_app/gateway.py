@@ -337,10 +337,11 @@ class Passage:
         self._status = 200
 
     async def _call(self, incoming: Incoming, chain: Chain, sent: bytes) -> None:
+        house, kept = self._gateway, self._capture
         calling = Calling(
-            self._gateway.pool, self._gateway.health, incoming, chain.ready, receive=self._visit.receive,
-            tap=Up(self._capture), keep=self._keep, tells_all=chain.tells_all, skipped=chain.skipped,
-            organization_id=self._capture.facts.organization_id if self._capture is not None else 0,
+            house.pool, house.health, house.tokens, incoming, chain.ready, receive=self._visit.receive, tap=Up(kept),
+            keep=self._keep, tells_all=chain.tells_all, skipped=chain.skipped,
+            organization_id=kept.facts.organization_id if kept is not None else 0,
         )  # fmt: skip
         self._overhead_ms = (time.monotonic() - self._started - self._waited) * 1000
         try:

@@ -13,6 +13,7 @@ from accounts_app.snapshot import Keeper
 from gateway_app import screens
 from gateway_app.asking import Desk
 from gateway_app.capture import Capture, Counts, Outcome
+from gateway_app.google_tokens import Tokens
 from gateway_app.guard import Guard, Options
 from gateway_app.health import Health
 from gateway_app.relay import Receive, Scope, Send
@@ -71,6 +72,7 @@ class House:
         self.policy = policy
         self.guard = guard or Guard(None, Options())
         self.counts = Counts()
+        self.tokens = Tokens(pool)
         self.health = Health(ceiling=policy.slow_seconds)
         self.screens_options = screens_options
         self.keyring = keyring

@@ -6,6 +6,7 @@ from typing import Final
 
 CODES: Final = {
     "upstream_unreachable": "The provider could not be connected to; the client got 502.",
+    "provider_token_refused": "Google gave no access token for the stored service account; the client got 502.",
     "upstream_broken": "The provider's answer was no HTTP, or ended before it was whole.",
     "upstream_timeout": "Nothing moved for UPSTREAM_TIMEOUT_SECONDS, so the call was ended.",
     "target_refused": "The target is an address inside the network that GATEWAY_PRIVATE_TARGETS does not allow.",
