@@ -31,6 +31,8 @@ ERROR_SECONDS: Final = 2.0
 NEAR_THE_END: Final = 16 * 1024
 """So many bytes of a body's beginning and end are searched for whether it asks for a stream."""
 _STREAM: Final = re.compile(rb'"stream"\s*:\s*true')
+LONGEST_REASON: Final = 200
+"""Characters of why a target rests."""
 LONG_SECONDS: Final = 1_800.0
 """How long a call may be silent whose client asks for more time."""
 
@@ -170,7 +172,7 @@ class Calling:
         if timed is not None:
             timed.ends(tried.status)
         if refused is None:
-            said = error.code if error is not None else f"HTTP {tried.status}"
+            said = error.message[:LONGEST_REASON] if error is not None else f"HTTP {tried.status}"
             self._health.note(self._places[place], is_failure=tried.status >= 500, said=said)
         return tried
 

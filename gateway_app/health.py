@@ -148,7 +148,7 @@ class Health:
         """An answer there has not begun after `limit` seconds."""
         usual = self._usual.get(place)
         seconds = None if usual is None or self.ceiling else usual.seconds(self.clock())
-        told = f"had not begun after {limit:.1f} s" + ("" if seconds is None else f", usual is {seconds:.1f} s")
+        told = f"not begun after {_words(limit)}" + ("" if seconds is None else f", usual is {_words(seconds)}")
         self._note(self._slow, place, is_bad=True, said=told, calls="answers were slow")
 
     def took(self, place: Place, seconds: float, *, is_late: bool) -> None:
@@ -189,6 +189,10 @@ class Health:
                 del known[next(iter(known))]
             found = known[place] = make()
         return found
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 class Timed:
