@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from django.conf import settings
 from django.db import transaction
 
-from accounts_app import audit, keys
+from accounts_app import audit, keys, service_account
 from accounts_app.models import ApiKey, Membership, ProviderKey, Safety
 from accounts_app.secrets import Keyring
 from accounts_app.snapshot_provider_keys import HINT_LENGTH, context_of
@@ -32,12 +32,18 @@ def save(by: Membership, provider: str, secret: str, extras: Mapping[str, str]) 
         organization_id=by.organization_id, provider=provider,
         defaults={
             "sealed": keyring().seal(secret, context_of(by.organization_id, provider)),
-            "hint": secret[-HINT_LENGTH:] if len(secret) >= SHORTEST_HINTED else "",
+            "hint": _hint(secret),
             "extras": dict(extras), "created_by": by.user,
         },
     )  # fmt: skip
     audit.record(by.organization_id, by.user, f"provider key {'added' if is_new else 'replaced'}", provider=provider)
     return made
+
+
+def _hint(secret: str) -> str:
+    """To recognise it by: of a service account the end of its key's id."""
+    known = service_account.read(secret).private_key_id if service_account.is_one(secret) else secret
+    return known[-HINT_LENGTH:] if len(known) >= SHORTEST_HINTED else ""
 
 
 @transaction.atomic

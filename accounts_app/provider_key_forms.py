@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 from django import forms
 from django.core.exceptions import ValidationError
 
+from accounts_app import service_account
 from accounts_app.forms import INPUT
+from accounts_app.service_account import BadAccount
 from llm.providers import EXTRAS, all_providers, by_slug
 
 LONGEST_SECRET = 8000
-"""Characters. A token of a Google service account is the longest of its kind."""
+"""Characters. The file of a Google service account is the longest of its kind."""
 NOBODY_IN_PARTICULAR = "custom"
 """A stored key needs an address it is for."""
 LABELS = {
@@ -45,6 +47,8 @@ class ProviderKeyForm(forms.Form):
 
     def clean_secret(self) -> str:
         secret = str(self.cleaned_data["secret"])
+        if service_account.is_one(secret):
+            return _account(secret, self.cleaned_data.get("provider", ""))
         if not secret.isascii() or any(char.isspace() or not char.isprintable() for char in secret):
             raise ValidationError("A key is printable ASCII without spaces: it stands in a header.")
         return secret
@@ -70,6 +74,18 @@ class ProviderKeyForm(forms.Form):
 
     def extras(self) -> dict[str, str]:
         return {name: value for name in EXTRAS if (value := self.cleaned_data[name])}
+
+
+def _account(secret: str, provider: str) -> str:
+    """A service account's file as it is kept. Raises ValidationError."""
+    if provider != service_account.PROVIDER:
+        raise ValidationError("The JSON of a service account is a key of Google Vertex AI only.")
+    try:
+        account = service_account.read(secret)
+        account.signer()
+    except BadAccount as error:
+        raise ValidationError(str(error)) from None
+    return account.text()
 
 
 class ProxyKeyForm(forms.Form):

@@ -1,7 +1,4 @@
-"""The organisation's own keys of providers, as `edge` holds them: opened in memory, closed everywhere else. No Django.
-
-`provider_key` is what a call is made with where its client brings no credential of the provider.
-"""
+"""The organisation's own keys of providers, as `edge` holds them: opened in memory, closed elsewhere. No Django."""
 
 from __future__ import annotations
 
@@ -87,9 +84,3 @@ def stored(snapshot: Snapshot | None) -> StoredKeys:
     parts: Mapping[str, object] = getattr(snapshot, "parts", {})
     found = parts.get(NAME)
     return found if isinstance(found, StoredKeys) else NONE
-
-
-def provider_key(snapshot: Snapshot | None, organization_id: int, slug: str) -> str | None:
-    """The organisation's own key of the provider with that slug; None where there is none."""
-    found = stored(snapshot).of(organization_id).get(slug)
-    return found.secret if found else None

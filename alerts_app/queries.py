@@ -204,3 +204,14 @@ def budgets(organization_id: int) -> QuerySet[BudgetRow]:
 def events(organization_id: int, *, most: int = 20) -> QuerySet[BudgetEvent]:
     found = BudgetEvent.objects.filter(organization_id=organization_id, budget__organization_id=organization_id)
     return found.select_related("budget").order_by("-at", "-id")[:most]
+
+
+# --- who is named -----------------------------------------------------------------------------------------------------
+
+
+def naming(organization_id: int, by: str, name: str, value: str) -> list[str]:
+    """Names of budgets and rate limits somebody has set for exactly this user, session or value of a property."""
+    asked = {"organization_id": organization_id, "by": by, "property_name": name, "value": value}
+    budgets = BudgetRow.objects.filter(**asked).values_list("name", flat=True)
+    rules = RateLimitRule.objects.filter(**asked).values_list("name", flat=True)
+    return [*(f"budget “{one}”" for one in budgets), *(f"rate limit “{one}”" for one in rules)]

@@ -59,10 +59,8 @@ def budget(request: OrganizationRequest, budget_id: int) -> HttpResponse:
     if request.method == "POST" and not _may_edit(request):
         raise PermissionDenied(WHO)
     form = BudgetForm(request.POST if request.method == "POST" else None, initial=forms.of_budget(row))
-    if form.is_bound and _saved(form, lambda: actions.save_budget(_author(request), form.asked, row)):
-        messages.success(request, f"The budget “{row.name}” is changed. The gateway has it within seconds.")
-        return redirect("budgets")
-    return _budget_page(request, form, row)
+    saved = _saved(form, lambda: actions.save_budget(_author(request), form.asked, row))
+    return _set(request, "budgets", f"budget “{row.name}” is changed") if saved else _budget_page(request, form, row)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -70,10 +68,8 @@ def budget(request: OrganizationRequest, budget_id: int) -> HttpResponse:
 def add_budget(request: OrganizationRequest) -> HttpResponse:
     initial = {"span": "month", "is_hard": True, "warn_percents": "50, 80, 95"}
     form = BudgetForm(request.POST if request.method == "POST" else None, initial=initial)
-    if form.is_bound and _saved(form, lambda: actions.save_budget(_author(request), form.asked)):
-        messages.success(request, "The budget is set. The gateway has it within seconds.")
-        return redirect("budgets")
-    return _budget_page(request, form, None)
+    saved = _saved(form, lambda: actions.save_budget(_author(request), form.asked))
+    return _set(request, "budgets", "budget is set") if saved else _budget_page(request, form, None)
 
 
 @require_POST
@@ -136,10 +132,8 @@ def _refused(organization_id: int) -> Mapping[str, Any]:
 def add_rule(request: OrganizationRequest) -> HttpResponse:
     initial = {"window_seconds": 3600, "unit": "request"}
     form = RuleForm(request.POST if request.method == "POST" else None, initial=initial)
-    if form.is_bound and _saved(form, lambda: actions.save_rule(_author(request), form.asked)):
-        messages.success(request, "The rate limit is set. The gateway has it within seconds.")
-        return redirect("limits")
-    return _rule_page(request, form, None)
+    saved = _saved(form, lambda: actions.save_rule(_author(request), form.asked))
+    return _set(request, "limits", "rate limit is set") if saved else _rule_page(request, form, None)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -147,10 +141,8 @@ def add_rule(request: OrganizationRequest) -> HttpResponse:
 def change_rule(request: OrganizationRequest, rule_id: int) -> HttpResponse:
     row = _rule(request, rule_id)
     form = RuleForm(request.POST if request.method == "POST" else None, initial=forms.of_rule(row))
-    if form.is_bound and _saved(form, lambda: actions.save_rule(_author(request), form.asked, row)):
-        messages.success(request, f"The rate limit “{row.name}” is changed. The gateway has it within seconds.")
-        return redirect("limits")
-    return _rule_page(request, form, row)
+    saved = _saved(form, lambda: actions.save_rule(_author(request), form.asked, row))
+    return _set(request, "limits", f"rate limit “{row.name}” is changed") if saved else _rule_page(request, form, row)
 
 
 @require_POST
@@ -184,8 +176,14 @@ def _rule_page(request: OrganizationRequest, form: RuleForm, row: RateLimitRule 
     return render(request, "alerts_app/limit.html", context, status=400 if form.errors else 200)
 
 
+def _set(request: OrganizationRequest, back: str, what: str) -> HttpResponse:
+    """Back to the list, which says what was done."""
+    messages.success(request, f"The {what}. The gateway has it within seconds.")
+    return redirect(back)
+
+
 def _saved(form: django_forms.Form, save: Any) -> bool:
-    """Whether what was typed holds, and is saved; else the form says why not."""
+    """Whether what was typed holds, and is saved; else the form says why not. Nothing was typed into an empty one."""
     if not form.is_valid():
         return False
     try:

@@ -6,16 +6,18 @@ All is decided on an answer's head, before a byte of its body went to the client
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from gateway_app import headers, retries
+from gateway_app import headers, model_lists, retries
 from gateway_app.candidates import Incoming, Prepared
 from gateway_app.connection import Head
-from gateway_app.errors import AllFailed, ClientGone, GatewayError, TargetRefused, UpstreamError
-from gateway_app.health import Health
+from gateway_app.errors import AllFailed, ClientGone, GatewayError, TargetRefused, TokenRefused, UpstreamError
+from gateway_app.google_tokens import Tokens
+from gateway_app.health import Health, Place
 from gateway_app.relay import Call, Receive, Tap
 from gateway_app.upstream import Pool
 from lib import loose_json
@@ -26,6 +28,11 @@ from llm import errors as said
 LONGEST_ERROR: Final = 64 * 1024
 ERROR_SECONDS: Final = 2.0
 """So much of a failed answer, and so long, is read before the next try."""
+NEAR_THE_END: Final = 16 * 1024
+"""So many bytes of a body's beginning and end are searched for whether it asks for a stream."""
+_STREAM: Final = re.compile(rb'"stream"\s*:\s*true')
+LONGEST_REASON: Final = 200
+"""Characters of why a target rests."""
 LONG_SECONDS: Final = 1_800.0
 """How long a call may be silent whose client asks for more time."""
 
@@ -71,6 +78,15 @@ class _Tried(NamedTuple):
         return self.head.status if self.head is not None else self.error.status  # type: ignore[union-attr]
 
 
+class Skipped(NamedTuple):
+    """A candidate nobody called."""
+
+    label: str
+    reason: str
+    kind: str
+    """As Helicone's AI gateway calls it; `resting` is our own."""
+
+
 class _Next(NamedTuple):
     place: int
     wait: float
@@ -81,18 +97,25 @@ class Calling:
     """One request's. `answered` once; a call that failed and is not the last is told to `keep`."""
 
     def __init__(
-        self, pool: Pool, health: Health, incoming: Incoming, candidates: Sequence[Prepared], *,
+        self, pool: Pool, health: Health, tokens: Tokens, incoming: Incoming, candidates: Sequence[Prepared], *,
         receive: Receive, tap: Tap, keep: Callable[[Attempt], None], tells_all: bool = False,
+        skipped: Sequence[Skipped] = (), organization_id: int = 0,
     ) -> None:  # fmt: skip
-        """`tells_all`: where every candidate failed the client is told of each, not what the last one answered."""
+        """`tells_all`: where every candidate failed the client is told of each, not what the last one answered, and
+        of those that were `skipped` before."""
         self._pool = pool
         self._health = health
+        self._tokens = tokens
         self._incoming = incoming
         self._candidates = candidates
         self._receive = receive
         self._tap = tap
         self._keep = keep
-        self._tells_all = tells_all and len(candidates) > 1
+        self._tells_all = tells_all and len(candidates) + len(skipped) > 1
+        self._skipped = skipped
+        self.rested: list[Skipped] = []
+        """Passed over because they rest."""
+        self._places: Sequence[Place] = self._compared(organization_id)
         self._calls = 0
         """To the candidate whose turn it is."""
         self.made = 0
@@ -112,7 +135,7 @@ class Calling:
             self._calls += 1
             self.made += 1
             self.last = self._candidates[place]
-            tried = await self._try(self._candidates[place], body)
+            tried = await self._try(place, body)
             step = self._next(place, tried)
             if step is None:
                 return await self._last(tried)
@@ -125,23 +148,43 @@ class Calling:
     def _body(self, place: int) -> bytes:
         return self._candidates[place].body(self._incoming.first)
 
-    async def _try(self, ready: Prepared, body: bytes) -> _Tried:
+    async def _try(self, place: int, body: bytes) -> _Tried:
+        ready, refused = await self._borrowed(self._candidates[place])
         outgoing = ready.outgoing(self._incoming, body)
         call = Call(
             self._pool, ready.target.origin, outgoing, self._receive, self._tap,
             patience=LONG_SECONDS if self._is_long else 0.0,
         )  # fmt: skip
         began_at, started = now(), time.monotonic()
+        timed = self._health.timed(self._places[place]) if len(self._places) > 1 else None
+        head: Head | None = None
+        error: GatewayError | None = refused
         try:
-            head, error = await call.start(), None
+            head = await call.start() if refused is None else None
         except (UpstreamError, TargetRefused) as failure:
-            head, error = None, failure
+            error = failure
         except BaseException:
             call.finish()
+            if timed is not None:
+                timed.ends()
             raise
         tried = _Tried(ready, call, head, error, began_at, started, len(body))
-        self._health.note(ready.target.origin.text, is_failure=tried.status >= 500)
+        if timed is not None:
+            timed.ends(tried.status)
+        if refused is None:
+            said = error.message[:LONGEST_REASON] if error is not None else f"HTTP {tried.status}"
+            self._health.note(self._places[place], is_failure=tried.status >= 500, said=said)
         return tried
+
+    async def _borrowed(self, ready: Prepared) -> tuple[Prepared, TokenRefused | None]:
+        """With an access token, where its key is a service account's."""
+        loan = ready.loan
+        if loan is None or loan.account is None:
+            return ready, None
+        try:
+            return ready._replace(loan=loan.bearing(await self._tokens.bearer(loan.account))), None
+        except TokenRefused as refusal:
+            return ready, refusal
 
     def _next(self, place: int, tried: _Tried) -> _Next | None:
         """What to do after this call; None where it was the last."""
@@ -162,13 +205,28 @@ class Calling:
 
     def _healthy(self, places: Sequence[int]) -> int:
         """The first that may be tried; where all of them rest, the first."""
-        may_try = self._health.may_try
-        return next((place for place in places if may_try(self._candidates[place].target.origin.text)), places[0])
+        chosen = next((place for place in places if self._health.may_try(self._places[place])), places[0])
+        for place in range(places[0], chosen):
+            why = f"it rests: {self._health.why(self._places[place])}"
+            self.rested.append(Skipped(self._candidates[place].name, why, "resting"))
+        return chosen
+
+    def _compared(self, organization_id: int) -> list[Place]:
+        """With which calls those to the candidates are compared."""
+        candidates = self._candidates
+        if len(candidates) == 1:
+            return [Place(organization_id, candidates[0].target.origin.text)]
+        is_stream, own = _asks_stream(self._incoming), model_lists.model_of(self._incoming.first)
+        models = [str(one.candidate.override.get("model", own))[:200] for one in candidates]
+        return [
+            Place(organization_id, one.target.origin.text, model, is_stream)
+            for one, model in zip(candidates, models, strict=True)
+        ]  # fmt: skip
 
     async def _last(self, tried: _Tried) -> Answered:
         if self._tells_all and tried.status >= 400:
             await self._lose(tried, "no other is left")
-            raise all_failed(self.failed)
+            raise all_failed(self.failed, [*self._skipped, *self.rested])
         if tried.head is None:
             tried.call.finish()
             raise tried.error or UpstreamError("The provider did not answer.")
@@ -191,6 +249,12 @@ class Calling:
         )  # fmt: skip
         self.failed.append(attempt)
         self._keep(attempt)
+
+
+def _asks_stream(incoming: Incoming) -> bool:
+    """As its path or either end of its body says: long prompts stand between."""
+    body, near = incoming.first, NEAR_THE_END
+    return "stream" in incoming.route.path.lower() or any(map(_STREAM.search, (body[:near], body[-near:])))
 
 
 async def _error_body(call: Call) -> bytes:
@@ -227,18 +291,27 @@ async def _wait(receive: Receive, seconds: float) -> None:
     raise ClientGone
 
 
-def all_failed(failed: Sequence[Attempt]) -> GatewayError:
-    """One answer for all: what a caller can do something about first, as Helicone decides it, with its own status."""
+def all_failed(failed: Sequence[Attempt], skipped: Sequence[Skipped] = ()) -> GatewayError:
+    """One answer for all: what a caller can do something about first, as Helicone decides it, with its own status.
+
+    Those `skipped` stand in its details after those that were asked.
+    """
     last = {attempt.prepared.candidate.index: attempt for attempt in failed}.values()
     by_status = {attempt.status: attempt for attempt in reversed(list(last))}
     other = next((attempt for attempt in last if attempt.status != 429), None)
     chosen = by_status.get(403) or by_status.get(401) or other or next(iter(last))
-    names = ", ".join(attempt.prepared.name for attempt in last)
+    names = [attempt.prepared.name for attempt in last]
+    told = [detail(attempt.prepared.name, attempt.message, _kind(attempt.status), attempt.status) for attempt in last]
     return AllFailed(
-        f"All that were asked failed ({names}). {chosen.prepared.name} said: {chosen.message}",
-        [detail(attempt.prepared.name, attempt.message, _kind(attempt.status), attempt.status) for attempt in last],
+        f"All that were asked failed ({', '.join(names)}). {chosen.prepared.name} said: {chosen.message}",
+        [*told, *(detail(*one) for one in _uncalled(skipped, names))],
         status=chosen.status,
     )
+
+
+def _uncalled(skipped: Sequence[Skipped], called: Collection[str]) -> list[Skipped]:
+    """Each once; one that was passed over at first may have been called in the end."""
+    return [one for one in dict.fromkeys(skipped) if one.kind != "resting" or one.label not in called]
 
 
 def detail(source: str, message: str, kind: str, status: int | None = None) -> dict[str, Any]:

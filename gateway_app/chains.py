@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from accounts_app.snapshot import Snapshot
 from gateway_app import fallbacks, headers, lending, model_lists, models_known, retries, stored_routes
-from gateway_app.calling import detail
+from gateway_app.calling import Skipped, detail
 from gateway_app.candidates import Candidate, Incoming, Prepared, prepared
 from gateway_app.connection import Headers
 from gateway_app.errors import BodyTooLarge, GatewayError, NoCandidate, ProviderKeyMissing, RouteUnknown
@@ -65,13 +65,6 @@ class Known(NamedTuple):
         return () if self.organization_id is None else stored_routes.of(self.snapshot, self.organization_id)
 
 
-class Skipped(NamedTuple):
-    label: str
-    reason: str
-    kind: str
-    """As Helicone's AI gateway calls it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Chain:
     """`ready` in the order they are tried, at least one."""
@@ -82,6 +75,8 @@ class Chain:
     tells_all: bool = False
     """Where all fail, the client is told of each."""
     notes: tuple[Problem, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    """Asked for, and none of `ready`."""
     complaint: str = ""
     """Why the client's wish for retries is not, or not wholly, followed."""
 
@@ -128,8 +123,15 @@ def chain(incoming: Incoming, known: Known) -> Chain:
     found, skipped = _Resolver(incoming, known, own).all(wishes or _Wishes(()))
     if not found:
         raise _nobody(skipped)
-    notes = tuple(Problem("target_skipped", f"{one.label}: {one.reason}") for one in skipped)
-    return Chain(tuple(found), is_list=True, tells_all=True, notes=notes, complaint=_complaint(incoming))
+    return Chain(
+        tuple(found), is_list=True, tells_all=True, notes=notes_of(skipped), skipped=tuple(skipped),
+        complaint=_complaint(incoming),
+    )  # fmt: skip
+
+
+def notes_of(skipped: Sequence[Skipped]) -> tuple[Problem, ...]:
+    """What the row says of who was passed over."""
+    return tuple(Problem("target_skipped", f"{one.label}: {one.reason}") for one in skipped)
 
 
 def own_provider(incoming: Incoming, known: Known) -> Provider | None:
@@ -355,5 +357,5 @@ def _path_at(provider: Provider, path: str) -> tuple[str | None, str]:
 
 def _nobody(skipped: Sequence[Skipped]) -> GatewayError:
     reasons = "; ".join(f"{one.label}: {one.reason}" for one in skipped)
-    details = [detail(one.label, one.reason, one.kind) for one in skipped]
+    details = [detail(*one) for one in skipped]
     return NoCandidate(f"None of the models asked for can be called. {reasons}.", details)

@@ -28,6 +28,7 @@ GatewayError                  answered in the client's own shape; `status` is HT
  ├─ ScreenFailed      503     a screen could not look, and the organization wants no call then
  ├─ NotReady          503     the keys were never read
  └─ UpstreamError     502     the provider's side failed
+     ├─ TokenRefused  502     a stored service account got no access token
      ├─ Unreachable   502     no address, no connection, no TLS
      ├─ Broken        502     what came was no HTTP, or ended before it was whole
      │   └─ Stale     502     a kept connection was closed just as it was used: worth a second try
@@ -238,6 +239,10 @@ class NotReady(GatewayError):
 
 class UpstreamError(GatewayError):
     status, code, kind = 502, "upstream_failed", "api_error"
+
+
+class TokenRefused(UpstreamError):
+    code, kind = "provider_token_refused", "authentication_error"
 
 
 class Unreachable(UpstreamError):

@@ -23,6 +23,7 @@ from gateway_app import (
     lending,
     policies,
     regions,
+    request_head,
     screens,
     shaping,
     token_limit,
@@ -44,12 +45,13 @@ from gateway_app.errors import (
     ThreatDetected,
 )
 from gateway_app.guard import Turn
-from gateway_app.headers import Framing
 from gateway_app.house import House, Visit
 from gateway_app.lending import Lender
 from gateway_app.policies import NOTHING_STORED, Policies
 from gateway_app.relay import Call, Held, answer, body_up_to, first_of_body, rest_of_body
 from gateway_app.screens import Asker, Screening
+from gateway_app.taps import Down, Up
+from gateway_app.tee import MEMORY_BYTES
 from ingest_app import forwarding, traceparent
 from lib.clock import now, uuid7
 from lib.frozen import replace
@@ -97,7 +99,10 @@ class Passage:
         self._waited = 0.0
         """Seconds until the client's body was there."""
         self._overhead_ms: float | None = None
-        self._lender = lending.NOBODY
+        self._speaker: Speaker | None = None
+        self._first = b""
+        self._is_whole = False
+        """What has come of the body, and whether that is all."""
         self._screening: Screening | None = None
         self._prompt: Prompt | None = None
         self._has_answered = False
@@ -124,6 +129,7 @@ class Passage:
             self._status = error.row_status()
             if self._turn is not None:
                 self._turn.leave(error.status)
+            self._keep_refused()
             if not self._has_answered:
                 await self._tell(error)
         finally:
@@ -131,9 +137,20 @@ class Passage:
                 self._turn.leave()
             self._end(problem)
 
+    def _keep_refused(self) -> None:
+        """A row also of what was refused before anybody was chosen to call, with as much of its body as had come."""
+        if self._capture is not None or self._speaker is None:
+            return
+        visit = self._visit
+        query = visit.scope["query_string"].decode("latin-1")
+        first = self._first[:MEMORY_BYTES]
+        if not self._is_whole or len(first) < len(self._first):
+            self._notes += (Problem("request_not_read"),)
+        self._begin(self._speaker, *request_head.meant(visit.route, visit.directives, query), first)
+
     async def _pass(self) -> None:
         presented = present(self._visit.headers, self._visit.route.path_key)
-        speaker = await self._speaker(presented)
+        self._speaker = speaker = await self._who(presented)
         if self._visit.headers.get("upgrade", "").lower() == "websocket":
             raise NotSupported("WebSocket is not supported here. Use the provider's HTTP API, streamed or not.")
         snapshot, query = self._gateway.keeper.current, self._visit.scope["query_string"].decode("latin-1")
@@ -142,7 +159,6 @@ class Passage:
             snapshot, speaker.organization_id if speaker is not None else None, self._gateway.policy.provider_urls,
             lender if lender.only_for else lending.own(snapshot, speaker),
         )  # fmt: skip
-        self._lender = lender
         incoming = await self._incoming(speaker, presented, lender)
         if self._visit.directives.has_prompt:
             incoming = await self._more(incoming, most=shaping.LONGEST_BODY, is_needed=True)
@@ -155,7 +171,7 @@ class Passage:
             chain = chains.chain(incoming, known)
         await self._forward(speaker, incoming, chain)
 
-    async def _speaker(self, presented: Presented) -> Speaker | None:
+    async def _who(self, presented: Presented) -> Speaker | None:
         """Whom to log for; None only where keys are not required."""
         requires, keeper = self._gateway.policy.requires_key, self._gateway.keeper
         if keeper.current is None and (requires or presented.key):
@@ -174,10 +190,11 @@ class Passage:
     async def _incoming(self, speaker: Speaker | None, presented: Presented, lender: Lender) -> Incoming:
         """The request, with as much of its body as is there. Raises ClientGone."""
         visit = self._visit
-        framing, is_empty = request_framing(visit.headers)
+        framing, is_empty = request_head.framing(visit.headers)
         waited = time.monotonic()
         first, is_complete = await first_of_body(visit.receive, is_empty)
         self._waited += time.monotonic() - waited
+        self._first, self._is_whole = first, is_complete
         told = {**lender.aws_headers(visit.route.provider), **visit.headers}
         return Incoming(
             visit.scope, visit.headers, visit.directives, regions.settled(visit.route, told), presented, lender,
@@ -194,6 +211,7 @@ class Passage:
         else:
             first, is_complete = await body_up_to(self._visit.receive, incoming.first, most=most)
         self._waited += time.monotonic() - waited
+        self._first, self._is_whole = first, is_complete
         return incoming._replace(first=first, is_complete=is_complete)
 
     def _fitted(self, incoming: Incoming, known: Known) -> Incoming:
@@ -215,6 +233,9 @@ class Passage:
         ready, is_screened = chain.ready[0], speaker is not None and screens.wanted(self._visit.directives)
         if ready.plan is not None or is_screened or (asks is not None and asks.needs_body(self._visit.directives)):
             incoming = await self._more(incoming, most=shaping.LONGEST_BODY, is_needed=True)
+        elif asks is not None and asks.cache is not None:
+            incoming = await self._more(incoming, most=shaping.LONGEST_BODY)
+            asks = asks if incoming.is_complete else self._uncached(asks)
         elif asks is not None and asks.wants_body and (incoming.framing.length or 0) <= policies.READ_BYTES:
             incoming = await self._more(incoming, most=policies.READ_BYTES)
         sent = ready.body(incoming.first) if incoming.is_complete else incoming.first
@@ -225,21 +246,22 @@ class Passage:
             if asks is not None:
                 self._draw(asks, speaker, ready.provider, chain.question_url, sent)
             # what is asked of another model is recorded as its candidate was asked, else as it came
-            self._begin(speaker, ready, sent if ready.candidate.model else incoming.first)
+            first = sent if ready.candidate.model else incoming.first
+            self._begin(speaker, ready.provider, ready.recorded_url, first)
             if self._turn is not None and await self._is_answered(self._turn):
                 return
             if is_screened:
-                self._screening = self._screening_of(speaker, ready.provider, ready.recorded_url)
+                self._screening = self._screening_of(speaker, incoming.lender, ready)
                 await self._screening.request(sent)
         if self._capture is not None and not incoming.is_complete:
             await self._capture.begun()
         await self._call(incoming, chain, sent)
 
-    def _begin(self, speaker: Speaker, ready: Prepared, first: bytes) -> None:
+    def _begin(self, speaker: Speaker, provider: str, url: str, first: bytes) -> None:
         visit = self._visit
         facts = Facts(
-            self._id, speaker.organization_id, speaker.key_id, self._requested_at, ready.provider,
-            visit.scope["method"], ready.recorded_url, headers.recorded(visit.headers), _country(visit.headers),
+            self._id, speaker.organization_id, speaker.key_id, self._requested_at, provider,
+            visit.scope["method"], url, headers.recorded(visit.headers), request_head.country(visit.headers),
             traceparent.read(visit.headers.get(traceparent.HEADER)), self._turn.holds if self._turn else (),
             self._prompt, forwarding.order(visit.directives, self._gateway.keyring, speaker.organization_id, self._id),
         )  # fmt: skip
@@ -257,6 +279,14 @@ class Passage:
         stored = NOTHING_STORED if known is None else snapshot.stored(known.parts, speaker.organization_id)
         return policies.read(visit.directives, visit.headers, stored, visit.scope["method"])
 
+    def _uncached(self, asks: Policies) -> Policies:
+        """What is asked beside the cache, of a question too long to be known whole."""
+        self._told.append((policies.CACHE_ERROR_HEADER, policies.CACHE_TOO_LONG))
+        if asks.cache is not None and asks.cache.reads:
+            self._told.append((b"helicone-cache", b"MISS"))
+        self._notes += (Problem("cache_body_too_long"),)
+        return replace(asks, cache=None)
+
     def _draw(self, asks: Policies, speaker: Speaker, provider: str, url: str, sent: bytes) -> None:
         visit = self._visit
         self._turn = Turn(
@@ -273,11 +303,12 @@ class Passage:
             await self._replay(entry)
         return entry is not None
 
-    def _screening_of(self, speaker: Speaker, provider: str, url: str) -> Screening:
+    def _screening_of(self, speaker: Speaker, lender: Lender, ready: Prepared) -> Screening:
         house, visit = self._gateway, self._visit
         asker = Asker.of(
-            house.keeper.current, speaker, self._lender, request_id=self._id, directives=visit.directives,
-            headers=visit.headers, provider=provider, url=url, provider_urls=house.policy.provider_urls,
+            house.keeper.current, speaker, lender, request_id=self._id, directives=visit.directives,
+            headers=visit.headers, provider=ready.provider, url=ready.recorded_url,
+            provider_urls=house.policy.provider_urls,
         )  # fmt: skip
         return Screening(house.desk, house.screens_options, asker)
 
@@ -306,9 +337,11 @@ class Passage:
         self._status = 200
 
     async def _call(self, incoming: Incoming, chain: Chain, sent: bytes) -> None:
+        house, kept = self._gateway, self._capture
         calling = Calling(
-            self._gateway.pool, self._gateway.health, incoming, chain.ready, receive=self._visit.receive,
-            tap=_Up(self._capture), keep=self._keep, tells_all=chain.tells_all,
+            house.pool, house.health, house.tokens, incoming, chain.ready, receive=self._visit.receive, tap=Up(kept),
+            keep=self._keep, tells_all=chain.tells_all, skipped=chain.skipped,
+            organization_id=kept.facts.organization_id if kept is not None else 0,
         )  # fmt: skip
         self._overhead_ms = (time.monotonic() - self._started - self._waited) * 1000
         try:
@@ -323,7 +356,8 @@ class Passage:
             is_held = self._screening is not None and self._screening.holds_reply
             source = await self._held(call, head) if is_held else call
             await self._send_head(head)
-            await answer(source, self._visit.send, _Down(self), least=LEAST_CHUNK * self._visit.directives.force_format)
+            least, tap = LEAST_CHUNK * self._visit.directives.force_format, Down(self.came, self.settle)
+            await answer(source, self._visit.send, tap, least=least)
             self._status = head.status
             if self._turn is not None:
                 self._turn.leave(head.status, head.headers, latency_ms=self._elapsed_ms())
@@ -341,6 +375,7 @@ class Passage:
         if calling.failed:
             self._told.append((b"helicone-attempts", b"%d" % calling.made))
             self._notes += (Problem(ATTEMPTS_FAILED, str(len(calling.failed))),)
+        self._notes += chains.notes_of(calling.rested)
         if calling.last is not first:
             self._notes += (Problem("fell_back", calling.last.name),)
             if self._capture is not None:
@@ -373,7 +408,7 @@ class Passage:
 
     async def _tell(self, error: GatewayError) -> None:
         """Answers with the error in the client's own shape; it is this exchange's answer in the record too."""
-        data = errors.body(error, _shape(self._visit))
+        data = errors.body(error, request_head.shape(self._visit.route, self._visit.headers))
         more: Headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(data)),
@@ -446,54 +481,5 @@ class Passage:
             self._task.cancel()
 
 
-class _Down:
-    """Sees the answer pass."""
-
-    def __init__(self, passage: Passage) -> None:
-        self.take = passage.came
-        self.settle = passage.settle
-
-
-class _Up:
-    """Sees the request's body pass."""
-
-    def __init__(self, capture: Capture | None) -> None:
-        self._capture = capture
-
-    def take(self, chunk: bytes) -> None:
-        if self._capture is not None:
-            self._capture.request.take(chunk)
-
-    async def settle(self) -> None:
-        if self._capture is not None:
-            await self._capture.settle()
-
-
 def _let_go(_: Future[None]) -> None:
     """An attempt's record: the spool counts what it does not take."""
-
-
-def request_framing(found: Mapping[str, str]) -> tuple[Framing, bool]:
-    """How the client frames its body, and whether there is none."""
-    if "transfer-encoding" in found:
-        return Framing(is_chunked=True), False
-    length = found.get("content-length")
-    if length is None:
-        return Framing(), True
-    return Framing(length=int(length)), int(length) == 0
-
-
-def _shape(visit: Visit) -> errors.Shape:
-    """Anthropic's for who speaks to Anthropic, AWS's for its SDKs, OpenAI's for everybody else."""
-    provider = visit.route.provider
-    if provider is not None and provider.aws_service:
-        return "aws"
-    is_anthropic = "anthropic-version" in visit.headers or visit.route.path.endswith("/v1/messages")
-    is_anthropic = is_anthropic or (provider is not None and provider.slug == "anthropic")
-    return "anthropic" if is_anthropic else "openai"
-
-
-def _country(found: Mapping[str, str]) -> str | None:
-    """Two letters a proxy in front has found out; XX and T1 (Tor) say nothing."""
-    code = found.get("cf-ipcountry", "").upper()
-    return code if len(code) == 2 and code.isalpha() and code != "XX" else None

@@ -13,6 +13,7 @@ from accounts_app.snapshot import Keeper
 from gateway_app import screens
 from gateway_app.asking import Desk
 from gateway_app.capture import Capture, Counts, Outcome
+from gateway_app.google_tokens import Tokens
 from gateway_app.guard import Guard, Options
 from gateway_app.health import Health
 from gateway_app.relay import Receive, Scope, Send
@@ -36,6 +37,8 @@ class Policy:
     silence_seconds: float = 600
     """A client that takes nothing of its answer for so long has gone."""
     provider_urls: Mapping[str, str] = field(default_factory=dict)
+    slow_seconds: float = 0.0
+    """An answer that has not begun after so long is slow; 0: after four times what is usual."""
 
 
 class Visit(NamedTuple):
@@ -70,7 +73,8 @@ class House:
         self.policy = policy
         self.guard = guard or Guard(None, Options())
         self.counts = Counts()
-        self.health = Health()
+        self.tokens = Tokens(pool)
+        self.health = Health(ceiling=policy.slow_seconds)
         self.screens_options = screens_options
         self.keyring = keyring
         self.desk = Desk(pool, spool, self.shelf, self.counts, policy.capture_max_bytes, self._defer)

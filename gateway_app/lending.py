@@ -11,13 +11,15 @@ from dataclasses import field
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from accounts_app import service_account
 from accounts_app.keys import CREDENTIAL_HEADERS, Presented, Speaker
+from accounts_app.service_account import BadAccount, ServiceAccount
 from accounts_app.snapshot import Snapshot
 from accounts_app.snapshot_provider_keys import StoredKey, stored
 from gateway_app import aws, signing
 from gateway_app.errors import ProviderKeyMissing
 from gateway_app.targets import Target, without_credentials
-from lib.frozen import dataclass
+from lib.frozen import dataclass, replace
 from llm.providers import Provider, by_slug
 
 BARE: Final = frozenset({"x-api-key", "api-key", "x-goog-api-key"})
@@ -37,6 +39,11 @@ class Loan:
     signing: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What a client of AWS would have sent, to sign the call with; it goes no further."""
     api_version: str = ""
+    account: ServiceAccount | None = None
+    """Whose access token is borne, asked for when the call is made."""
+
+    def bearing(self, token: str) -> Loan:
+        return replace(self, headers={**self.headers, "authorization": f"Bearer {token}"})
 
     def query(self, path: str, query: str) -> str:
         """The query with Azure's `api-version` where the path wants one and none is there."""
@@ -132,13 +139,25 @@ def _is_own(key: StoredKey, provider: Provider, target: Target) -> bool:
 
 
 def loan(key: StoredKey, provider: Provider, *, at: str = "") -> Loan:
-    """The key in the header `at`, else where its provider looks for it; every other place is emptied."""
+    """The key in the header `at`, else where its provider looks for it; every other place is emptied.
+
+    Raises ProviderKeyMissing for one that cannot be used.
+    """
     emptied: dict[str, str | None] = dict.fromkeys(CREDENTIAL_HEADERS)
     if provider.aws_service and key.extras.get("access_key_id"):
         return Loan(emptied, aws_signing(key))
+    if provider.slug == service_account.PROVIDER and service_account.is_one(key.secret):
+        return Loan(emptied, account=_account(key))
     name = at or _header(provider, key.secret)
     emptied[name] = key.secret if name in BARE else f"Bearer {key.secret}"
     return Loan(emptied, api_version=key.extras.get("api_version", ""))
+
+
+def _account(key: StoredKey) -> ServiceAccount:
+    try:
+        return service_account.read(key.secret)
+    except BadAccount as error:
+        raise ProviderKeyMissing(f"The stored service account cannot be used. {error}") from None
 
 
 def aws_signing(key: StoredKey) -> dict[str, str]:
@@ -150,7 +169,7 @@ def aws_signing(key: StoredKey) -> dict[str, str]:
 def _header(provider: Provider, secret: str) -> str:
     """Where the key stands. Google's keys (`AIza…`) have a header of their own, its tokens are borne."""
     names = provider.credential_headers or ("authorization",)
-    if provider.slug == "google-vertex" and secret.startswith("AIza"):
+    if provider.slug == service_account.PROVIDER and secret.startswith("AIza"):
         return "x-goog-api-key"
     return names[0]
 

@@ -14,6 +14,7 @@ from alerts_app.rules import NO_CAPS, SessionCaps, StoredRule
 from alerts_app.snapshot import NO_PRICES, Stored
 from gateway_app import sessions
 from gateway_app.errors import CacheTooDeep
+from gateway_app.shaping import LONGEST_BODY
 from ingest_app import directives as names
 from ingest_app.directives import Directives
 from ingest_app.rate_policy import USER, RatePolicy
@@ -23,6 +24,8 @@ from llm.pricing import PriceBook
 MOST_SLOTS: Final = 20
 READ_BYTES: Final = 8 * 2**20
 """Of a body that is only wanted; what is longer passes as it comes."""
+CACHE_ERROR_HEADER: Final = b"helicone-cache-error"
+CACHE_TOO_LONG: Final = b"the body is longer than %d bytes, so the cache was not looked at" % LONGEST_BODY
 DEFAULT_TTL: Final = 7 * 86_400
 LONGEST_TTL: Final = 365 * 86_400
 _AGES: Final = (re.compile(r"(?i)s-maxage=(\d{1,12})"), re.compile(r"(?i)(?<!s-)max-age=(\d{1,12})"))
@@ -64,9 +67,9 @@ class Policies:
         return bool(self.budgets) or self.caps.max_cost_nano_usd is not None
 
     def needs_body(self, directives: Directives) -> bool:
-        """Whether the request's body must be there whole before anything is decided."""
+        """Whether the request's body must be there whole before anything is decided, and is refused otherwise."""
         is_user_unknown = directives.attribution.end_user_id is None
-        return self.cache is not None or any(one.segment == USER and is_user_unknown for one in self.limits)
+        return any(one.segment == USER and is_user_unknown for one in self.limits)
 
     @property
     def wants_body(self) -> bool:

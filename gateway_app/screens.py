@@ -34,6 +34,7 @@ from ingest_app.directives import Directives
 from lib.clock import now, uuid7
 from lib.frozen import dataclass
 from llm import loose, providers, spoken
+from llm.conversation import Part
 from llm.exchange import Attribution, Problem
 from llm.spoken import Words
 
@@ -41,6 +42,11 @@ INLINE: Final = 1_000
 """Characters; a longer text is looked at in a thread, beside the event loop."""
 LONGEST_SENT: Final = 50_000
 """Characters given to a classifier or a guard model."""
+MOST_IMAGES: Final = 4
+"""Of one message that are moderated, each in a call."""
+LONGEST_IMAGE: Final = 8 * 2**20
+"""Characters of a `data:` address."""
+SEEING_MODEL: Final = "omni-moderation-latest"
 Side = Literal["user", "assistant"]
 
 
@@ -117,6 +123,8 @@ class Screening:
             content_encoding=sent.get("content-encoding", ""),
         )  # fmt: skip
         if self._asker.directives.is_screened and words.all:
+            if words.media:
+                self._note("screen_partial", f"security: {spoken.counted(words.media)}")
             await self._secure(words.all, "user")
         if self._asker.directives.moderations:
             await self._moderate(words)
@@ -211,22 +219,27 @@ class Screening:
     # --- moderation --------------------------------------------------------------------------------------------------
 
     async def _moderate(self, words: Words) -> None:
-        if not words.user:
+        """The text with the first image, and each other image, in a call of its own: OpenAI takes one a call."""
+        images = [part for part in words.user_media if _is_shown(part)][:MOST_IMAGES]
+        if left := [part for part in words.user_media if part not in images]:
+            self._note("screen_partial", f"moderation: {spoken.counted(left)}")
+        if not words.user and not images:
             return
         if not self._credentials("openai"):
             self._note("screen_missing", "moderation: no key of OpenAI came with the call or is stored")
             return
-        flagged = await self._tried("moderation", lambda: self._flagged(words.user))
-        if flagged is not None:
+        inputs = [_moderated(words.user if place == 0 else "", image) for place, image in enumerate(images or [None])]
+        found = await asyncio.gather(
+            *(self._tried("moderation", lambda body=body: self._flagged(body)) for body in inputs)  # type: ignore[misc]
+        )
+        for flagged in filter(None, found):
             self.notes.append(Problem("moderation_flagged", flagged.detail))
             raise PromptFlagged.of(f"{self._options.public_url}/requests/{flagged.screen}")
 
-    async def _flagged(self, text: str) -> Finding | None:
+    async def _flagged(self, body: Mapping[str, Any]) -> Finding | None:
         """(id of the moderation's row, categories)."""
         request_id = uuid7(now())
-        reply = await self._ask_provider(
-            "openai", "moderations", {"input": text}, what="moderation", request_id=request_id
-        )
+        reply = await self._ask_provider("openai", "moderations", body, what="moderation", request_id=request_id)
         result = _json(reply)["results"][0]
         if not result["flagged"]:
             return None
@@ -281,6 +294,20 @@ class Screening:
             properties={**told.attribution.properties, "helicone-screen": what},
         )  # fmt: skip
         return Directives(attribution, omit_request=told.omit_request, omit_response=told.omit_response)
+
+
+def _is_shown(part: Part) -> bool:
+    """Whether OpenAI can be shown it: an image by its address, or whole and not too large."""
+    is_there = part.url.startswith(("https://", "http://", "data:image/"))
+    return part.kind == "image" and is_there and len(part.url) <= LONGEST_IMAGE
+
+
+def _moderated(text: str, image: Part | None) -> Mapping[str, Any]:
+    """What is asked: as Helicone asks where there are only words, else of the model that sees."""
+    if image is None:
+        return {"input": text}
+    said = [{"type": "text", "text": text}] if text else []
+    return {"model": SEEING_MODEL, "input": [*said, {"type": "image_url", "image_url": {"url": image.url}}]}
 
 
 def _json(reply: Reply) -> Any:

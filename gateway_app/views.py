@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts_app.models import Role
 from accounts_app.permissions import OrganizationRequest, is_at_least, page
-from gateway_app import forms, queries, routing
+from gateway_app import forms, queries, resting_shown, routing
 from gateway_app.forms import RouteForm, Targets
 from gateway_app.models import GatewayRoute
 from gateway_app.queries import Tried
@@ -47,6 +47,7 @@ def providers(request: OrganizationRequest) -> HttpResponseBase:
     context = {
         **filter_bar.context(request, view.asked, "", complaint=complaint), "view": view,
         "is_unused": not has_any(view.organization_id), "keys_url": _url("provider-keys"),
+        "health": resting_shown.of(view.organization_id),
         **({"table": None} if view.asked.complaint else _health(request, view)),
     }  # fmt: skip
     return render(request, "gateway_app/providers.html", context)

@@ -21,10 +21,10 @@ from accounts_app import snapshot_provider_keys, snapshot_safety
 from accounts_app.secrets import Keyring
 from accounts_app.snapshot import KEYS, Keeper, Part
 from alerts_app import snapshot as guarding
-from gateway_app import headers, routes, screens, snapshot_parts, upstream
+from gateway_app import headers, request_head, resting, routes, screens, snapshot_parts, upstream
 from gateway_app.connection import Headers
 from gateway_app.errors import ClientGone, UpstreamError
-from gateway_app.gateway import Gateway, request_framing
+from gateway_app.gateway import Gateway
 from gateway_app.guard import Guard as PolicyGuard
 from gateway_app.guard import Options
 from gateway_app.house import Policy, Visit
@@ -152,7 +152,7 @@ async def answer_body(edge: Edge, visit: Visit, head: DoorRequest) -> DoorReply:
 
 async def read_bounded(visit: Visit, most: int, share: Share) -> bytes | None:
     """The whole body; None when it is longer than `most` bytes. Raises ClientGone, NoRoom."""
-    framing, _ = request_framing(visit.headers)
+    framing, _ = request_head.framing(visit.headers)
     if framing.length is not None and framing.length > most:
         return None
     chunks, size, has_more = [], 0, True
@@ -174,7 +174,7 @@ async def read_bounded(visit: Visit, most: int, share: Share) -> bytes | None:
 
 async def pass_to_web(edge: Edge, visit: Visit) -> None:
     """Hands the request to `web` as it came; 502 in plain words while `web` is away."""
-    framing, is_empty = request_framing(visit.headers)
+    framing, is_empty = request_head.framing(visit.headers)
     first, is_complete = await first_of_body(visit.receive, is_empty)
     query = visit.scope["query_string"].decode("latin-1")
     path = visit.scope["raw_path"].decode("latin-1")
@@ -254,7 +254,7 @@ async def running() -> AsyncIterator[Edge]:
     policy = Policy(
         requires_key=settings.GATEWAY_REQUIRE_KEY, capture_max_bytes=settings.CAPTURE_MAX_BYTES,
         silence_seconds=settings.UPSTREAM_TIMEOUT_SECONDS,
-        provider_urls=provider_urls(os.environ),
+        provider_urls=provider_urls(os.environ), slow_seconds=settings.GATEWAY_SLOW_SECONDS,
     )  # fmt: skip
     guard = Guard.read(settings.GATEWAY_PRIVATE_TARGETS)
     spool = Writer(
@@ -275,7 +275,8 @@ async def running() -> AsyncIterator[Edge]:
             )  # fmt: skip
             web = Origin("unix", str(places.WEB_SOCKET), 0)
             edge = Edge(gateway, doorway, pool, web, urlsplit(settings.PUBLIC_URL).hostname or "")
-            async with beside(keeper.run(), gateway.run(), gateway.guard.run(), beat(edge)):
+            telling = resting.tell(gateway.health, gateway.guard)
+            async with beside(keeper.run(), gateway.run(), gateway.guard.run(), beat(edge), telling):
                 yield edge
             await gateway.settled()
     finally:

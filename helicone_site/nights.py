@@ -14,6 +14,7 @@ from django.conf import settings
 
 from accounts_app import audit
 from accounts_app.models import Organization
+from alerts_app import forget as budgets
 from ingest_app import store_traces
 from lib.postgres import conninfo
 from metrics_app import rebuild
@@ -56,7 +57,7 @@ def apply(now: datetime) -> list[Removed]:
 
 
 def _forget_what_never_came(db: retention.Db, now: datetime) -> None:
-    """What is known of traces whose rows are gone, and what was said of requests that were never seen.
+    """What is known of traces and of budgets' users whose rows are gone, what was said of requests never seen.
 
     Where Postgres gives it up for others, the next night does it.
     """
@@ -65,6 +66,7 @@ def _forget_what_never_came(db: retention.Db, now: datetime) -> None:
             with suppress(*retention.GIVEN_UP):
                 store_traces.forget_old(db, organization_id, before=before)
                 store.forget_pending(db, before=before, organization_id=organization_id)
+                budgets.of_organization(db, organization_id)
     with suppress(*retention.GIVEN_UP):
         store.forget_pending(db, before=now - PENDING_FOR)
 

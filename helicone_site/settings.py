@@ -115,6 +115,8 @@ GATEWAY_REQUIRE_KEY = env.boolean("GATEWAY_REQUIRE_KEY", True)
 """0: a call without a valid key is forwarded and not logged, as Helicone's own proxies do."""
 GATEWAY_PRIVATE_TARGETS = env.text("GATEWAY_PRIVATE_TARGETS", "deny")
 """deny, allow, or a comma list of CIDRs a client may name as its target."""
+GATEWAY_SLOW_SECONDS = env.integer("GATEWAY_SLOW_SECONDS", 0, minimum=0)
+"""An answer that has not begun after so long is slow, for which a model may rest; 0: four times what is usual."""
 CACHE_MAX_BYTES = env.integer("CACHE_MAX_BYTES", 64 * 2**20, minimum=0)
 """Of compressed replies kept in Redis: half of what the embedded Valkey may use."""
 CACHE_REPLY_MAX_BYTES = env.integer("CACHE_REPLY_MAX_BYTES", 2 * 2**20, minimum=0)

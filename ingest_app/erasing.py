@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
+from alerts_app import queries
 from ingest_app.records import ForgetWhere
 from lib.clock import from_microseconds, microseconds, now
 from lib.frozen import dataclass, replace
 from requests_app import asking, filter_url, queries_sums
-from requests_app.filters import ENTRIES, FilterError, leaves
+from requests_app.filters import ENTRIES, EQUAL, FilterError, leaves
 from requests_app.queries import Question, TooSlow
 
 OWN = frozenset(entry.key for entry in ENTRIES)
@@ -64,6 +65,15 @@ def _complaint(question: Question) -> str:
     except FilterError as error:
         return error.message
     return ""
+
+
+def staying(erasure: Erasure) -> list[str]:
+    """What admins have set for a user, session or value the filter names; they stay until somebody changes them."""
+    asked = [one for one in leaves(erasure.question.filter) if one.operator == EQUAL and one.value is not None]
+    return [
+        words for one in asked if one.key in ("user", "session", "property")
+        for words in queries.naming(erasure.question.organization_id, one.key, one.name, str(one.value))
+    ]  # fmt: skip
 
 
 def orders(erasure: Erasure) -> list[ForgetWhere]:

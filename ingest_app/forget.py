@@ -9,6 +9,7 @@ from uuid import UUID
 from django.http import QueryDict
 from psycopg.rows import tuple_row
 
+from alerts_app import forget as budgets
 from ingest_app import store_traces
 from ingest_app.records import Forget, ForgetWhere
 from lib.frozen import dataclass
@@ -35,9 +36,15 @@ def apply(connection: store.Db, orders: Sequence[Forget]) -> list[Change]:
             store.delete_row(connection, key)
             changes.append(Change(before, None))
     gone = [change.before for change in changes if change.before]
-    _forget_traces(connection, gone)
-    _forget_attempts(connection, gone)
+    _forget_beside(connection, gone)
     return changes
+
+
+def _forget_beside(connection: store.Db, rows: Sequence[RequestRow]) -> None:
+    """What is kept of rows that went, in other tables."""
+    _forget_traces(connection, rows)
+    _forget_attempts(connection, rows)
+    budgets.of_rows(connection, rows)
 
 
 def _forget_traces(connection: store.Db, rows: Sequence[RequestRow]) -> None:
@@ -89,8 +96,7 @@ def apply_where(connection: store.Db, order: ForgetWhere, *, after: Place) -> Sl
     """Erases the next SLICE rows of an order beyond a place in key order."""
     rows = _locked(connection, order, after)
     _delete(connection, order.organization_id, rows)
-    _forget_traces(connection, rows)
-    _forget_attempts(connection, rows)
+    _forget_beside(connection, rows)
     changes = tuple(Change(row, None) for row in rows)
     if len(rows) < SLICE:
         return Slice(changes, None)

@@ -72,7 +72,9 @@ def delete_requests(request: OrganizationRequest) -> HttpResponse:
         else:
             trouble = f"There are {erasure.rows:,} requests; you typed {typed or 'nothing'}. Nothing was deleted."
     context = {"asked": erasing.freeze(asked, erasure), "back": erasing.thaw(asked)}
-    return render(request, "ingest_app/delete.html", {**context, "erasure": erasure, "trouble": trouble})
+    return render(request, "ingest_app/delete.html", {
+        **context, "erasure": erasure, "trouble": trouble, "staying": [] if trouble else erasing.staying(erasure),
+    })
 
 
 def _erase(request: OrganizationRequest, erasure: erasing.Erasure) -> str:

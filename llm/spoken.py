@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from llm import dialects, frames, loose, multipart
 from llm.call import Call
-from llm.conversation import Message
+from llm.conversation import Message, Part
 from llm.exchange import Body
 
 SAID: Final = frozenset({"text", "tool_result", "file"})
+MEDIA: Final = frozenset({"image", "audio", "file"})
 _MODEL: Final = frozenset({"assistant", "model", "ai", "chatbot"})
 _USER: Final = frozenset({"user", "human"})
 LONGEST: Final = 200_000
@@ -23,6 +25,10 @@ class Words(NamedTuple):
 
     user: str = ""
     all: str = ""
+    user_media: tuple[Part, ...] = ()
+    """What of the last message is no text: images, audio, files."""
+    media: tuple[Part, ...] = ()
+    """The same of all."""
 
 
 def asked(body: bytes, *, url: str, content_type: str = "", content_encoding: str = "") -> Words:
@@ -36,7 +42,8 @@ def asked(body: bytes, *, url: str, content_type: str = "", content_encoding: st
         return Words()
     new = _since_reply(messages)
     last = new[-1] if new and new[-1].role.lower() in _USER else None
-    return Words(_text([last] if last else []), _text(new))
+    of_user = [last] if last else []
+    return Words(_text(of_user), _text(new), _media(of_user), _media(new))
 
 
 def replied(
@@ -67,6 +74,16 @@ def _since_reply(messages: Iterable[Message]) -> list[Message]:
         elif message.role.lower() not in ("system", "developer"):
             new.append(message)
     return new
+
+
+def _media(messages: Iterable[Message]) -> tuple[Part, ...]:
+    return tuple(part for message in messages for part in message.parts if part.kind in MEDIA and not part.text)
+
+
+def counted(parts: Iterable[Part]) -> str:
+    """`2 images, 1 audio`."""
+    kinds = Counter(part.kind for part in parts)
+    return ", ".join(f"{times} {kind}{'s' if times > 1 and kind != 'audio' else ''}" for kind, times in kinds.items())
 
 
 def _text(messages: Iterable[Message]) -> str:

@@ -159,7 +159,7 @@ class Drawer:
     curl: str
     prompt: Mapping[str, Any] | None
     """Template and inputs, where the request's tags told them."""
-    problems: tuple[str, ...]
+    problems: tuple[telling.Odd, ...]
     attempt_of: str
     """Our id of the request this is an attempt of; empty for any other row."""
     complaint: str

@@ -45,6 +45,7 @@ _RMT = {
     "prompt_cache_read_tokens": "cache_read_tokens", "prompt_cache_write_tokens": "cache_write_tokens",
     "reasoning_tokens": "reasoning_tokens", "request_created_at": "at", "response_created_at": "responded_at",
     "threat": "threat", "cached": "cached", "cache_enabled": "cached", "is_passthrough_billing": "never",
+    "problem": "problem",  # ours
 }  # fmt: skip
 _REQUEST = {
     "created_at": "at", "user_id": "user", "org_id": "organization", "id": "id", "node_id": "nothing",

@@ -126,6 +126,7 @@ ENTRIES = (
     Entry("error_type", "Error type", "text", "r.error_type", is_suggested=True),
     Entry("finish_reason", "Finish reason", "text", "r.finish_reason", is_suggested=True),
     Entry("tool", "Tool called", "names", "r.tool_calls"),
+    Entry("problem", "Problem", "names", "r.problems", is_suggested=True),
     Entry("score", "Score", "score", "r.scores"),
     Entry("feedback", "Feedback is good", "boolean", FEEDBACK_IS_GOOD),
     Entry("kind", "Kind", "text", "r.kind", is_suggested=True),
@@ -366,9 +367,20 @@ def _score(entry: Entry, node: Leaf) -> Clause:
 
 def _named(entry: Entry, node: Leaf) -> Clause:
     """A name in a list, or a key of a map."""
+    if entry.key == "problem":
+        return _troubled(entry, node)
     is_map = entry.key == "property_key"
     has = f"jsonb_exists({entry.sql}, %s)" if is_map else f"coalesce(%s = ANY({entry.sql}), FALSE)"
     return Clause(has if node.operator == EQUAL else f"NOT {has}", (str(node.value or ""),))
+
+
+def _troubled(entry: Entry, node: Leaf) -> Clause:
+    """With a problem of that code, kept as `code` or `code: detail`; None: with none at all."""
+    if node.value is None:
+        return Clause(f"{entry.sql} {'<>' if node.operator == UNEQUAL else '='} '{{}}'")
+    code = str(node.value)
+    has = f"({entry.sql} <> '{{}}' AND (%s = ANY({entry.sql}) OR has_problem({entry.sql}, %s)))"
+    return Clause(has if node.operator == EQUAL else f"NOT {has}", (code, f"{code}: "))
 
 
 def _searched(entry: Entry, node: Leaf) -> Clause:

@@ -181,6 +181,8 @@ def property_keys(organization_id: int, *, term: str = "") -> list[str]:
 
 
 def _suggested(entry: Entry) -> str:
+    if entry.key == "problem":
+        return f"split_part(unnest({entry.sql}), ': ', 1)"
     return f"({entry.sql} ->> %s)" if entry.is_map else f"({entry.sql})::text"
 
 

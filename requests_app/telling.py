@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import NamedTuple
 
 from llm.exchange import (
     ATTEMPT,
@@ -170,8 +171,20 @@ def tokens_per_second(row: RequestRow) -> float | None:
     return row.output_tokens / took * 1000 if took > 0 else None
 
 
-def problem(text: str) -> str:
-    """A stored `code: detail` as a sentence."""
+class Odd(NamedTuple):
+    """A problem of a row."""
+
+    code: str
+    words: str
+
+
+def problem(text: str) -> Odd:
+    """A stored `code: detail`, as a sentence."""
+    code = text.partition(": ")[0]
+    return Odd(code, _sentence(text))
+
+
+def _sentence(text: str) -> str:
     code, _, detail = text.partition(": ")
     words = PROBLEMS.get(code) or f"{code.replace('_', ' ').capitalize()}."
     if code in SAYS_KIND and detail:

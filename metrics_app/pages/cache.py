@@ -9,10 +9,10 @@ from typing import Any
 
 from accounts_app.permissions import OrganizationRequest
 from metrics_app import queries_cache
-from metrics_app.catalog import PROPERTY, dimension
+from metrics_app.catalog import PROPERTY
 from metrics_app.pages import source
-from metrics_app.pages.frame import WRITTEN_HERE, choices, property_keys, slot
-from metrics_app.pages.reading import SPLITS, View, fragment_link, is_dimension, local, requests_link
+from metrics_app.pages.frame import WRITTEN_HERE, chosen, property_keys, slot
+from metrics_app.pages.reading import View, fragment_link, local, requests_link
 from metrics_app.queries_cache import Repeated
 from metrics_app.question import BadQuestion
 from requests_app.filters import EQUAL, Leaf
@@ -23,15 +23,10 @@ LENGTH = 25
 
 def context(request: OrganizationRequest, view: View) -> dict[str, Any]:
     keys = [key for key in property_keys(view) if not key.startswith(WRITTEN_HERE)]
-    by = request.GET.get("by", "")
-    by = by if is_dimension(by) else "model"
-    named = request.GET.get("values", "")
-    named = named if is_dimension(PROPERTY + named) else next(iter(keys), "")
-    splits = [(one, dimension(one).words) for one in (*SPLITS, *(PROPERTY + key for key in keys))]
-    values = choices(request, "values", [(key, key) for key in keys], named)
+    by, splits, named, values = chosen(request, keys)
     slots = [
         slot(view, "cache-calls", 6),
-        slot(view, "cache-savings", 6, by=by, choices=choices(request, "by", splits, by), chosen=by),
+        slot(view, "cache-savings", 6, by=by, choices=splits, chosen=by),
         slot(view, "cache-time", 6), slot(view, "cache-tokens", 6),
         slot(view, "cached-models", 4), slot(view, "cached-users", 4),
         *([slot(view, "cached-values", 4, by=PROPERTY + named, choices=values, chosen=PROPERTY + named,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.urls import reverse
 
@@ -85,17 +85,31 @@ def property_keys(view: View) -> list[str]:
     return sorted(keys, key=lambda key: key.startswith(WRITTEN_HERE))
 
 
-def dashboard(request: OrganizationRequest, view: View) -> dict[str, Any]:
-    keys = property_keys(view)
-    by = request.GET.get("by", "")
+class Chosen(NamedTuple):
+    """What a page's charts are split by, and the property whose values one of them shows; empty where there is none."""
+
+    by: str
+    splits: tuple[Choice, ...]
+    named: str
+    values: tuple[Choice, ...]
+
+
+def chosen(request: OrganizationRequest, keys: Sequence[str]) -> Chosen:
+    """As the address says, of what can be chosen."""
+    by, named = request.GET.get("by", ""), request.GET.get("values", "")
     by = by if is_dimension(by) else "model"
-    named = request.GET.get("values", "")
     named = named if is_dimension(PROPERTY + named) else next(iter(keys), "")
     splits = [(one, dimension(one).words) for one in (*SPLITS, *(PROPERTY + key for key in keys))]
-    values = choices(request, "values", [(key, key) for key in keys], named)
+    of_values = choices(request, "values", [(key, key) for key in keys], named)
+    return Chosen(by, choices(request, "by", splits, by), named, of_values)
+
+
+def dashboard(request: OrganizationRequest, view: View) -> dict[str, Any]:
+    keys = property_keys(view)
+    by, splits, named, values = chosen(request, keys)
     slots = [
         slot(view, "requests", 6),
-        slot(view, "cost", 6, by=by, choices=choices(request, "by", splits, by), chosen=by),
+        slot(view, "cost", 6, by=by, choices=splits, chosen=by),
         slot(view, "duration", 6), slot(view, "ttft", 6),
         slot(view, "tokens", 6), slot(view, "cache-savings", 6, page=page_link("cache", view)),
         slot(view, "top-models", 3, page=page_link("models", view)),

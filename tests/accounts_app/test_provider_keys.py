@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from accounts_app import provider_key_actions as actions
-from accounts_app import snapshot_provider_keys
+from accounts_app import service_account, snapshot_provider_keys
 from accounts_app.models import ApiKey, AuditEntry, Membership, Organization, ProviderKey, Role
 from accounts_app.secrets import Keyring, new_key
 from accounts_app.snapshot import KEYS, Keeper
-from accounts_app.snapshot_provider_keys import provider_key, stored
+from accounts_app.snapshot_provider_keys import stored
 from tests.accounts_app.test_snapshot import beside, conninfo, kept, until
 from tests.factories import Cast, api_key, browser, membership, person
+from tests.gateway_app.test_google_tokens import FILE
 
 PAGE = "/settings/provider-keys"
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz"
@@ -23,6 +25,11 @@ SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz"
 
 def saved(client, **data):
     return client.post(PAGE, {"provider": "openai", "secret": SECRET, **data})
+
+
+def secret_in(snapshot, organization_id: int, slug: str) -> str | None:
+    found = stored(snapshot).of(organization_id).get(slug)
+    return found.secret if found else None
 
 
 def owner(of: Organization) -> Membership:
@@ -81,6 +88,27 @@ def test_azures_key_comes_with_its_address(cast: Cast):
     url = "https://acme.openai.azure.com"
     saved(browser(cast.alice), provider="azure", base_url=f"{url}/", api_version="2025-01-01-preview")
     assert ProviderKey.objects.get().extras == {"base_url": url, "api_version": "2025-01-01-preview"}
+
+
+def test_a_service_account_is_kept_as_what_is_needed_of_its_file(cast: Cast):
+    alice, file = browser(cast.alice), {**FILE, "client_id": "a field nobody needs"}
+    assert saved(alice, provider="google-vertex", secret=json.dumps(file, indent=2)).status_code == 302
+    row = ProviderKey.objects.get()
+    kept = actions.keyring().open(row.sealed, snapshot_provider_keys.context_of(cast.acme.pk, "google-vertex"))
+    assert (service_account.read(kept).client_email, row.hint) == (FILE["client_email"], FILE["private_key_id"][-4:])
+    assert "a field nobody needs" not in kept
+    assert "PRIVATE KEY" not in alice.get(PAGE).text
+
+
+@pytest.mark.parametrize(("data", "said"), [
+    ({"provider": "openai"}, "of Google Vertex AI only"), ({"token_uri": "https://evil.example/token"}, "token_uri"),
+    ({"private_key": "x"}, "no private key in PEM"), ({"type": "authorized_user"}, "its type is another"),
+])  # fmt: skip
+def test_a_file_that_is_no_service_account_is_not_saved(cast: Cast, data, said):
+    file = json.dumps({**FILE, **{name: value for name, value in data.items() if name != "provider"}})
+    page = saved(browser(cast.alice), provider=data.get("provider", "google-vertex"), secret=file)
+    assert (page.status_code, said in page.text, ProviderKey.objects.exists()) == (200, True, False)
+    assert "BEGIN PRIVATE KEY" not in page.text
 
 
 def test_members_and_viewers_change_nothing(cast: Cast):
@@ -165,16 +193,16 @@ def test_edge_knows_each_organizations_own_key_and_its_file_holds_none_in_clear(
         keeper = Keeper(conninfo(), file, (KEYS, snapshot_provider_keys.part(ring)))
         async with kept(keeper):
             await until(lambda: keeper.current is not None)
-            assert provider_key(keeper.current, acme.pk, "openai") == SECRET
-            assert provider_key(keeper.current, umbrella.pk, "openai") == "sk-of-umbrella-and-nobody-else"
-            assert provider_key(keeper.current, acme.pk, "anthropic") is None
+            assert secret_in(keeper.current, acme.pk, "openai") == SECRET
+            assert secret_in(keeper.current, umbrella.pk, "openai") == "sk-of-umbrella-and-nobody-else"
+            assert secret_in(keeper.current, acme.pk, "anthropic") is None
             # an envelope somebody with access to the database copied over
             copied = await beside(lambda: ProviderKey.objects.get(organization=acme).sealed)
             await beside(lambda: ProviderKey.objects.filter(pk=theirs.pk).update(sealed=copied))
-            await until(lambda: provider_key(keeper.current, umbrella.pk, "openai") is None)
+            await until(lambda: secret_in(keeper.current, umbrella.pk, "openai") is None)
             assert SECRET not in repr(stored(keeper.current))
         again = Keeper("host=/nonexistent dbname=none", file, (KEYS, snapshot_provider_keys.part(ring)))
-        assert provider_key(again.current, acme.pk, "openai") == SECRET
+        assert secret_in(again.current, acme.pk, "openai") == SECRET
 
     asyncio.run(work())
     assert SECRET not in file.read_text()

@@ -123,7 +123,7 @@ def _slot(spending, budget):
 
 def _priced(spending, exchange):
     bench = spending.line._at_work()
-    return line.price_all(line.parse_all([exchange], bench), bench)
+    return line.price_all(line.parsed(line.Work([exchange])), bench)
 
 
 def test_a_hold_nobody_settled_is_let_go_when_its_call_is_stored(spending, cast, monkeypatch):

@@ -6,9 +6,19 @@ import asyncio
 
 import pytest
 
-from gateway_app import cache, gateway
+from gateway_app import cache, gateway, shaping
 from gateway_app.cache import Question
-from tests.gateway_app.stage import answering, json_answer, parse_answer, read_request, run
+from tests.gateway_app.limited import an_organization, limited
+from tests.gateway_app.stage import (
+    AUTH,
+    answering,
+    chunk,
+    json_answer,
+    parse_answer,
+    read_request,
+    recording,
+    run,
+)
 from tests.gateway_app.test_policies import CACHED, LIMIT, guarded, kept
 
 SIGNED = "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature={}"
@@ -105,3 +115,36 @@ def test_a_refused_call_says_so_among_its_properties_and_no_other_header_does(tm
         assert refused.attribution.properties == {"plan": "pro", "helicone-rate-limit-status": "bucket_rate_limited"}
 
     run(work())
+
+
+@pytest.mark.parametrize("framing", ["told", "chunked"])
+def test_a_body_too_long_to_be_compared_is_a_miss_that_passes_and_says_why(tmp_path, monkeypatch, framing):
+    monkeypatch.setattr(shaping, "LONGEST_BODY", 100_000)
+    seen: list = []
+    body = b"x" * 3_000_000
+
+    async def work():
+        async with limited(tmp_path, recording(seen, json_answer()), an_organization()) as stage:
+            headers = {**AUTH, "helicone-cache-enabled": "true"}
+            if framing == "told":
+                answers = [await stage.ask(body=body, headers=headers) for _ in range(2)]
+            else:
+                answers = [await sent_in_chunks(stage, body, headers) for _ in range(2)]
+            kept = await stage.exchanges(2)
+        assert [(status, told["helicone-cache"]) for status, told, _ in answers] == [(200, "MISS")] * 2
+        assert all("the cache was not looked at" in told["helicone-cache-error"] for _, told, _ in answers)
+        assert [asked.body for asked in seen] == [body] * 2
+        assert all("cache_body_too_long" in [problem.code for problem in one.problems] for one in kept)
+        assert {one.request.size for one in kept} == {len(body)}
+
+    run(work())
+
+
+async def sent_in_chunks(stage, body, headers):
+    reader, writer = await stage.connect(body=None, headers={**headers, "transfer-encoding": "chunked"})
+    for start in range(0, len(body), 500_000):
+        writer.write(chunk(body[start : start + 500_000]))
+    writer.write(chunk(b""))
+    raw = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    return parse_answer(raw)

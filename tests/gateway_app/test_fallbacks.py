@@ -16,6 +16,7 @@ from accounts_app.snapshot_provider_keys import StoredKey, StoredKeys
 from gateway_app import fallbacks, model_lists
 from gateway_app.errors import FallbacksInvalid
 from gateway_app.fallbacks import Codes
+from gateway_app.health import Place
 from gateway_app.model_lists import Wanted
 from gateway_app.snapshot_parts import MODELS, ROUTES
 from llm import providers
@@ -423,6 +424,47 @@ def test_a_target_that_keeps_failing_is_passed_over_where_there_is_another(tmp_p
         assert tried.count("a") < 12
         assert tried[-2:] == ["b", "b"]
         assert (alone, len(seen)) == (503, 1)
+
+    run(work())
+
+
+def test_who_was_passed_over_stands_among_the_details_where_all_others_fail(tmp_path):
+    async def work():
+        async with staged(tmp_path, answering_by({"": BUSY}, [])) as stage:
+            keys(stage, anthropic="k")
+            stage.gateway.policy.provider_urls["anthropic"] = f"http://localhost:{stage.upstream_port}"
+            listed_models = b'{"model":"a/groq,b,c/anthropic"}'
+            alone = json.loads((await stage.ask(body=b'{"model":"a/groq,b"}', headers={**AUTH, **JSON_TYPE}))[2])
+            for _ in range(4):  # OpenAI's address fails until it rests, and the other until only one of them may
+                await stage.ask(body=b'{"model":"b"}', headers={**AUTH, **JSON_TYPE})
+            status, told, body = await stage.ask(body=listed_models, headers={**AUTH, **JSON_TYPE})
+            (request,) = (one for one in await stage.exchanges(8) if str(one.id) == told["helicone-id"])
+        assert [one["type"] for one in alone["error"]["details"]] == ["request_failed", "missing_provider_key"]
+        error = json.loads(body)["error"]
+        found = [(one["source"], one["type"]) for one in error["details"]]
+        assert status == 503
+        assert found == [("c/anthropic", "request_failed"), ("a/groq", "missing_provider_key"), ("b", "resting")]
+        assert error["details"][2]["message"].startswith("it rests: 100% of the latest calls failed")
+        skipped = [one.detail for one in request.problems if one.code == "target_skipped"]
+        assert [one.partition(":")[0] for one in skipped] == ["a/groq", "b"]
+
+    run(work())
+
+
+def test_a_model_that_became_slow_is_passed_over_where_there_is_another(tmp_path):
+    seen: list = []
+
+    async def work():
+        async with staged(tmp_path, answering_by({}, seen)) as stage:
+            place = Place(7, f"http://127.0.0.1:{stage.upstream_port}", "a")
+            for _ in range(4):
+                stage.gateway.health.late(place, 5.0)
+            answers = [
+                await stage.ask(body=body, headers={**AUTH, **JSON_TYPE})
+                for body in (b'{"model":"a,b"}', b'{"model":"a"}', b'{"model":"a,b","stream": true}')
+            ]
+        assert [one[0] for one in answers] == [200] * 3
+        assert [json.loads(one.body)["model"] for one in seen] == ["b", "a", "a"]
 
     run(work())
 

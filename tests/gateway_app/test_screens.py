@@ -10,6 +10,7 @@ from accounts_app.keys import Speaker
 from accounts_app.snapshot import Snapshot
 from accounts_app.snapshot_provider_keys import StoredKey, StoredKeys
 from accounts_app.snapshot_safety import SafetyRules
+from gateway_app import screens
 from gateway_app.screens import Options
 from llm.exchange import STATUS_THREAT
 from tests.gateway_app.stage import AUTH, KEY, chunk, json_answer, read_request, run, staged
@@ -289,6 +290,64 @@ def test_a_flagged_prompt_is_refused_and_its_moderation_is_a_row_of_its_own(tmp_
     assert house.asked[0].headers["authorization"] == "Bearer sk-own"
     assert (moderation.provider, moderation.status, row.status, row.threat) == ("openai", 200, 400, None)
     assert row.problems[0].detail == "violence"
+
+
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+
+
+def seen(*parts) -> bytes:
+    return json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": list(parts)}]}).encode()
+
+
+def image(url):
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def test_images_are_moderated_one_a_call_with_the_words_beside_the_first(tmp_path):
+    house = House()
+    at = "https://example.com/a.png"
+    body = seen({"type": "text", "text": "Who is this?"}, image(PIXEL), image(at))
+    (status, *_), rows = sent(tmp_path, house, body, MODERATED, rows=3)
+    asked = [json.loads(one.body) for one in house.asked if one.line.split()[1] == "/v1/moderations"]
+    assert status == 200
+    assert sorted(asked, key=lambda one: len(one["input"]), reverse=True) == [
+        {"model": "omni-moderation-latest", "input": [{"type": "text", "text": "Who is this?"}, image(PIXEL)]},
+        {"model": "omni-moderation-latest", "input": [image(at)]},
+    ]
+    assert [row.problems for row in rows] == [()] * 3
+
+
+def test_a_flagged_image_without_a_word_is_refused(tmp_path):
+    (status, _, body), rows = sent(tmp_path, House(flagged=True), seen(image(PIXEL)), MODERATED, rows=2)
+    assert (status, json.loads(body)["error"]["code"]) == (400, "PROMPT_FLAGGED_FOR_MODERATION")
+    assert rows[-1].problems[0].code == "moderation_flagged"
+
+
+def test_an_image_of_anthropics_shape_is_moderated_too(tmp_path):
+    house = House()
+    source = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+    said = [{"role": "user", "content": [{"type": "image", "source": source}]}]
+    body = json.dumps({"model": "claude-haiku-4-5", "max_tokens": 9, "messages": said}).encode()
+    headers = {**MODERATED, "x-api-key": "sk-ant-own", "anthropic-version": "2023-06-01"}
+    del headers["authorization"]
+    keys = [StoredKey(1, 7, "openai", "sk-stored")]
+    (status, *_), _ = sent(tmp_path, house, body, headers, path="/v1/messages", keys=keys, rows=2)
+    assert (status, json.loads(house.asked[0].body)["input"]) == (200, [image(PIXEL)])
+
+
+def test_what_is_not_moderated_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(screens, "LONGEST_IMAGE", 100)
+    house = House()
+    body = seen(
+        {"type": "text", "text": "Hear"}, {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+        image(PIXEL + "A" * 100), *(image(f"https://example.com/{n}.png") for n in range(6)),
+    )  # fmt: skip
+    (status, *_), rows = sent(tmp_path, house, body, {**MODERATED, **SECURE}, rows=5)
+    assert (status, house.paths.count("/v1/moderations")) == (200, 4)
+    (row,) = (one for one in rows if one.problems)
+    assert [(one.code, one.detail) for one in row.problems] == [
+        ("screen_partial", "security: 1 audio, 7 images"), ("screen_partial", "moderation: 1 audio, 3 images"),
+    ]  # fmt: skip
 
 
 def test_a_prompt_that_is_not_flagged_goes_on(tmp_path):

@@ -14,7 +14,9 @@ from django.db import connection as django_connection
 from django.http import QueryDict
 from django.urls import reverse
 
-from accounts_app.models import AuditEntry
+from accounts_app.models import AuditEntry, Organization
+from alerts_app import forget as budgets
+from alerts_app.models import Budget, BudgetEvent, BudgetState
 from ingest_app import forget, late, otlp, records
 from ingest_app.models import SpanWatch, Trace
 from ingest_app.posting import Posting
@@ -125,6 +127,56 @@ def test_what_is_known_of_a_trace_goes_with_its_last_row(writer: Writer, the_lin
     put(writer, step(2, "b", user__id="u"))
     run_dry(the_line)
     assert (traces(), LLMRequest.objects.count()) == ({"b", "c"}, 2)
+
+
+def counted_by(by: str, values: list[str], organization_id: int = 1, **more: Any) -> Budget:
+    """A budget with a warning and a state of each value."""
+    row = Budget.objects.create(organization_id=organization_id, name=by, limit_nano_usd=1, by=by, **more)
+    said = {"organization_id": organization_id, "since": NOON, "spent_nano_usd": 5}
+    for value in values:
+        BudgetEvent.objects.create(budget=row, value=value, percent=80, limit_nano_usd=1, at=NOON, **said)
+        BudgetState.objects.create(budget=row, value=value, reserved_nano_usd=0, drift_nano_usd=0, **said)
+    return row
+
+
+def told(row: Budget) -> tuple[set[str], set[str]]:
+    return set(row.events.values_list("value", flat=True)), set(row.states.values_list("value", flat=True))
+
+
+def test_what_budgets_have_written_of_somebody_goes_with_their_last_request(writer: Writer, the_line: Line) -> None:
+    Organization.objects.bulk_create([Organization(pk=1, name="a"), Organization(pk=2, name="b")])
+    users, team = counted_by("user", ["u", "v"]), counted_by("property", ["red", "blue"], property_name="team")
+    sessions, everybody = counted_by("session", ["s"]), counted_by("organization", [""])
+    theirs = counted_by("user", ["u"], organization_id=2)
+    put(
+        writer, chat(0, end_user_id="u", session_id="s", properties={"team": "red"}),
+        chat(1, end_user_id="u", properties={"team": "blue"}), chat(2, end_user_id="v", properties={"team": "blue"}),
+        chat(3, end_user_id="u", organization_id=2),
+    )  # fmt: skip
+    erase(writer, "user=u&session=s")
+    run_dry(the_line)
+    assert told(users) == ({"u", "v"}, {"u", "v"})
+    assert (told(sessions), told(team)) == ((set(), set()), ({"blue"}, {"blue"}))
+    erase(writer, "user=u")
+    run_dry(the_line)
+    assert told(users) == ({"v"}, {"v"})
+    assert (told(team), told(everybody), told(theirs)) == (({"blue"},) * 2, ({""},) * 2, ({"u"},) * 2)
+    [last] = LLMRequest.objects.filter(organization_id=1).values_list("id", flat=True)
+    writer.put(records.forget(records.Forget(1, (last,), now()))).result(5)
+    run_dry(the_line)
+    assert (told(users), told(team), told(everybody)) == ((set(), set()), (set(), set()), ({""},) * 2)
+
+
+def test_a_night_takes_what_is_of_nobody_any_more_and_the_page_names_what_stays(cast: Any, the_line: Line) -> None:
+    row = counted_by("user", ["u", "gone"], organization_id=cast.acme.pk)
+    named = counted_by("user", [], organization_id=cast.acme.pk, value="u")
+    make_request(cast.acme.pk, NOON, end_user_id="u")
+    with connect() as db:
+        budgets.of_organization(db, cast.acme.pk)
+    assert told(row) == ({"u"}, {"u"})
+    page = browser(cast.alice).get(reverse("requests-delete"), {"user": "u", "range": "all"}).content.decode()
+    assert f"budget “{named.name}”" in page
+    assert "Set by name" not in browser(cast.alice).get(reverse("requests-delete"), {"user": "v"}).content.decode()
 
 
 def test_only_the_time_and_organisation_of_the_order_are_touched(writer: Writer, the_line: Line) -> None:

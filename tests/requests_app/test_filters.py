@@ -13,7 +13,7 @@ from django.http import QueryDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from requests_app import filter_json, filter_url, filters
+from requests_app import filter_json, filter_text, filter_url, filters
 from requests_app.filters import EVERYTHING, And, FilterError, Leaf, Or
 from tests.requests_app import factories
 
@@ -45,6 +45,7 @@ LEAVES = st.one_of(
     leaves_of("status", filters.ORDERED, NUMBERS),
     leaves_of("cost", filters.ORDERED, st.sampled_from([Decimal("0"), Decimal("0.000001"), Decimal("1.5")])),
     leaves_of("score", filters.ORDERED, NUMBERS, name="tone"),
+    leaves_of("problem", ("=", "!="), st.sampled_from(("fell_back", "fell", "redacted"))),
     leaves_of("uncached_input_tokens", filters.ORDERED, NUMBERS),
     leaves_of("at", filters.ORDERED, st.integers(0, 5).map(lambda hours: START + timedelta(hours=hours))),
 )
@@ -128,6 +129,9 @@ def holds(node, row) -> bool:
     if node.key in ("model", "user", "property"):
         text = {"model": row.model, "user": row.end_user_id, "property": row.properties.get("env")}[node.key]
         return holds_for_text(node.operator, node.value, text)
+    if node.key == "problem":
+        codes = {text.partition(": ")[0] for text in row.problems}
+        return bool((node.operator == "=") == (not codes if node.value is None else node.value in codes))
     usd = None if row.cost_nano_usd is None else Decimal(row.cost_nano_usd) / 10**9
     uncached = None if row.input_tokens is None else row.input_tokens - (row.cache_read_tokens or 0)
     known = {
@@ -151,6 +155,7 @@ ROWS = st.builds(
     cost_nano_usd=st.sampled_from([None, 0, 1000, 1_500_000_000]),
     input_tokens=st.none() | NUMBERS,
     cache_read_tokens=st.none() | st.sampled_from([0, 1]),
+    problems=st.sampled_from([(), ("fell_back",), ("fell_back: to b: or c", "redacted"), ("redacted: email 2",)]),
 )  # fmt: skip
 
 
@@ -204,6 +209,14 @@ def test_several_values_of_one_key_are_alternatives_and_bounds_hold_together():
 def test_what_cannot_be_asked_is_answered_by_a_sentence(text, message):
     with pytest.raises(FilterError, match=re.escape(message)):
         filter_url.parse(QueryDict(text))
+
+
+def test_a_problem_is_asked_by_its_code_in_every_form():
+    tree = Leaf("problem", "=", "fell_back")
+    assert filter_text.parse("problem:fell_back") == tree
+    assert filter_url.parse(QueryDict("problem=fell_back")) == tree
+    assert filter_json.parse({"request_response_rmt": {"problem": {"equals": "fell_back"}}}) == tree
+    assert filter_text.parse("-problem:fell_back") == Leaf("problem", "!=", "fell_back")
 
 
 def test_helicones_own_example_is_understood():

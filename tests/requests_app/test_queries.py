@@ -142,6 +142,13 @@ def test_nothing_is_summed_to_nothing_not_to_zero_percent():
     assert queries_sums.summary(Question(MINE)).failed_share is None
 
 
+def test_problems_are_suggested_by_their_codes():
+    at = clock.now() - timedelta(minutes=1)
+    for problems in (("fell_back: to b", "redacted"), ("fell_back: to c",), ()):
+        factories.make_request(MINE, at, problems=problems)
+    assert queries_sums.suggestions(MINE, "problem") == ["fell_back", "redacted"]
+
+
 def test_suggestions_are_the_commonest_lately_of_this_organization():
     now = clock.now()
     for model, times in [("b", 2), ("a", 3), ("100%", 1)]:

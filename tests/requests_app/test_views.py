@@ -244,6 +244,18 @@ def test_the_settings_a_request_sent_are_shown_as_it_sent_them(looking, acme):
         assert f"<dd>{shown_as}</dd>" in html
 
 
+def test_a_problem_leads_to_the_requests_that_have_it_too(looking, acme):
+    mine = factories.make_request(acme.id, problems=("fell_back: to b", "redacted: email 2"))
+    other = factories.make_request(acme.id, problems=("fell_back",))
+    factories.make_request(acme.id)
+    html = page(looking, f"/requests/{mine.id}")
+    assert "It ended with another target than the one it was to go to. (to b)" in html
+    [link, _] = [unescape(url) for url in re.findall(r'href="([^"]+problem=[^"]+)"', html)]
+    assert link == "/requests?problem=fell_back"
+    assert set(shown(looking, link)) == {str(mine.id), str(other.id)}
+    assert set(shown(looking, "/requests?filter=-problem:redacted+problem:fell_back")) == {str(other.id)}
+
+
 def test_a_request_alone_is_a_page_and_in_the_drawer_a_fragment(looking, acme):
     row = factories.make_request(acme.id, request={"messages": []}, response={})
     assert "<html" in page(looking, f"/requests/{row.id}")
