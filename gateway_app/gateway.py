@@ -349,8 +349,7 @@ class Passage:
         finally:
             self._tell_attempts(calling, chain.ready[0])
         try:
-            if chain.is_list:
-                self._told += chains.answered_by(ready)
+            self._told += chains.answered_by(chain, ready, incoming)
             if self._capture is not None:
                 await self._capture.begun()
             is_held = self._screening is not None and self._screening.holds_reply
