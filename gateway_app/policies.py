@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from alerts_app.budgets import Budget
@@ -65,6 +65,9 @@ class Policies:
     def has_money(self) -> bool:
         """Whether it matters what the call may cost."""
         return bool(self.budgets) or self.caps.max_cost_nano_usd is not None
+
+    def without_cache(self) -> Policies:
+        return replace(self, cache=None)
 
     def needs_body(self, directives: Directives) -> bool:
         """Whether the request's body must be there whole before anything is decided, and is refused otherwise."""
