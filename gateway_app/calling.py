@@ -115,7 +115,9 @@ class Calling:
         self._skipped = skipped
         self.rested: list[Skipped] = []
         """Passed over because they rest."""
-        self._places: Sequence[Place] = self._compared(organization_id)
+        self._of = organization_id
+        self._places: Sequence[Place] = self._compared() if len(candidates) > 1 else ()
+        """Beside them, where there are several."""
         self._calls = 0
         """To the candidate whose turn it is."""
         self.made = 0
@@ -156,7 +158,7 @@ class Calling:
             patience=LONG_SECONDS if self._is_long else 0.0,
         )  # fmt: skip
         began_at, started = now(), time.monotonic()
-        timed = self._health.timed(self._places[place]) if len(self._places) > 1 else None
+        timed = self._health.timed(self._places[place]) if self._places else None
         head: Head | None = None
         error: GatewayError | None = refused
         try:
@@ -172,8 +174,9 @@ class Calling:
         if timed is not None:
             timed.ends(tried.status)
         if refused is None:
-            said = error.message[:LONGEST_REASON] if error is not None else f"HTTP {tried.status}"
-            self._health.note(self._places[place], is_failure=tried.status >= 500, said=said)
+            is_failure = tried.status >= 500
+            said = "" if not is_failure else error.message[:LONGEST_REASON] if error else f"HTTP {tried.status}"
+            self._health.note(self._of, ready.target.origin.text, is_failure=is_failure, said=said)
         return tried
 
     async def _borrowed(self, ready: Prepared) -> tuple[Prepared, TokenRefused | None]:
@@ -211,16 +214,13 @@ class Calling:
             self.rested.append(Skipped(self._candidates[place].name, why, "resting"))
         return chosen
 
-    def _compared(self, organization_id: int) -> list[Place]:
+    def _compared(self) -> list[Place]:
         """With which calls those to the candidates are compared."""
-        candidates = self._candidates
-        if len(candidates) == 1:
-            return [Place(organization_id, candidates[0].target.origin.text)]
         is_stream, own = _asks_stream(self._incoming), model_lists.model_of(self._incoming.first)
-        models = [str(one.candidate.override.get("model", own))[:200] for one in candidates]
+        models = [str(one.candidate.override.get("model", own))[:200] for one in self._candidates]
         return [
-            Place(organization_id, one.target.origin.text, model, is_stream)
-            for one, model in zip(candidates, models, strict=True)
+            Place(self._of, one.target.origin.text, model, is_stream)
+            for one, model in zip(self._candidates, models, strict=True)
         ]  # fmt: skip
 
     async def _last(self, tried: _Tried) -> Answered:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from accounts_app.snapshot import Snapshot
-from gateway_app import fallbacks, headers, lending, model_lists, models_known, retries, stored_routes
+from gateway_app import fallbacks, headers, lending, model_lists, models_known, online, retries, stored_routes
 from gateway_app.calling import Skipped, detail
 from gateway_app.candidates import Candidate, Incoming, Prepared, prepared
 from gateway_app.connection import Headers
@@ -152,7 +152,8 @@ def _is_nobodys(incoming: Incoming) -> bool:
 def _is_spoken_to(incoming: Incoming, known: Known) -> bool:
     """Whether a key is stored for the provider whose API the request speaks, and its model names nobody else."""
     spoken, model = incoming.route.provider, model_lists.model_of(incoming.first)
-    if spoken is None or not incoming.lender.has(spoken.slug) or model_lists.is_list(model):
+    is_asked_for = model_lists.is_list(model) or model_lists.is_online(model)
+    if spoken is None or not incoming.lender.has(spoken.slug) or is_asked_for:
         return False
     return not models_known.offering(known.snapshot, model, tuple(incoming.lender.keys))
 
@@ -183,14 +184,15 @@ def _unreplayable(incoming: Incoming, known: Known, *, asks_retries: bool) -> Ch
     return replace(once, notes=(Problem("not_replayable"),), complaint=f"{_complaint(incoming)} {reason}".strip())
 
 
-def answered_by(ready: Prepared) -> Headers:
-    """Of several the one whose answer it is."""
-    candidate = ready.candidate
-    told = [(b"helicone-fallback-index", b"%d" % candidate.index)]
-    if candidate.model:
-        told.append((b"helicone-model", candidate.model.encode("ascii", "replace")))
+def answered_by(chain: Chain, ready: Prepared, incoming: Incoming) -> Headers:
+    """Of several the one whose answer it is; at the AI gateway whoever it is, and that a stored key pays for it."""
+    told = [(b"helicone-fallback-index", b"%d" % ready.candidate.index)] if chain.is_list else []
+    is_ai_gateway = incoming.route.is_ai_gateway and ready.loan is not None
+    model = ready.candidate.model or (model_lists.model_of(incoming.first) if is_ai_gateway else "")
+    if model:
+        told.append((b"helicone-model", model.encode("ascii", "replace")))
         told.append((b"helicone-provider", ready.provider.encode("ascii", "replace")))
-    return told
+    return [*told, (b"helicone-gateway-mode", b"BYOK")] if is_ai_gateway else told
 
 
 # --- Helicone-Fallbacks with targets ----------------------------------------------------------------------------------
@@ -294,7 +296,7 @@ class _Resolver:
             offering = (spoken,)  # a model newer than the price table, asked for in its provider's own way
         if not offering:
             self._skip(wanted.label, "no provider with a key stored here is known to have it", "model_not_supported")
-        return [Wanted(wanted.model, provider) for provider in offering]
+        return [wanted._replace(provider=provider) for provider in offering]
 
     def _one(self, wish: _Wish, wanted: Wanted) -> Prepared | None:
         own, provider = self._own, wanted.provider
@@ -308,8 +310,15 @@ class _Resolver:
                 self._skip(wanted.label, "its provider is excluded", "disallowed")
             return None
         model = wanted.deployment or wanted.model
+        override: Mapping[str, Any] | None = {"model": model} if model else {}
+        if wanted.is_online:
+            path = self._incoming.route.path if candidate.path is None else candidate.path
+            override = online.override(candidate.provider, path, model, self._incoming.first)
+        if override is None:
+            self._skip(wanted.label, "it has no search of the web that can be asked for here", "model_not_supported")
+            return None
         candidate = replace(
-            candidate, index=wish.place, label=wanted.label, override={"model": model} if model else {},
+            candidate, index=wish.place, label=wanted.label, override=override,
             goes_on=wish.goes_on, retries=wish.retries, model=model,
         )  # fmt: skip
         try:

@@ -285,7 +285,7 @@ class Passage:
         if asks.cache is not None and asks.cache.reads:
             self._told.append((b"helicone-cache", b"MISS"))
         self._notes += (Problem("cache_body_too_long"),)
-        return replace(asks, cache=None)
+        return asks.without_cache()
 
     def _draw(self, asks: Policies, speaker: Speaker, provider: str, url: str, sent: bytes) -> None:
         visit = self._visit
@@ -349,8 +349,8 @@ class Passage:
         finally:
             self._tell_attempts(calling, chain.ready[0])
         try:
-            if chain.is_list:
-                self._told += chains.answered_by(ready)
+            if chain.is_list or incoming.route.is_ai_gateway:
+                self._told += chains.answered_by(chain, ready, incoming)
             if self._capture is not None:
                 await self._capture.begun()
             is_held = self._screening is not None and self._screening.holds_reply

@@ -36,6 +36,7 @@ SLOW_TIMES: Final = 4.0
 SLOW_LEAST: Final = 2.0
 """and at least so many seconds."""
 Kept = TypeVar("Kept")
+Named = TypeVar("Named")
 
 
 class Place(NamedTuple):
@@ -49,10 +50,9 @@ class Place(NamedTuple):
     """Empty where none is named."""
     is_stream: bool = False
 
-    @property
-    def whole(self) -> Place:
-        """The target, whatever is asked of it."""
-        return Place(self.organization_id, self.target)
+
+Key = tuple[int, str]
+"""A target, whatever is asked of it: an organization and an origin."""
 
 
 class Rest(NamedTuple):
@@ -105,17 +105,23 @@ class Health:
     """Seconds an answer may take to begin; 0: SLOW_TIMES what is usual."""
     version: int = 0
     """Goes up whenever somebody begins to rest, is tried or has recovered."""
-    _failing: dict[Place, State] = field(default_factory=dict)
+    _failing: dict[Key, State] = field(default_factory=dict)
     _slow: dict[Place, State] = field(default_factory=dict)
     _usual: dict[Place, Usual] = field(default_factory=dict)
 
-    def note(self, place: Place, *, is_failure: bool, said: str = "") -> None:
-        """How a call ended; of a failed one what was `said`."""
-        self._note(self._failing, place.whole, is_bad=is_failure, said=said, calls="calls failed")
+    def note(self, organization_id: int, target: str, *, is_failure: bool, said: str = "") -> None:
+        """How a call ended; of a failed one what was `said`. Cheap where all is well: asked of every call."""
+        key = (organization_id, target)
+        state = self._failing.get(key)
+        if state is None or is_failure or state.is_resting:
+            self._note(self._failing, key, is_bad=is_failure, said=said, calls="calls failed")
+            return
+        state.fade(self.clock())
+        state.calls += 1
 
     def may_try(self, place: Place) -> bool:
         """False while it rests. After that True once, for the call that tries it; others wait for its end."""
-        states = [self._failing.get(place.whole), self._slow.get(place)]
+        states = [self._failing.get(place[:2]), self._slow.get(place)]
         resting = [state for state in states if state is not None and state.is_resting]
         now = self.clock()
         if any(now < state.rests_until for state in resting):
@@ -127,14 +133,13 @@ class Health:
 
     def why(self, place: Place) -> str:
         """Why it rests; empty where it does not."""
-        states = (self._failing.get(place.whole), self._slow.get(place))
+        states = (self._failing.get(place[:2]), self._slow.get(place))
         return "; ".join(state.why for state in states if state is not None and state.is_resting)
 
     def resting(self) -> list[Rest]:
-        return [
-            Rest(place, state.rests_since, state.rests_until, state.why)
-            for states in (self._failing, self._slow) for place, state in states.items() if state.is_resting
-        ]  # fmt: skip
+        failing = [(Place(*key), state) for key, state in self._failing.items() if state.is_resting]
+        slow = [(place, state) for place, state in self._slow.items() if state.is_resting]
+        return [Rest(place, state.rests_since, state.rests_until, state.why) for place, state in failing + slow]
 
     # --- how long answers take to begin -------------------------------------------------------------------------------
 
@@ -165,7 +170,7 @@ class Health:
 
     # --- both ---------------------------------------------------------------------------------------------------------
 
-    def _note(self, states: dict[Place, State], place: Place, *, is_bad: bool, said: str, calls: str) -> None:
+    def _note(self, states: dict[Named, State], place: Named, *, is_bad: bool, said: str, calls: str) -> None:
         now = self.clock()
         state = self._of(states, place, State)
         state.fade(now)
@@ -184,7 +189,7 @@ class Health:
             self.version += 1
 
     @staticmethod
-    def _of(known: dict[Place, Kept], place: Place, make: Callable[[], Kept]) -> Kept:
+    def _of(known: dict[Named, Kept], place: Named, make: Callable[[], Kept]) -> Kept:
         found = known.get(place)
         if found is None:
             if len(known) >= MOST:

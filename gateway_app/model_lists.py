@@ -1,6 +1,6 @@
 """A comma list in `model`: "gpt-4o/openai, claude-sonnet-4/anthropic, !azure".
 
-    entry := "!" PROVIDER | MODEL [ "/" PROVIDER [ "/" DEPLOYMENT ] ] | PROVIDER "/" MODEL
+    entry := "!" PROVIDER | MODEL [ ":online" ] [ "/" PROVIDER [ "/" DEPLOYMENT ] ] | PROVIDER "/" MODEL [ ":online" ]
 
 Helicone's cloud has the model first, its Rust gateway the provider: both are read. Ids with a slash of their own, as
 OpenRouter has them (`meta-llama/llama-3`), stay whole.
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from gateway_app.errors import FallbacksInvalid
+from gateway_app.online import SUFFIX
 from llm import providers
 from llm.providers import Provider
 
@@ -42,10 +43,13 @@ class Wanted(NamedTuple):
     model: str
     provider: Provider | None = None
     deployment: str = ""
+    is_online: bool = False
+    """With a search of the web (gateway_app/online.py)."""
 
     @property
     def label(self) -> str:
-        return f"{self.model}/{self.provider.slug}" if self.provider else self.model
+        model = f"{self.model}{SUFFIX}" if self.is_online else self.model
+        return f"{model}/{self.provider.slug}" if self.provider else model
 
 
 class ModelList(NamedTuple):
@@ -82,6 +86,10 @@ def is_list(model: str) -> bool:
     return "," in model
 
 
+def is_online(model: str) -> bool:
+    return model.endswith(SUFFIX) or f"{SUFFIX}/" in model
+
+
 def read(text: str, *, own: Provider | None, has_aliases: bool = False) -> ModelList:
     """`own`: whom the request goes to anyway; None at the AI gateway, where `has_aliases`. Raises FallbacksInvalid."""
     wanted: list[Wanted] = []
@@ -105,7 +113,8 @@ def _excluded(name: str) -> str:
 
 def _wanted(entry: str, own: Provider | None, *, has_aliases: bool) -> Wanted:
     model, provider, deployment = _parts(entry.split("/"), own)
-    return Wanted(ALIASES.get(model, model) if has_aliases else model, provider, deployment)
+    bare = model.removesuffix(SUFFIX)
+    return Wanted(ALIASES.get(bare, bare) if has_aliases else bare, provider, deployment, bare != model)
 
 
 def _parts(parts: Sequence[str], own: Provider | None) -> tuple[str, Provider | None, str]:

@@ -18,7 +18,7 @@ from gateway_app.shaping import LONGEST_BODY
 from ingest_app import directives as names
 from ingest_app.directives import Directives
 from ingest_app.rate_policy import USER, RatePolicy
-from lib.frozen import dataclass
+from lib.frozen import dataclass, replace
 from llm.pricing import PriceBook
 
 MOST_SLOTS: Final = 20
@@ -65,6 +65,9 @@ class Policies:
     def has_money(self) -> bool:
         """Whether it matters what the call may cost."""
         return bool(self.budgets) or self.caps.max_cost_nano_usd is not None
+
+    def without_cache(self) -> Policies:
+        return replace(self, cache=None)
 
     def needs_body(self, directives: Directives) -> bool:
         """Whether the request's body must be there whole before anything is decided, and is refused otherwise."""

@@ -101,6 +101,7 @@ def wanted(text, own=None, **more):
     ("openai/gpt-4o,anthropic/claude-3", "openrouter", [("openai/gpt-4o", None, ""), ("anthropic/claude-3", None, "")]),
     ("gemini-2.5-pro/google-ai-studio", None, [("gemini-2.5-pro", "google", "")]),
     ("a,a,,b,", "openai", [("a", None, ""), ("b", None, "")]),
+    ("m:online/openai,meta-llama/l:online", None, [("m", "openai", ""), ("meta-llama/l", None, "")]),
 ])  # fmt: skip
 def test_lists_of_models_in_both_orders(text, own, found):
     assert wanted(text, own) == found

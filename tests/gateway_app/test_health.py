@@ -32,7 +32,7 @@ def health(clock):
 
 def fail(health, times=4, place=T):
     for _ in range(times):
-        health.note(place, is_failure=True, said="HTTP 503")
+        health.note(*place[:2], is_failure=True, said="HTTP 503")
 
 
 def took(health, seconds, times=1, place=T):
@@ -50,7 +50,7 @@ def test_a_target_nobody_knows_or_that_failed_now_and_then_may_be_tried(health):
     fail(health, 3)
     assert health.may_try(T)
     for _ in range(9):
-        health.note(T, is_failure=False)
+        health.note(*T[:2], is_failure=False)
     fail(health, 4)
     assert health.may_try(T)
 
@@ -60,12 +60,12 @@ def test_a_failing_target_rests_then_one_call_tries_it(health, clock):
     assert not health.may_try(T)
     clock.now += REST
     assert [health.may_try(T), health.may_try(T)] == [True, False]
-    health.note(T, is_failure=True)
+    health.note(*T[:2], is_failure=True)
     clock.now += REST - 1
     assert not health.may_try(T)
     clock.now += 1
     assert health.may_try(T)
-    health.note(T, is_failure=False)
+    health.note(*T[:2], is_failure=False)
     assert health.may_try(T)
     fail(health, 2)
     assert health.may_try(T)
@@ -138,18 +138,18 @@ def test_who_rests_is_told_with_since_when_until_when_and_why(health, clock):
     clock.now += 5
     fail(health, 1)
     [rest] = health.resting()
-    assert (rest.place, rest.since, rest.until) == (T.whole, 1000.0, 1005.0 + REST)
+    assert (rest.place, rest.since, rest.until) == (Place(*T[:2]), 1000.0, 1005.0 + REST)
     assert rest.why == "100% of the latest calls failed; the last: HTTP 503"
 
 
 def test_the_version_goes_up_with_every_change_of_who_rests(health, clock):
     seen = [health.version]
-    for step in (lambda: fail(health), lambda: health.may_try(T), lambda: health.note(T, is_failure=False)):
+    for step in (lambda: fail(health), lambda: health.may_try(T), lambda: health.note(*T[:2], is_failure=False)):
         clock.now += REST
         step()
         seen.append(health.version)
     assert seen == sorted(set(seen))
-    health.note(T, is_failure=False)
+    health.note(*T[:2], is_failure=False)
     assert health.version == seen[-1]
 
 
@@ -187,7 +187,7 @@ def test_a_target_that_never_fails_is_never_passed_over(calls):
     health = Health(clock)
     for later, is_asked in calls:
         clock.now += later
-        health.note(T, is_failure=False)
+        health.note(*T[:2], is_failure=False)
         took(health, 1.0)
         assert not is_asked or health.may_try(T)
 

@@ -27,7 +27,7 @@ def failing(*places: Place) -> Health:
     health = Health()
     for place in places:
         for _ in range(4):
-            health.note(place, is_failure=True, said="HTTP 503")
+            health.note(*place[:2], is_failure=True, said="HTTP 503")
     return health
 
 
