@@ -142,8 +142,8 @@ def grow_object(known: dict[str, Any], piece: Mapping[str, Any]) -> None:
     for key, value in piece.items():
         if value is None:
             continue
-        if isinstance(value, dict) and isinstance(known.get(key), dict | None):
-            grow_object(known.setdefault(key, {}), value)
+        if isinstance(value, dict) and isinstance(inner := known.setdefault(key, {}), dict):
+            grow_object(inner, value)
         elif key in _PIECES and isinstance(value, str):
             known[key] = loose.text(known.get(key)) + value
         elif value != "" or key not in known:

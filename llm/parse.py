@@ -29,6 +29,7 @@ _NO_MODEL: Final = re.compile(
 )
 """Things kept at a provider, and settings: what is done to them runs no model."""
 _SPAN_TYPE: Final = "application/vnd.otlp.span+json"
+_FORMS: Final = ("multipart/", "application/x-www-form-urlencoded")
 _MOST_KEYS: Final = 10
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
 PATH_MODEL: Final = re.compile(
@@ -130,8 +131,7 @@ def _finished(
     problems += _unknown_keys(reading.usage)
     if usage.is_odd(reading.usage):
         problems.append(Problem("usage_odd"))
-    is_named = any(problem.code == "usage_missing" for problem in reading.problems)
-    if _lacks_usage(call, reading) and not error_message and not is_named:
+    if not error_message and _lacks_usage(call, reading) and not _is_named("usage_missing", reading):
         problems.append(Problem("usage_missing"))
     return replace(
         reading,
@@ -182,17 +182,22 @@ def _with_usage(reading: Reading, call: Call) -> Reading:
 def _lacks_usage(call: Call, reading: Reading) -> bool:
     """Whether a call that should have told something to charge did not. Moderations are free."""
     told = reading.usage
-    counts = (told.input_tokens, told.output_tokens, told.images, told.audio_ms, told.characters, told.search_units,
-              (told.sent or {}).get("pages_processed"))
+    if told.input_tokens is not None or told.output_tokens is not None:
+        return False
+    counts = (told.images, told.audio_ms, told.characters, told.search_units, (told.sent or {}).get("pages_processed"))
     is_expected = reading.kind in MODEL_KINDS and reading.kind != "moderation" and 200 <= call.status < 300
     return is_expected and all(count is None for count in counts)
 
 
+def _is_named(code: str, reading: Reading) -> bool:
+    return any(problem.code == code for problem in reading.problems)
+
+
 def _request_problems(exchange: Exchange, sent: Payload) -> list[Problem]:
-    problems = [Problem("request_not_json", problem.detail) if problem.code == "response_not_json" else problem
-                for problem in sent.problems]
-    is_form = exchange.request.content_type.startswith(("multipart/", "application/x-www-form-urlencoded"))
-    return [] if is_form else problems
+    if not sent.problems or exchange.request.content_type.startswith(_FORMS):
+        return []
+    return [Problem("request_not_json", problem.detail) if problem.code == "response_not_json" else problem
+            for problem in sent.problems]
 
 
 def _reply_problems(came: Payload, reading: Reading) -> list[Problem]:
