@@ -187,6 +187,13 @@ def extend_lists(known: dict[str, Any], piece: Mapping[str, Any]) -> None:
             known[key] = value
 
 
+def joined(pieces: Iterable[Any]) -> str:
+    """A text from its pieces, or from itself told whole each time."""
+    said = [piece for piece in pieces if isinstance(piece, str) and piece]
+    is_restated = all(map(str.startswith, said[1:], said))
+    return said[-1] if said and is_restated else "".join(said)
+
+
 def without(source: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in source.items() if name != key}
 

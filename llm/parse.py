@@ -33,10 +33,11 @@ _FORMS: Final = ("multipart/", "application/x-www-form-urlencoded")
 _MOST_KEYS: Final = 10
 _SPOKEN: Final = ("messages", "prompt", "input", "contents", "inputs", "inputText")
 PATH_MODEL: Final = re.compile(
-    r"/(?:engines|deployments|models?|serving-endpoints)/"
+    r"/(?:engines|deployments|models?|serving-endpoints|endpoints(?=/[^/]+/invocations))/"
     r"(?!(?:chat|completions|embeddings|images|responses|messages)(?:/|$))([^/]+?)(?::[a-z]+)?(?:/|$)", re.IGNORECASE
 )
-"""Azure and Databricks also have `/models/chat/completions`, which names none."""
+"""Azure and Databricks also have `/models/chat/completions`, which names none. An endpoint of SageMaker's stands for
+the model behind it."""
 _HUB_MODEL: Final = re.compile(r"/models/([^/]+/[^/]+)")
 """Hugging Face's are called `owner/name`."""
 _TOLD_BY_TOTAL: Final = frozenset({"embedding", "rerank", "moderation"})
