@@ -125,9 +125,12 @@ def _whole(url: str, reply: Callable[[str], Event], size: int) -> Exchange:
 
 
 def _streamed(stream: Stream, size: int) -> Exchange:
+    """So many pieces that request and reply have about `size` bytes."""
     frame, kind = FRAMES[stream.frame]
     one = len(frame([stream.piece]))
-    events = [*stream.first, *[stream.piece] * max(1, (size - 500) // one), *stream.last]
+    bare = _exchange(stream.url, frame([*stream.first, *stream.last]), kind)
+    left = size - len(bare.request.data) - len(bare.response.data)
+    events = [*stream.first, *[stream.piece] * max(1, left // one), *stream.last]
     return _exchange(stream.url, frame(events), kind)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
 from gateway_app import signing
@@ -14,6 +15,8 @@ from gateway_app.errors import REGION_MISSING, AwsKeysMissing, RegionMissing
 from gateway_app.signing import Keys, Request, Scope
 
 ACCESS, SECRET, TOKEN, REGION = "aws-access-key", "aws-secret-key", "aws-session-token", "aws-region"
+_SERVICES: Final = ("bedrock", "sagemaker")
+"""The region stands behind them in a host's name."""
 _TAKEN_OFF: Final = ("x-amz-date", "x-amz-security-token", "x-amz-content-sha256")
 WHAT_TO_SEND: Final = (
     f"Send your AWS credentials in the headers '{ACCESS}' and '{SECRET}' (and '{TOKEN}' for temporary ones), and the "
@@ -45,9 +48,9 @@ def region_of(headers: Mapping[str, str], *, route_region: str, host: str) -> st
     """Where the call is signed for: as the path or a header says, else as the host does. Raises RegionMissing."""
     if told := route_region or headers.get(REGION, "").strip():
         return told
-    pieces = host.split(".")
-    if len(pieces) > 2 and pieces[0].startswith("bedrock") and pieces[1].count("-") > 1:
-        return pieces[1]
+    for service, region in pairwise(host.split(".")):
+        if service.startswith(_SERVICES) and region.count("-") > 1:
+            return region
     raise RegionMissing(REGION_MISSING)
 
 

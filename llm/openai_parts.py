@@ -142,8 +142,8 @@ def grow_object(known: dict[str, Any], piece: Mapping[str, Any]) -> None:
     for key, value in piece.items():
         if value is None:
             continue
-        if isinstance(value, dict) and isinstance(known.get(key), dict | None):
-            grow_object(known.setdefault(key, {}), value)
+        if isinstance(value, dict) and isinstance(inner := known.setdefault(key, {}), dict):
+            grow_object(inner, value)
         elif key in _PIECES and isinstance(value, str):
             known[key] = loose.text(known.get(key)) + value
         elif value != "" or key not in known:
@@ -185,6 +185,13 @@ def extend_lists(known: dict[str, Any], piece: Mapping[str, Any]) -> None:
             known[key] = [*loose.listing(known.get(key)), *value]
         elif value is not None or key not in known:
             known[key] = value
+
+
+def joined(pieces: Iterable[Any]) -> str:
+    """A text from its pieces, or from itself told whole each time."""
+    said = [piece for piece in pieces if isinstance(piece, str) and piece]
+    is_restated = all(map(str.startswith, said[1:], said))
+    return said[-1] if said and is_restated else "".join(said)
 
 
 def without(source: Mapping[str, Any], key: str) -> dict[str, Any]:

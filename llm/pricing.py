@@ -405,8 +405,9 @@ class PriceBook:
         for own in dict.fromkeys((organization_id, None)):
             for name in dict.fromkeys((provider, "")):
                 found += self._matching((own, name, True), model)
-        for name in described.prices if described else (provider,):
-            seeded = self._matching((None, name, False), model)
+        lists, listed = described.price_lists(model) if described else ((provider,), model)
+        for name in lists:
+            seeded = self._matching((None, name, False), listed)
             found += [row for row in seeded if row.model_key == seeded[0].model_key]
             if seeded:
                 break

@@ -6,7 +6,7 @@ pieces or, without `incremental_output`, all that has come so far each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llm import loose, openai_parts, preview, usage
@@ -48,7 +48,7 @@ def fold(events: Sequence[Any]) -> dict[str, Any]:
                     if type(piece) is dict:
                         choices.setdefault(number, []).append(piece)
     output = dict(loose.mapping(body.get("output")))
-    if text := _joined(texts):
+    if text := openai_parts.joined(texts):
         output["text"] = text
     if choices:
         output["choices"] = [_whole(choices[number]) for number in sorted(choices)]
@@ -61,15 +61,8 @@ def _whole(pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         choice.update(piece)
     messages = [message for piece in pieces if type(message := piece.get("message")) is dict]
     texts = {key: [message[key] for message in messages if key in message] for key in _JOINED}
-    said = {key: _joined(map(openai_parts.content_text, values)) for key, values in texts.items() if values}
+    said = {key: openai_parts.joined(map(openai_parts.content_text, values)) for key, values in texts.items() if values}
     return {**choice, "message": {**loose.mapping(choice.get("message")), **said}}
-
-
-def _joined(pieces: Iterable[Any]) -> str:
-    """A text from its pieces, or from itself told whole each time."""
-    said = [piece for piece in pieces if isinstance(piece, str) and piece]
-    is_restated = all(map(str.startswith, said[1:], said))
-    return said[-1] if said and is_restated else "".join(said)
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:

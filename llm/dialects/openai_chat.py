@@ -73,7 +73,8 @@ class _Choice:
         for piece in pieces:
             if type(delta := piece.get("delta")) is dict:
                 growing.take(delta)
-            if len(piece) - [*piece.values()].count(None) > 2 or type(delta) is not dict or "index" not in piece:
+            said = len(piece) - [*piece.values()].count(None)
+            if said > 2 or type(delta) is not dict or piece.get("index") is None:
                 self._facts(piece)  # few pieces say more than an index and a delta
         choice = {"index": index, **self.fields}
         if self.text:

@@ -58,6 +58,8 @@ class Provider:
     """Name of a file in llm/dialects that is spoken here where the bytes do not tell."""
     prices: tuple[str, ...] = ()
     """Price lists asked in this order: ids of genai-prices. Empty: only the operator's own prices."""
+    runner_prices: str = ""
+    """The list of whom the end of a model's name says to run it: `{runner}` is `novita` for `org/model:novita`."""
     credential_headers: tuple[str, ...] = ("authorization",)
     """Headers that carry the client's key for this provider; never logged."""
     credential_query: str = ""
@@ -75,6 +77,13 @@ class Provider:
             return self.base_url
         url = self.region_url.replace("{region}", region)
         return f"{url}.cn" if region.startswith("cn-") and url.endswith(".amazonaws.com") else url
+
+    def price_lists(self, model: str) -> tuple[tuple[str, ...], str]:
+        """(price lists to look in, the model's name in them)."""
+        bare, _, runner = model.rpartition(":")
+        if self.runner_prices and bare:
+            return (self.runner_prices.replace("{runner}", runner.lower()),), bare
+        return self.prices, model
 
     @property
     def openai_api(self) -> str | None:

@@ -166,3 +166,36 @@ def test_a_half_of_the_credentials_is_none():
     with pytest.raises(AwsKeysMissing):
         aws.keys_of(from_nothing, is_client_target=False)
     assert aws.keys_of({}, is_client_target=True) is None
+
+
+@pytest.mark.parametrize(("host", "region"), [
+    ("bedrock-runtime.eu-west-1.amazonaws.com", "eu-west-1"),
+    ("runtime.sagemaker.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+    ("vpce-1.runtime.sagemaker.cn-north-1.vpce.amazonaws.com.cn", "cn-north-1"),
+])  # fmt: skip
+def test_a_host_of_awss_tells_its_region(host, region):
+    assert aws.region_of({}, route_region="", host=host) == region
+
+
+def test_a_host_that_tells_no_region_is_asked_for_one():
+    with pytest.raises(RegionMissing):
+        aws.region_of({}, route_region="", host="bedrock.internal.example.com")
+
+
+def test_an_endpoint_of_sagemaker_is_signed_as_its_service_wants_it(tmp_path):
+    seen: list[Asked] = []
+
+    async def work():
+        async with staged(tmp_path, recording(seen, json_answer(b'[{"generated_text": "Hello"}]'))) as stage:
+            at = {"sagemaker": f"http://127.0.0.1:{stage.upstream_port}"}
+            object.__setattr__(stage.gateway.policy, "provider_urls", at)
+            given = {**AUTH, "content-type": "application/json", **CREDENTIALS}
+            path = "/v1/gateway/sagemaker/v1/eu-west-1/endpoints/my-llama/invocations"
+            await stage.ask(path=path, body=b'{"inputs": "Hi"}', headers=given)
+            (exchange,) = await stage.exchanges()
+            assert exchange.provider == "sagemaker"
+
+    run(work())
+    (asked,) = seen
+    assert asked.line == "POST /endpoints/my-llama/invocations HTTP/1.1"
+    assert "/eu-west-1/sagemaker/aws4_request" in asked.headers["authorization"]

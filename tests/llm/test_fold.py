@@ -205,6 +205,13 @@ def test_what_gemini_tells_of_usage_is_laid_over_what_it_told_before(told):
     assert folded.get("usageMetadata") == known
 
 
+@given(st.sampled_from([{}, {"index": None}, {"index": 0}]), st.booleans(), st.sampled_from(["finish_reason", "x"]))
+def test_whatever_a_piece_of_a_chat_leaves_out_its_facts_are_read(place, has_delta, key):
+    piece = {**place, **({"delta": {"content": "a"}} if has_delta else {}), key: "stop", "logprobs": None}
+    (choice,) = openai_chat.fold([{"choices": [piece]}])["choices"]
+    assert (choice[key], choice["index"]) == ("stop", 0)
+
+
 def test_of_every_fact_the_latest_that_is_no_null_stands():
     events = [{"candidates": [], "model": "a", "x": 1}, {"model": "b", "x": 0}, {"model": None, "x": None}]
     assert gemini.fold(events) == {"model": "b", "x": 0}

@@ -208,6 +208,17 @@ def test_azure_falls_back_to_the_lists_its_file_names():
     assert BOOK.find("azure", "gpt-4o", at=NOON) == GPT
 
 
+def test_whom_the_end_of_a_models_name_says_to_run_it_has_a_price_list_of_its_own():
+    row = PriceRow(1, "huggingface_novita", "m", {"equals": "acme/m"}, {"input_mtok": "1"}, source=SEED)
+    own = PriceRow(2, "huggingface", "m", {"equals": "acme/m:groq"}, {"input_mtok": "2"}, source="operator")
+    book = PriceBook([row, own])
+    assert book.find("huggingface", "acme/M:Novita", at=NOON) == row
+    assert book.find("huggingface", "acme/m:groq", at=NOON) == own
+    for model in ("acme/m", "acme/m:fastest", "acme/m:", ":novita"):
+        assert book.find("huggingface", model, at=NOON) is None
+    assert book.find("openai", "acme/m:novita", at=NOON) is None
+
+
 @pytest.mark.parametrize("match", [{}, {"equals": "a", "regex": "b"}, {"like": "a"}, {"regex": "("}, {"equals": 1}])
 def test_a_match_that_cannot_be_understood_is_refused(match):
     with pytest.raises(BadPrice):

@@ -24,6 +24,7 @@ def test_every_provider_file_is_sound():
     ("api.openai.com", "openai"), ("API.OpenAI.com:443", "openai"), ("acme.openai.azure.com", "azure"),
     ("acme.services.ai.azure.com", "azure"), ("generativelanguage.googleapis.com", "google"),
     ("us-central1-aiplatform.googleapis.com", "google-vertex"), ("bedrock-runtime.eu-west-1.amazonaws.com", "bedrock"),
+    ("runtime.sagemaker.eu-west-1.amazonaws.com", "sagemaker"),
     ("api.groq.com.", "groq"), ("127.0.0.1:8000", "local"), ("[::1]:80", "local"), ("::1", "local"),
 ])
 def test_a_provider_is_found_by_its_host(host, slug):
