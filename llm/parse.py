@@ -134,26 +134,16 @@ def _finished(
         problems.append(Problem("usage_odd"))
     if not error_message and _lacks_usage(call, reading) and not _is_named("usage_missing", reading):
         problems.append(Problem("usage_missing"))
-    return Reading(  # every field by hand: `replace` takes twice as long
+    return replace(
+        reading,
         dialect=name,
-        kind=reading.kind,
         request_model=reading.request_model or loose.name(call.request.get("model_id")) or _path_model(exchange),
         response_model=reading.response_model or _response_model(call, reading),
-        usage=reading.usage,
-        estimate=reading.estimate,
         is_stream=bool(came.events) or (call.request.get("stream") is True and came.shape == "empty"),
-        finish_reason=reading.finish_reason,
-        provider_response_id=reading.provider_response_id,
-        service_tier=reading.service_tier,
         error_type=error_type or reading.error_type,
         error_message=error_message or reading.error_message,
-        provider_cost_nano_usd=reading.provider_cost_nano_usd,
-        end_user_id=reading.end_user_id,
-        request_preview=reading.request_preview,
-        response_preview=reading.response_preview or preview.line(error_message or came.noise),
-        tool_calls=reading.tool_calls,
         folded_response=_bytes(call.response) if came.events and name else None,
-        span=reading.span,
+        response_preview=reading.response_preview or preview.line(error_message or came.noise),
         problems=tuple(problems),
     )
 
