@@ -187,16 +187,14 @@ _NONE_WITHIN: Final = object()
 
 def _vendors_own(values: list[Any]) -> list[Any]:
     """The event that Invoke wraps in each value's `bytes`, None where it cannot be read; else _NONE_WITHIN."""
-    places = [place for place, value in enumerate(values) if type(value) is dict and type(value.get("bytes")) is str]
-    found: list[Any] = [_NONE_WITHIN] * len(values)
-    encoded = [values[place]["bytes"] for place in places]
+    encoded = [value.get("bytes") if type(value) is dict else None for value in values]
+    texts = [text for text in encoded if type(text) is str]
     try:
-        decoded = list(map(a2b_base64, encoded))
+        decoded = list(map(a2b_base64, texts))
     except ValueError:
-        decoded = [_decoded(text) for text in encoded]
-    for place, event in zip(places, _values(decoded), strict=True):
-        found[place] = event
-    return found
+        decoded = [_decoded(text) for text in texts]
+    events = iter(_values(decoded))
+    return [next(events) if type(text) is str else _NONE_WITHIN for text in encoded]
 
 
 def _decoded(encoded: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llm import cohere_parts, loose, openai_parts, preview
@@ -14,6 +14,7 @@ _EVENTS: Final = frozenset({
     "message-start", "content-start", "content-delta", "content-end", "tool-plan-delta", "tool-call-start",
     "tool-call-delta", "tool-call-end", "citation-start", "citation-end", "message-end", "debug",
 })
+_CONTENTS: Final = ("content-delta", "content-start")
 _JOINED: Final = ("text", "thinking")
 _SETTINGS: Final = (
     "temperature", "p", "k", "max_tokens", "seed", "stop_sequences", "frequency_penalty", "presence_penalty",
@@ -39,19 +40,32 @@ def score(call: Call) -> int:
 def fold(events: Sequence[Any]) -> dict[str, Any]:
     """The reply a stream would have been: contents and tool calls by index, pieces joined."""
     growing = _Growing()
+    contents: dict[int, list[dict[str, Any]]] = {}
     for event in events:
-        if type(event) is dict:
+        if type(event) is not dict:
+            continue
+        if event.get("type") not in _CONTENTS:
             growing.take(event)
-    return growing.whole()
+            continue
+        index, delta = event.get("index"), event.get("delta")
+        message = delta.get("message") if type(delta) is dict else None
+        content = message.get("content") if type(message) is dict else None
+        number = index if type(index) is int else 0
+        if number not in contents:
+            contents[number] = []
+        if type(content) is dict:
+            contents[number].append(content)
+        if "logprobs" in event and isinstance(event["logprobs"], dict):
+            growing.logprobs.append(event["logprobs"])
+    return growing.whole([_content(contents[number]) for number in sorted(contents)])
 
 
 class _Growing:
-    """A reply while its events come in."""
+    """A reply but for its contents, while its events come in."""
 
     def __init__(self) -> None:
         self.body: dict[str, Any] = {}
         self.message: dict[str, Any] = {}
-        self.contents: dict[int, _Content] = {}
         self.calls: dict[int, dict[str, Any]] = {}
         self.arguments: dict[int, list[str]] = {}
         self.plan: list[str] = []
@@ -59,24 +73,6 @@ class _Growing:
         self.logprobs: list[Any] = []
 
     def take(self, event: Mapping[str, Any]) -> None:
-        if event.get("type") in ("content-delta", "content-start"):
-            self._content(event)
-        else:
-            self._take(event)
-
-    def _content(self, event: Mapping[str, Any]) -> None:
-        index, delta = event.get("index"), event.get("delta")
-        message = delta.get("message") if type(delta) is dict else None
-        content = message.get("content") if type(message) is dict else None
-        number = index if type(index) is int else 0
-        if number not in self.contents:
-            self.contents[number] = _Content()
-        if type(content) is dict:
-            self.contents[number].take(content)
-        if "logprobs" in event and isinstance(event["logprobs"], dict):
-            self.logprobs.append(event["logprobs"])
-
-    def _take(self, event: Mapping[str, Any]) -> None:
         kind, delta = event.get("type"), loose.mapping(event.get("delta"))
         message, index = loose.mapping(delta.get("message")), event.get("index")
         number = index if type(index) is int else 0
@@ -103,10 +99,10 @@ class _Growing:
         self.body.update({key: value for key, value in delta.items() if key != "message" and value is not None})
         self.message.update({key: value for key, value in message.items() if value})
 
-    def whole(self) -> dict[str, Any]:
+    def whole(self, contents: list[dict[str, Any]]) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", **self.message}
-        if self.contents:
-            message["content"] = [self.contents[number].whole() for number in sorted(self.contents)]
+        if contents:
+            message["content"] = contents
         if plan := "".join(self.plan):
             message["tool_plan"] = plan
         if self.calls:
@@ -121,26 +117,20 @@ class _Growing:
         return {**call, "function": {**call["function"], "arguments": "".join(self.arguments[number])}}
 
 
-class _Content:
-    """One content of a reply while its pieces come in."""
-
-    def __init__(self) -> None:
-        self.fields: dict[str, Any] = {}
-        self.texts: dict[str, list[str]] = {}
-
-    def take(self, piece: Mapping[str, Any]) -> None:
+def _content(pieces: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """One content of a reply from its pieces."""
+    fields: dict[str, Any] = {}
+    texts: dict[str, list[str]] = {}
+    for piece in pieces:
         for key, value in piece.items():
-            if key in _JOINED and type(value) is str:
-                if key in self.texts:
-                    self.texts[key].append(value)
-                else:
-                    self.texts[key] = [value]
+            if key in texts and type(value) is str:
+                texts[key].append(value)
+            elif key in _JOINED and type(value) is str:
+                texts[key] = [value]
             elif value is not None:
-                self.fields[key] = value
-
-    def whole(self) -> dict[str, Any]:
-        content = {**self.fields, **{key: "".join(pieces) for key, pieces in self.texts.items()}}
-        return {"type": "thinking" if "thinking" in content else "text", **content}
+                fields[key] = value
+    content = {**fields, **{key: "".join(said) for key, said in texts.items()}}
+    return {"type": "thinking" if "thinking" in content else "text", **content}
 
 
 def is_complete(events: Sequence[Any], body: Mapping[str, Any]) -> bool:
