@@ -17,7 +17,7 @@ from gateway_app.candidates import Incoming, Prepared
 from gateway_app.connection import Head
 from gateway_app.errors import AllFailed, ClientGone, GatewayError, TargetRefused, UpstreamError
 from gateway_app.health import Health
-from gateway_app.relay import Call, Receive, Tap
+from gateway_app.relay import LEAVING, Call, Receive, Tap
 from gateway_app.upstream import Pool
 from lib import loose_json
 from lib.clock import now
@@ -129,7 +129,7 @@ class Calling:
         outgoing = ready.outgoing(self._incoming, body)
         call = Call(
             self._pool, ready.target.origin, outgoing, self._receive, self._tap,
-            patience=LONG_SECONDS if self._is_long else 0.0,
+            patience=LONG_SECONDS if self._is_long else 0.0, leaving=self._incoming.scope.get(LEAVING),
         )  # fmt: skip
         began_at, started = now(), time.monotonic()
         try:

@@ -20,6 +20,7 @@ import orjson
 
 from ingest_app import rate_policy
 from ingest_app.rate_policy import RatePolicy
+from lib.quick import maker
 from llm.exchange import Attribution, Problem
 
 MAX_ID = 500
@@ -307,6 +308,7 @@ _PROPERTY_PREFIX = PROPERTY_HEADER.lower()
 _UNDERSCORED_PREFIX = _PROPERTY_PREFIX.replace("-", "_")
 _BEGINNINGS = ("helicone-", "helicone_", *PROPERTY_OF_HEADER)
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
+_attribution, _made = maker(Attribution), maker(Directives)
 _ATTRIBUTION_FIELDS = frozenset(f.name for f in fields(Attribution))
 
 
@@ -319,10 +321,10 @@ def read(headers: Mapping[str, str]) -> Directives:
     found: dict[str, object] = {}
     problems: list[Problem] = []
     for name, value in _ours(headers):
-        if (key := _property_key(name)) is not None:
-            _keep_property(properties, key, value, problems)
-        elif entry := _BY_NAME.get(name):
+        if entry := _BY_NAME.get(name):
             _keep(found, entry, value, problems)
+        elif (key := _property_key(name)) is not None:
+            _keep_property(properties, key, value, problems)
     return _directives(found, properties, problems)
 
 
@@ -354,17 +356,19 @@ def is_credential(name: str) -> bool:
 
 def _ours(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:
     """Names of ours in their dashed spelling, underscored ones first so that dashed ones overwrite them."""
-    dashed = []
-    for name, value in headers.items():
-        if not name.startswith(_BEGINNINGS):
-            continue
-        if name.startswith(_UNDERSCORED_PREFIX):
-            yield _PROPERTY_PREFIX + name[len(_UNDERSCORED_PREFIX) :], value
-        elif name.startswith("helicone_"):
-            yield name.replace("_", "-"), value
-        else:
-            dashed.append((name, value))
-    yield from dashed
+    ours = [header for header in headers.items() if header[0].startswith(_BEGINNINGS)]
+    underscored = [header for header in ours if header[0].startswith("helicone_")]
+    if not underscored:
+        return ours
+    dashed = [header for header in ours if header not in underscored]
+    return [*((_dashed(name), value) for name, value in underscored), *dashed]
+
+
+def _dashed(name: str) -> str:
+    """A property's key keeps its own underscores."""
+    if name.startswith(_UNDERSCORED_PREFIX):
+        return _PROPERTY_PREFIX + name[len(_UNDERSCORED_PREFIX) :]
+    return name.replace("_", "-")
 
 
 def _property_key(name: str) -> str | None:
@@ -413,5 +417,5 @@ def _keep(found: dict[str, object], entry: Entry, value: str, problems: list[Pro
 def _directives(found: dict[str, object], properties: dict[str, str], problems: list[Problem]) -> Directives:
     attributed = {name: value for name, value in found.items() if name in _ATTRIBUTION_FIELDS}
     steering = {name: value for name, value in found.items() if name not in _ATTRIBUTION_FIELDS}
-    attribution = Attribution(**attributed, properties=properties)  # type: ignore[arg-type]
-    return Directives(attribution, **steering, problems=tuple(problems))  # type: ignore[arg-type]
+    attribution = _attribution(**attributed, properties=properties)  # type: ignore[arg-type]
+    return _made(attribution, **steering, problems=tuple(problems))  # type: ignore[arg-type]

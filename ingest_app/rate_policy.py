@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 Unit = Literal["request", "cents"]
@@ -31,6 +32,7 @@ class RatePolicy:
         return f"{self.quota:.15g};w={self.window}{unit}{segment}"
 
 
+@lru_cache(maxsize=1024)
 def read(text: str) -> RatePolicy:
     """Raises ValueError, saying what is wrong with it."""
     found = _POLICY.fullmatch(text.strip())
