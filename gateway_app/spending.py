@@ -24,6 +24,7 @@ from gateway_app.connection import Headers
 from gateway_app.errors import BudgetExceeded
 from gateway_app.limits import user_of
 from lib.clock import EPOCH
+from lib.quick import maker
 from llm.exchange import Attribution, Hold
 from llm.parse import PATH_MODEL
 from llm.pricing import BadPrice, PriceBook, PriceRow, compiled
@@ -47,6 +48,7 @@ _NESTED: Final = frozenset({
     "generationConfig", "generation_config", "inferenceConfig", "textGenerationConfig", "options", "parameters",
 })  # fmt: skip
 _CHOICES: Final = frozenset({"n", "candidateCount", "best_of"})
+_BOUNDING: Final = _MOST | _NESTED | _CHOICES
 LARGEST_ESTIMATE: Final = 10**15
 
 
@@ -62,6 +64,9 @@ class Asking:
     end_user_id: str | None
 
 
+_asking, _facts = maker(Asking), maker(Facts)
+
+
 def read(url: str, body: bytes, attribution: Attribution, *, unread: int = 0) -> Asking:
     """Never raises: what is no JSON object tells nothing but, of one that has not come whole, the model."""
     try:
@@ -71,7 +76,7 @@ def read(url: str, body: bytes, attribution: Attribution, *, unread: int = 0) ->
     told = value if isinstance(value, dict) else {}
     named = told.get("model")
     model = named if isinstance(named, str) and named else _path_model(url)
-    return Asking(told, body, max(0, unread), model, attribution.end_user_id or user_of(told))
+    return _asking(told, body, max(0, unread), model, attribution.end_user_id or user_of(told))
 
 
 def _path_model(url: str) -> str | None:
@@ -80,7 +85,7 @@ def _path_model(url: str) -> str | None:
 
 
 def facts(asking: Asking, attribution: Attribution, key_id: int) -> Facts:
-    return Facts(key_id, asking.end_user_id, attribution.session_id, asking.model, attribution.properties)
+    return _facts(key_id, asking.end_user_id, attribution.session_id, asking.model, attribution.properties)
 
 
 # --- what it may cost -------------------------------------------------------------------------------------------------
@@ -117,9 +122,12 @@ def input_tokens(body: bytes) -> int:
 
 def output_tokens(body: Mapping[str, Any], default: int = DEFAULT_OUTPUT_TOKENS) -> int:
     """As many as the request lets come, of all its choices; `default` where it sets no bound."""
-    places = [body, *(nested for name in _NESTED & body.keys() if isinstance(nested := body[name], dict))]
-    bounds = [bound for place in places for name in _MOST & place.keys() if (bound := _count(place[name])) is not None]
-    choices = [count for place in places for name in _CHOICES & place.keys() if (count := _count(place[name]))]
+    told = [one for one in body.items() if one[0] in _BOUNDING]
+    if not told:
+        return default
+    told += [one for name, nested in told if name in _NESTED and isinstance(nested, dict) for one in nested.items()]
+    bounds = [bound for name, value in told if name in _MOST and (bound := _count(value)) is not None]
+    choices = [count for name, value in told if name in _CHOICES and (count := _count(value))]
     return max(bounds, default=default) * max(choices, default=1)
 
 
@@ -191,13 +199,16 @@ class Draw:
         ]  # fmt: skip
 
 
+_draw = maker(Draw)
+
+
 def drawn(budgets: Sequence[Budget], told: Facts, estimated: int) -> list[Draw]:
     found = ((budget, budget.segment.of(told)) for budget in budgets)
     return [draw_of(budget, value, estimated) for budget, value in found if value is not None]
 
 
 def draw_of(budget: Budget, value: str, estimated: int) -> Draw:
-    return Draw(budget, value, estimated, Hold(budget.spent_key(value), budget.holds_key))
+    return _draw(budget, value, estimated, Hold(budget.spent_key(value), budget.holds_key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +223,15 @@ class Count:
     """False while Redis has not yet been told what Postgres knows."""
 
 
-def counts(reply: Sequence[Sequence[Any]]) -> list[Count]:
-    return [Count(int(spent), int(held), int(float(at)), known == 1) for spent, held, at, known in reply]
+_count_of = maker(Count)
+
+
+def counts(told: Sequence[str]) -> list[Count]:
+    """Of four words a budget (gateway_app/scripts.py)."""
+    return [
+        _count_of(int(told[at]), int(told[at + 1]), int(told[at + 2]), told[at + 3] == "1")
+        for at in range(0, len(told), 4)
+    ]
 
 
 def warnings(draws: Sequence[Draw], found: Sequence[Count], *, is_unpriced: str) -> Headers:
