@@ -18,7 +18,6 @@ from ingest_app import omission, records, redaction, traceparent
 from ingest_app.directives import Directives
 from ingest_app.spool import Record, SpoolUnavailable, Writer
 from ingest_app.traceparent import Parent
-from lib.quick import maker
 from lib.redact import Redactor
 from llm import parse
 from llm.exchange import (
@@ -65,7 +64,6 @@ class Outcome:
 
 BEGUN: Final = Outcome(STATUS_INTERRUPTED, None)
 NO_BODY: Final = Body()
-_exchange = maker(Exchange)
 
 
 class Facts(NamedTuple):
@@ -240,7 +238,7 @@ class Capture:
         self, outcome: Outcome, request: Body, response: Body, attribution: Attribution, prompt: Prompt | None
     ) -> Exchange:
         facts, told, trace = self._facts, outcome, self._trace
-        return _exchange(
+        return Exchange(
             facts.id, facts.organization_id, facts.requested_at, "gateway", facts.provider, told.status, facts.method,
             facts.url, told.duration_ms, told.time_to_first_token_ms, request, response, facts.request_headers,
             told.headers or {}, attribution, facts.api_key_id, facts.country_code, *trace, None,

@@ -26,7 +26,6 @@ from gateway_app.retries import Retries
 from gateway_app.routes import AI_GATEWAY_NEEDS, target_url
 from gateway_app.stored_routes import StoredRoute
 from ingest_app import directives as names
-from lib.quick import maker
 from llm import providers
 from llm.exchange import Problem
 from llm.providers import Provider
@@ -38,7 +37,6 @@ _SHAPED: Final = re.compile(
     r"/(chat/completions|completions|embeddings|responses|moderations|images/[a-z]+|audio/[a-z]+)/?$"
 )
 """Ends of paths that other providers have too."""
-_candidate = maker(Candidate)
 _RETRY_HEADERS: Final = (
     "Helicone-Retry-Enabled", "Helicone-Retry-Num", "Helicone-Retry-Factor", "Helicone-Retry-Min-Timeout",
     "Helicone-Retry-Max-Timeout",
@@ -161,7 +159,7 @@ def _own(incoming: Incoming, known: Known) -> Candidate:
     lender = incoming.lender
     slug, url, is_client_named = target_url(incoming.route, incoming.directives, known.provider_urls, lender)
     is_stored = bool(url) and url == lender.base_url(slug)
-    return _candidate(slug, url, is_client_named, is_stored=is_stored, borrows=lender is not NOBODY)
+    return Candidate(slug, url, is_client_named, is_stored=is_stored, borrows=lender is not NOBODY)
 
 
 def _complaint(incoming: Incoming) -> str:

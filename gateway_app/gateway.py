@@ -52,11 +52,9 @@ from gateway_app.screens import Asker, Screening
 from ingest_app import forwarding, traceparent
 from ingest_app.spool import SpoolUnavailable
 from lib.clock import now, uuid7
-from lib.quick import maker
 from llm import prompt_tags
 from llm.exchange import ATTEMPTS_FAILED, STATUS_CANCELLED, STATUS_INTERRUPTED, Problem, Prompt
 
-_outcome = maker(Outcome)
 LEAST_CHUNK = 50
 """Bytes below which a chunk waits for the next, where its client asks for that."""
 STEP_ASIDE_SECONDS = 1.0
@@ -401,7 +399,7 @@ class Passage:
             return
         turn, seen = self._turn, self._screening
         notes = (*(turn.notes if turn else ()), *self._notes, *(seen.notes if seen else ()))
-        outcome = _outcome(
+        outcome = Outcome(
             self._status, self._elapsed_ms(), self._first_token_ms, headers.recorded(self._answer_headers or {}),
             problem, notes, turn.hit if turn else None, turn.meters if turn else (), seen.threat if seen else None,
         )  # fmt: skip

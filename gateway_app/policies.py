@@ -18,7 +18,6 @@ from gateway_app.errors import CacheTooDeep
 from ingest_app import directives as names
 from ingest_app.directives import Directives
 from ingest_app.rate_policy import USER, RatePolicy
-from lib.quick import maker
 from llm.pricing import PriceBook
 
 MOST_SLOTS: Final = 20
@@ -76,9 +75,6 @@ class Policies:
         return is_told or any(one.segment.by == USER for one in self.rules)
 
 
-_policies, _rules = maker(Policies), maker(CacheRules)
-
-
 def read(
     directives: Directives, headers: Mapping[str, str], stored: Stored = NOTHING_STORED, method: str = "POST"
 ) -> Policies | None:
@@ -94,7 +90,7 @@ def read(
         caps = NO_CAPS
     if not (cache or limits or complaint or stored.rules or budgets or caps or lacks_session):
         return None
-    return _policies(cache, limits, complaint, stored.rules, budgets, caps, lacks_session, stored.prices)
+    return Policies(cache, limits, complaint, stored.rules, budgets, caps, lacks_session, stored.prices)
 
 
 def _cache(told: Directives, headers: Mapping[str, str]) -> CacheRules | None:
@@ -105,7 +101,7 @@ def _cache(told: Directives, headers: Mapping[str, str]) -> CacheRules | None:
     if told.cache_slots > MOST_SLOTS:
         raise CacheTooDeep(f"Cache bucket size cannot be greater than {MOST_SLOTS}")
     ttl = _ttl(headers.get("cache-control", ""))
-    return _rules(reads, saves and ttl > 0, ttl, told.cache_slots, told.cache_seed, frozenset(told.cache_ignored))
+    return CacheRules(reads, saves and ttl > 0, ttl, told.cache_slots, told.cache_seed, frozenset(told.cache_ignored))
 
 
 def _ttl(cache_control: str) -> int:

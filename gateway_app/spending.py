@@ -24,7 +24,6 @@ from gateway_app.connection import Headers
 from gateway_app.errors import BudgetExceeded
 from gateway_app.limits import user_of
 from lib.clock import EPOCH
-from lib.quick import maker
 from llm.exchange import Attribution, Hold
 from llm.parse import PATH_MODEL
 from llm.pricing import BadPrice, PriceBook, PriceRow, compiled
@@ -64,9 +63,6 @@ class Asking:
     end_user_id: str | None
 
 
-_asking, _facts = maker(Asking), maker(Facts)
-
-
 def read(url: str, body: bytes, attribution: Attribution, *, unread: int = 0) -> Asking:
     """Never raises: what is no JSON object tells nothing but, of one that has not come whole, the model."""
     try:
@@ -76,7 +72,7 @@ def read(url: str, body: bytes, attribution: Attribution, *, unread: int = 0) ->
     told = value if isinstance(value, dict) else {}
     named = told.get("model")
     model = named if isinstance(named, str) and named else _path_model(url)
-    return _asking(told, body, max(0, unread), model, attribution.end_user_id or user_of(told))
+    return Asking(told, body, max(0, unread), model, attribution.end_user_id or user_of(told))
 
 
 def _path_model(url: str) -> str | None:
@@ -85,7 +81,7 @@ def _path_model(url: str) -> str | None:
 
 
 def facts(asking: Asking, attribution: Attribution, key_id: int) -> Facts:
-    return _facts(key_id, asking.end_user_id, attribution.session_id, asking.model, attribution.properties)
+    return Facts(key_id, asking.end_user_id, attribution.session_id, asking.model, attribution.properties)
 
 
 # --- what it may cost -------------------------------------------------------------------------------------------------
@@ -199,16 +195,13 @@ class Draw:
         ]  # fmt: skip
 
 
-_draw = maker(Draw)
-
-
 def drawn(budgets: Sequence[Budget], told: Facts, estimated: int) -> list[Draw]:
     found = ((budget, budget.segment.of(told)) for budget in budgets)
     return [draw_of(budget, value, estimated) for budget, value in found if value is not None]
 
 
 def draw_of(budget: Budget, value: str, estimated: int) -> Draw:
-    return _draw(budget, value, estimated, Hold(budget.spent_key(value), budget.holds_key))
+    return Draw(budget, value, estimated, Hold(budget.spent_key(value), budget.holds_key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +216,10 @@ class Count:
     """False while Redis has not yet been told what Postgres knows."""
 
 
-_count_of = maker(Count)
-
-
 def counts(told: Sequence[str]) -> list[Count]:
     """Of four words a budget (gateway_app/scripts.py)."""
     return [
-        _count_of(int(told[at]), int(told[at + 1]), int(told[at + 2]), told[at + 3] == "1")
+        Count(int(told[at]), int(told[at + 1]), int(told[at + 2]), told[at + 3] == "1")
         for at in range(0, len(told), 4)
     ]
 

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from lib.quick import maker
 from llm.exchange import Body, BodyState
 
 MEMORY_BYTES = 256 * 1024
@@ -24,7 +23,6 @@ UNDERWAY_BYTES = 4 * 2**20
 """Pieces given to the spool and not yet durable; beyond, the stream waits for the disk."""
 REREAD_BYTES = 8 * 2**20
 """Of an exchange with an omitted side, this much of each side stays in memory to be read at its end."""
-_body = maker(Body)
 
 
 class Pieces:
@@ -138,7 +136,7 @@ class Tee:
             return Body(b"", content_type, content_encoding, self.size, "omitted")
         tail = b"".join(self._tail)[-TAIL_BYTES:]
         data = b"".join((front, *held, tail)) if held or tail else front
-        return _body(data, content_type, content_encoding, self.size, self._state())
+        return Body(data, content_type, content_encoding, self.size, self._state())
 
     def reread(self, content_type: str = "", content_encoding: str = "") -> Body:
         """The side as it passed, as far as it was kept in memory: its head, and of an omitted one its tail."""

@@ -20,7 +20,6 @@ import orjson
 
 from ingest_app import rate_policy
 from ingest_app.rate_policy import RatePolicy
-from lib.quick import maker
 from llm.exchange import Attribution, Problem
 
 MAX_ID = 500
@@ -308,7 +307,6 @@ _PROPERTY_PREFIX = PROPERTY_HEADER.lower()
 _UNDERSCORED_PREFIX = _PROPERTY_PREFIX.replace("-", "_")
 _BEGINNINGS = ("helicone-", "helicone_", *PROPERTY_OF_HEADER)
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
-_attribution, _made = maker(Attribution), maker(Directives)
 _ATTRIBUTION_FIELDS = frozenset(f.name for f in fields(Attribution))
 
 
@@ -417,5 +415,5 @@ def _keep(found: dict[str, object], entry: Entry, value: str, problems: list[Pro
 def _directives(found: dict[str, object], properties: dict[str, str], problems: list[Problem]) -> Directives:
     attributed = {name: value for name, value in found.items() if name in _ATTRIBUTION_FIELDS}
     steering = {name: value for name, value in found.items() if name not in _ATTRIBUTION_FIELDS}
-    attribution = _attribution(**attributed, properties=properties)  # type: ignore[arg-type]
-    return _made(attribution, **steering, problems=tuple(problems))  # type: ignore[arg-type]
+    attribution = Attribution(**attributed, properties=properties)  # type: ignore[arg-type]
+    return Directives(attribution, **steering, problems=tuple(problems))  # type: ignore[arg-type]
