@@ -47,7 +47,7 @@ class SessionCaps:
     """Times the same tool is called with the same arguments."""
 
     def __bool__(self) -> bool:
-        return self != NO_CAPS
+        return self is not NO_CAPS and self != NO_CAPS
 
     @property
     def is_counted(self) -> bool:

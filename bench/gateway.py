@@ -11,7 +11,8 @@ Logging is on: every exchange goes durably into a spool. Nothing leaves this mac
     paced   50 events, one every 5 ms, as a model would send them
 
 `edge` is without policies; `edge+limit` and so on ask for what POLICIES says. Beside its CPU stand the trips to Redis a
-request made, counted by Redis: 0 without policies, at most 2 with. Allowed for limit and cache look-up: 120 µs more.
+request made, counted by Redis: 0 without policies, at most 2 with. `edge+guarded` is what a target stands for: a limit,
+a budget and a look-up that finds nothing may cost 120 µs more than none of them, in one trip.
 """
 
 from __future__ import annotations
@@ -29,12 +30,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from redis import Redis
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"
+BUDGET_KEY = "sk-helicone-eeeeeee-fffffff-ggggggg-hhhhhhh"
+"""Of another organization, which has a budget."""
 EVENTS = 50
 MESSAGES = [{"role": "system", "content": "s" * 800}, {"role": "user", "content": "u" * 780}]
 REQUEST = {"model": "gpt-4o-mini", "messages": MESSAGES}
@@ -48,13 +54,32 @@ EVENT = b"data: " + json.dumps(
      "choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]}
 ).encode() + b"\n\n"  # fmt: skip
 LIMIT = {"helicone-ratelimit-policy": "1000000000;w=3600"}
+LOOK_UP = {"helicone-cache-read": "true", "helicone-cache-seed": "what nobody saves"}
 POLICIES: dict[str, dict[str, str]] = {
     "limit": LIMIT,
-    "look-up": {**LIMIT, "helicone-cache-read": "true"},
+    "look-up": {**LIMIT, **LOOK_UP},
+    "budget": {},
+    "guarded": {**LIMIT, **LOOK_UP},
     "miss": {**LIMIT, "helicone-cache-enabled": "true", "helicone-cache-seed": "%n"},
     "hit": {**LIMIT, "helicone-cache-enabled": "true"},
 }
-"""Headers of each. `%n` is another number in every request: `miss` looks up, counts, saves; `look-up` never saves."""
+"""Headers of each. `look-up` finds nothing and saves nothing; `miss` looks up, counts, saves: `%n` is another text in
+every request."""
+WITH_BUDGET = frozenset({"budget", "guarded"})
+ORGANIZATIONS = {KEY: 1, BUDGET_KEY: 2}
+BUDGET = {
+    "id": 1, "edition": 1, "organization_id": ORGANIZATIONS[BUDGET_KEY], "name": "bench",
+    "limit_nano_usd": 9_000_000 * 10**9, "span": "month", "hours": 0, "time_zone": "UTC", "warn_percents": [80, 100],
+    "is_hard": True, "by": "organization", "property_name": "", "value": "",
+}  # fmt: skip
+PRICE = {
+    "id": 1, "provider": "openai", "model_key": "gpt-4o-mini", "match": {"equals": "gpt-4o-mini"},
+    "organization_id": None, "priority": 0, "source": "bench", "input_mtok": "0.15", "output_mtok": "0.6",
+}  # fmt: skip
+COST_NANO_USD = 180_000
+"""Of ANSWER."""
+SETTLED = "bench:settled"
+"""Where in Redis stands how many scripts have settled budgets."""
 PATHS = {kind: f"/v1/chat/completions?{kind}" for kind in ("json", "model", "sse", "paced")}
 
 
@@ -140,27 +165,24 @@ class Way:
 
 
 def load(way: Way, kind: str, *, connections: int, seconds: float) -> Measured:
-    before, trips = cpu_seconds(way.pids), scripts_run(way.redis)
+    before, trips = cpu_seconds(way.pids), trips_made(way.redis)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(way.script),
                f"http://127.0.0.1:{way.port}{PATHS[kind]}"]  # fmt: skip
     said = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=lambda: pin(1)).stdout
-    spent, tripped = cpu_seconds(way.pids) - before, scripts_run(way.redis) - trips
+    spent, tripped = cpu_seconds(way.pids) - before, trips_made(way.redis) - trips
     told = json.loads(said.strip().splitlines()[-1])
     count = max(1, told["requests"])
     return Measured(told["requests"], told["errors"], told["p50"], told["p99"], spent / count * 1e6, tripped / count)
 
 
-def scripts_run(redis: Path | None) -> int:
-    """How many trips Redis was asked for so far: every one of edge's is a script."""
+def trips_made(redis: Path | None) -> int:
+    """How many trips edge made to Redis so far: each is a script, and so is what settles budgets."""
     if redis is None:
         return 0
-    with socket.socket(socket.AF_UNIX) as line:
-        line.connect(str(redis))
-        line.sendall(b"INFO commandstats\r\n")
-        said = b""
-        while not said.endswith(b"\r\n\r\n"):
-            said += line.recv(65536)
-    return sum(map(int, re.findall(rb"cmdstat_eval(?:sha)?:calls=(\d+)", said)))
+    asked = Redis(unix_socket_path=str(redis))
+    told: Any = asked.info("commandstats")
+    scripts = sum(told[name]["calls"] for name in ("cmdstat_eval", "cmdstat_evalsha") if name in told)
+    return int(scripts - int(asked.get(SETTLED) or 0))  # type: ignore[arg-type]
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -196,11 +218,11 @@ wrk.headers["helicone-auth"] = "Bearer %s"
 wrk.headers["helicone-user-id"] = "user-1"
 wrk.headers["helicone-session-id"] = "session-1"
 wrk.headers["helicone-property-app"] = "bench"
-local n, policies = 0, { %s }
+local n, run, policies = 0, os.time() .. "-", { %s }
 for name, value in pairs(policies) do
   wrk.headers[name] = value
   if value:find("%%n", 1, true) then
-    request = function() n = n + 1; wrk.headers[name] = value:gsub("%%%%n", n); return wrk.format() end
+    request = function() n = n + 1; wrk.headers[name] = value:gsub("%%%%n", run .. n); return wrk.format() end
   end
 end
 done = function(summary, latency)
@@ -270,19 +292,36 @@ def load_script(folder: Path, name: str, policies: dict[str, str]) -> Path:
     """What wrk sends, with the headers of a policy."""
     file = folder / f"load-{name}.lua"
     told = ", ".join(f"[{json.dumps(header)}] = {json.dumps(value)}" for header, value in policies.items())
-    file.write_text(WRK % (json.dumps(json.dumps(REQUEST)), KEY, told))
+    key = BUDGET_KEY if name in WITH_BUDGET else KEY
+    file.write_text(WRK % (json.dumps(json.dumps(REQUEST)), key, told))
     return file
+
+
+def snapshot() -> dict[str, Any]:
+    """What edge knows: two organizations, one of them with a budget."""
+    from accounts_app.keys import hash_key
+
+    keys = [
+        {"id": of, "organization_id": of, "name": "bench", "key_hash": hash_key(key), "permissions": "rw"}
+        for key, of in ORGANIZATIONS.items()
+    ]
+    return {"version": 1, "at": time.time(), "parts": {"keys": keys, "budgets": [BUDGET], "token_prices": [PRICE]}}
+
+
+def make_budget_known(redis: Path) -> None:
+    """As the ledger does once it has asked Postgres what is spent (alerts_app/ledger.py)."""
+    from alerts_app.budgets import KNOWN
+    from alerts_app.snapshot import budget_of
+
+    Redis(unix_socket_path=str(redis)).sadd(budget_of(BUDGET).values_key, KNOWN)
 
 
 @contextlib.contextmanager
 def everybody(folder: Path, policies: list[str]) -> Iterator[dict[str, Way]]:
     """The ways: to the upstream itself, by nginx, by edge without policies and with each of those named."""
     sys.path.insert(0, str(ROOT))
-    from accounts_app.keys import hash_key
-
     upstream_port, nginx_port, edge_port = free_port(), free_port(), free_port()
-    key = {"id": 1, "organization_id": 1, "name": "bench", "key_hash": hash_key(KEY), "permissions": "rw"}
-    (folder / "snapshot.json").write_text(json.dumps({"version": 1, "at": time.time(), "parts": {"keys": [key]}}))
+    (folder / "snapshot.json").write_text(json.dumps(snapshot()))
     edge = {"DATA_DIR": str(folder), "PORT": str(edge_port), "DATABASE_URL": "postgresql:///none?host=/nonexistent",
             "PROVIDER_URL_OPENAI": f"http://127.0.0.1:{upstream_port}"}  # fmt: skip
     with contextlib.ExitStack() as stack:
@@ -291,6 +330,7 @@ def everybody(folder: Path, policies: list[str]) -> Iterator[dict[str, Way]]:
         plain = load_script(folder, "plain", {})
         found = {"direct": Way(upstream_port, [], plain)}
         redis = stack.enter_context(valkey(folder))
+        make_budget_known(redis)
         if nginx := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin"):
             command = [nginx, "-p", str(folder), "-c", str(nginx_configuration(folder, nginx_port, upstream_port))]
             found["nginx"] = Way(nginx_port, [stack.enter_context(running(command, nginx_port, 0)).pid], plain)
@@ -299,24 +339,39 @@ def everybody(folder: Path, policies: list[str]) -> Iterator[dict[str, Way]]:
         found["edge"] = Way(edge_port, [pid], plain, redis)
         for name in policies:
             found[f"edge+{name}"] = Way(edge_port, [pid], load_script(folder, name, POLICIES[name]), redis)
-        stack.enter_context(running([sys.executable, __file__, "--drain", str(folder / "spool")], edge_port, 1))
+        command = [sys.executable, __file__, "--drain", str(folder / "spool"), "--redis", str(redis)]
+        stack.enter_context(running(command, edge_port, 1))
         yield found
 
 
-def drain(folder: Path) -> None:
-    """Empties the spool as the line does, without what the line does with it: bench.ingest measures that."""
+def drain(folder: Path, redis: Path) -> None:
+    """Empties the spool as the line does, and settles budgets, without what else the line does: bench.ingest measures
+    that."""
     sys.path.insert(0, str(ROOT))
+    from ingest_app.settling import Settler
     from ingest_app.spool import Reader
 
-    reader = Reader(folder)
+    reader, settler, counted = Reader(folder), Settler(f"unix://{redis}"), Redis(unix_socket_path=str(redis))
     tidied = 0.0
     while True:
         entries = reader.take(limit=500)
         reader.remove(entries)
+        counted.incrby(SETTLED, settle(settler, entries))
         if time.monotonic() - tidied > 0.5:
             reader.tidy()
             tidied = time.monotonic()
         time.sleep(0 if entries else 0.05)
+
+
+def settle(settler: Any, entries: Sequence[Any]) -> int:
+    """Every call that held money has cost what ANSWER costs. Answers the trips to Redis this took."""
+    from ingest_app import records
+    from ingest_app.settling import AT_ONCE
+    from llm.exchange import Charge, PricedExchange, Reading
+
+    held = [records.read(entry) for entry in entries if b'"holds"' in entry.facts]
+    settler.settle([PricedExchange(one, Reading(), Charge(COST_NANO_USD, "price")) for one in held])
+    return -(-sum(len(one.holds) for one in held) // AT_ONCE)
 
 
 def main() -> None:
@@ -327,9 +382,10 @@ def main() -> None:
     arguments.add_argument("--policies", nargs="*", choices=list(POLICIES), default=list(POLICIES))
     arguments.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
     arguments.add_argument("--drain", type=Path, help=argparse.SUPPRESS)
+    arguments.add_argument("--redis", type=Path, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.drain:
-        drain(given.drain)
+        drain(given.drain, given.redis)
         return
     if given.upstream:
         serve_upstream(given.upstream)

@@ -36,6 +36,8 @@ _BROKE_OFF: Final = re.compile(
     rb'(?m)^event: ?(?:error|response\.failed)\b|^(?:data: ?)?\{\s*(?:"type": ?"error"|"error": ?[{"])|:exception-type'
 )
 """An error within a stream, as server-sent events, lines of JSON and AWS's frames tell it."""
+_BROKEN_WORDS: Final = (b"error", b"response.failed", b":exception-type")
+"""One of them is in everything that matches."""
 STREAM_TYPES: Final = (
     "text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream", "application/jsonl",
 )  # fmt: skip
@@ -55,7 +57,7 @@ class Question(NamedTuple):
 def name_of(question: Question, *, seed: str, ignored: frozenset[str]) -> str:
     digest = hashlib.sha256()
     headers = question.headers
-    held = [_lasting(headers.get(name, "")) for name in CREDENTIALS]
+    held = [_lasting(value) if (value := headers.get(name)) else "" for name in CREDENTIALS]
     facts = [question.organization_id, seed, question.method, question.url, held,
              [headers.get(name, "") for name in TELLING]]  # fmt: skip
     digest.update(orjson.dumps(facts))
@@ -65,7 +67,7 @@ def name_of(question: Question, *, seed: str, ignored: frozenset[str]) -> str:
 
 def _lasting(credential: str) -> str:
     """What of a credential is the same in the next call."""
-    if credential.lower().startswith(SHORT_LIVED):
+    if credential[: len(SHORT_LIVED)].lower() == SHORT_LIVED:
         return ""
     signed = _SIGNED.match(credential)
     return signed[1] if signed else credential
@@ -126,5 +128,7 @@ def type_of(headers: Headers) -> str:
 
 
 def is_whole_answer(content_type: str, body: bytes) -> bool:
-    """Not a stream that broke off with an error in it."""
-    return not (content_type.startswith(STREAM_TYPES) and _BROKE_OFF.search(body))
+    """Not a stream that broke off with an error in it; one of the words is soon looked for, the expression is not."""
+    if not content_type.startswith(STREAM_TYPES) or not any(word in body for word in _BROKEN_WORDS):
+        return True
+    return not _BROKE_OFF.search(body)

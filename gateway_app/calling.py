@@ -18,7 +18,7 @@ from gateway_app.connection import Head
 from gateway_app.errors import AllFailed, ClientGone, GatewayError, TargetRefused, TokenRefused, UpstreamError
 from gateway_app.google_tokens import Tokens
 from gateway_app.health import Health, Place
-from gateway_app.relay import Call, Receive, Tap
+from gateway_app.relay import LEAVING, Call, Receive, Tap
 from gateway_app.upstream import Pool
 from lib import loose_json
 from lib.clock import now
@@ -155,7 +155,7 @@ class Calling:
         outgoing = ready.outgoing(self._incoming, body)
         call = Call(
             self._pool, ready.target.origin, outgoing, self._receive, self._tap,
-            patience=LONG_SECONDS if self._is_long else 0.0,
+            patience=LONG_SECONDS if self._is_long else 0.0, leaving=self._incoming.scope.get(LEAVING),
         )  # fmt: skip
         began_at, started = now(), time.monotonic()
         timed = self._health.timed(self._places[place]) if self._places else None

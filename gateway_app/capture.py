@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from gateway_app.errors import RateLimited
@@ -14,7 +15,7 @@ from gateway_app.shelf import Shelf
 from gateway_app.tee import MEMORY_BYTES, Pieces, Tee
 from ingest_app import omission, records, redaction, traceparent
 from ingest_app.directives import Directives
-from ingest_app.spool import Record, Writer
+from ingest_app.spool import Record, SpoolUnavailable, Writer
 from ingest_app.traceparent import Parent
 from lib.frozen import dataclass, replace
 from lib.redact import Redactor
@@ -22,6 +23,7 @@ from llm import parse
 from llm.exchange import (
     STATUS_INTERRUPTED,
     Attribution,
+    Body,
     CacheHit,
     Exchange,
     Forward,
@@ -50,7 +52,7 @@ class Outcome:
     """How an exchange ended; times in ms since it was begun."""
 
     status: int
-    duration_ms: int
+    duration_ms: int | None
     time_to_first_token_ms: int | None = None
     headers: Mapping[str, str] | None = None
     problem: Problem | None = None
@@ -58,6 +60,10 @@ class Outcome:
     cache_hit: CacheHit | None = None
     meters: tuple[Meter, ...] = ()
     threat: bool | None = None
+
+
+BEGUN: Final = Outcome(STATUS_INTERRUPTED, None)
+NO_BODY: Final = Body()
 
 
 class Facts(NamedTuple):
@@ -91,17 +97,21 @@ class Capture:
         self._spool = spool
         self._shelf = shelf
         self._facts = facts
+        self._trace = _trace(facts)
         self._directives = directives
         self._counts = counts
         self._on_lost = on_lost
-        self._begun: Future[None] | None = None
+        self._round = -1
+        """Of the shelf, that takes the begin to the spool."""
+        self._waiting: asyncio.Future[None] | None = None
+        """Whoever must know that it is durable."""
         self._has_begun = False
         self._is_refused = False
         """The spool did not take the begin: everything goes into one record at the end."""
         self._begun_with = b""
         self._redactor = redactor
         self._reads = directives.omit_request or directives.omit_response or redactor is not None
-        self._pieces = Pieces(self._put_piece)
+        self._pieces = Pieces(partial(_put_piece, spool, facts.id))
         is_omitted = directives.omit_request or redactor is not None
         self.request = Tee(self._pieces, is_request=True, cap=cap, is_omitted=is_omitted, is_reread=self._reads)
         is_omitted = self.withholds_response
@@ -127,29 +137,29 @@ class Capture:
             self.request.take(first)
             self._begun_with = self.request.begun_with()
         body = self.request.body(*self._sent_types(), front=self._begun_with)
-        self._shelf.lay(records.begin(self._exchange(STATUS_INTERRUPTED, request=body)), self._keep_begun)
+        begun = records.begin(self._exchange(BEGUN, body, NO_BODY, self._directives.attribution, None))
+        self._round = self._shelf.lay(begun, self._keep_begun)
         self._counts.begun += 1
         if not is_small:
             self._shelf.flush()
             self.request.take(first)
 
-    def _keep_begun(self, future: Future[None]) -> None:
-        self._begun = future
+    def _keep_begun(self, refusal: SpoolUnavailable | None) -> None:
+        self._is_refused = refusal is not None
+        self._has_begun = not self._is_refused
+        if self._is_refused:
+            self.request.stay_in_memory()
+            self.response.stay_in_memory()
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     async def begun(self) -> None:
         """Waits until the begin is durable, or known not to be: then this exchange is kept in memory until its end."""
         if self._has_begun or self._is_refused:
             return
-        if self._begun is None:
-            self._shelf.flush()
-        begun: Future[None] = self._begun  # type: ignore[assignment]  # the shelf has just given it
-        if not begun.done():
-            await _done(begun)
-        self._is_refused = begun.exception() is not None
-        self._has_begun = not self._is_refused
-        if self._is_refused:
-            self.request.stay_in_memory()
-            self.response.stay_in_memory()
+        self._shelf.flush(self._round)
+        self._waiting = asyncio.get_running_loop().create_future()
+        await self._waiting
 
     async def settle(self) -> None:
         """Makes the stream wait while the disk is far behind."""
@@ -166,13 +176,10 @@ class Capture:
         headers = outcome.headers or {}
         came = (headers.get("content-type", ""), headers.get("content-encoding", ""))
         front = self._begun_with if self._is_refused else b""
-        response = self.response.body(*came)
         exchange = self._exchange(
-            outcome.status, duration_ms=outcome.duration_ms, time_to_first_token_ms=outcome.time_to_first_token_ms,
-            request=self.request.body(*self._sent_types(), front=front), response=response, response_headers=headers,
-            attribution=_with_refusal(self._directives.attribution, outcome.problem),
-            problems=self._problems(outcome), cache_hit=outcome.cache_hit, meters=outcome.meters, threat=outcome.threat,
-            prompt=None if self._directives.omit_request else self._facts.prompt,
+            outcome, self.request.body(*self._sent_types(), front=front), self.response.body(*came),
+            _with_refusal(self._directives.attribution, outcome.problem),
+            None if self._directives.omit_request else self._facts.prompt,
         )  # fmt: skip
         if not self._reads:
             self._put_end(exchange)
@@ -195,16 +202,19 @@ class Capture:
         return replace(exchange, reading=reading)
 
     def _put_end(self, exchange: Exchange) -> None:
-        self._shelf.lay(self._end_record(exchange), lambda future: future.add_done_callback(self._count))
+        self._shelf.lay(self._end_record(exchange), self._count)
 
     def _spool_end(self, exchange: Exchange) -> None:
         """From another thread, where there is no shelf."""
-        self._spool.put(self._end_record(exchange)).add_done_callback(self._count)
+        put = self._spool.put(self._end_record(exchange))
+        put.add_done_callback(lambda done: self._count(done.exception()))
 
     def _end_record(self, exchange: Exchange) -> Record:
         return records.whole(exchange) if self._is_refused else records.end(exchange)
 
     def _problems(self, outcome: Outcome) -> tuple[Problem, ...]:
+        if not outcome.notes and outcome.problem is None and not self._pieces.has_lost:
+            return self._directives.problems
         found = [*self._directives.problems, *outcome.notes]
         if outcome.problem is not None:
             found.append(outcome.problem)
@@ -212,31 +222,27 @@ class Capture:
             found.append(Problem("capture_incomplete"))
         return tuple(found)
 
-    def _count(self, done: Future[None]) -> None:
-        if done.exception() is None:
+    def _count(self, refusal: BaseException | None) -> None:
+        if refusal is None:
             self._counts.ended += 1
             return
         self._counts.lost += 1
         if self._on_lost is not None:
             self._on_lost()
 
-    def _put_piece(self, is_request: bool, data: bytes) -> Future[None]:
-        if is_request:
-            return self._spool.put(records.piece(self._facts.id, request=data))
-        return self._spool.put(records.piece(self._facts.id, response=data))
-
     def _sent_types(self) -> tuple[str, str]:
         headers = self._facts.request_headers
         return headers.get("content-type", ""), headers.get("content-encoding", "")
 
-    def _exchange(self, status: int, **more: Any) -> Exchange:
-        facts = self._facts
+    def _exchange(
+        self, outcome: Outcome, request: Body, response: Body, attribution: Attribution, prompt: Prompt | None
+    ) -> Exchange:
+        facts, told, trace = self._facts, outcome, self._trace
         return Exchange(
-            id=facts.id, organization_id=facts.organization_id, requested_at=facts.requested_at, door="gateway",
-            provider=facts.provider, status=status, method=facts.method, url=facts.url, api_key_id=facts.api_key_id,
-            request_headers=facts.request_headers, country_code=facts.country_code, holds=facts.holds,
-            forward=facts.forward, **_traced(facts),
-            **{"attribution": self._directives.attribution, "problems": self._directives.problems, **more},
+            facts.id, facts.organization_id, facts.requested_at, "gateway", facts.provider, told.status, facts.method,
+            facts.url, told.duration_ms, told.time_to_first_token_ms, request, response, facts.request_headers,
+            told.headers or {}, attribution, facts.api_key_id, facts.country_code, *trace, None,
+            self._problems(told), told.cache_hit, told.meters, facts.holds, told.threat, prompt, facts.forward,
         )  # fmt: skip
 
 
@@ -247,22 +253,16 @@ def _with_refusal(said: Attribution, problem: Problem | None) -> Attribution:
     return replace(said, properties={**said.properties, "helicone-rate-limit-status": "bucket_rate_limited"})
 
 
-def _traced(facts: Facts) -> dict[str, Any]:
+def _trace(facts: Facts) -> tuple[str | None, str | None, str | None]:
+    """(trace, its own step, the step it was made in)."""
     if facts.parent is None:
-        return {}
+        return (None, None, None)
     trace_id, parent_span_id = facts.parent
-    own = traceparent.span_id(facts.id)
-    return {"trace_id": trace_id, "span_id": own, "parent_span_id": parent_span_id}
+    return (trace_id, traceparent.span_id(facts.id), parent_span_id)
 
 
-async def _done(future: Future[None]) -> None:
-    """Waits for another thread's future; lighter than asyncio.wrap_future, and there is one for every call."""
-    loop = asyncio.get_running_loop()
-    waiter = loop.create_future()
-    future.add_done_callback(lambda _: loop.call_soon_threadsafe(_wake, waiter))
-    await waiter
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _put_piece(spool: Writer, exchange_id: UUID, is_request: bool, data: bytes) -> Future[None]:
+    """No method of a capture: one that holds itself in a circle waits for the garbage collector."""
+    if is_request:
+        return spool.put(records.piece(exchange_id, request=data))
+    return spool.put(records.piece(exchange_id, response=data))

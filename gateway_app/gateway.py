@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
 
 from accounts_app.keys import Presented, Speaker, present
 from accounts_app.snapshot_safety import safety
@@ -53,8 +52,8 @@ from gateway_app.screens import Asker, Screening
 from gateway_app.taps import Down, Up
 from gateway_app.tee import MEMORY_BYTES
 from ingest_app import forwarding, traceparent
+from ingest_app.spool import SpoolUnavailable
 from lib.clock import now, uuid7
-from lib.frozen import replace
 from llm import prompt_tags
 from llm.exchange import ATTEMPTS_FAILED, STATUS_CANCELLED, STATUS_INTERRUPTED, Problem, Prompt
 
@@ -433,19 +432,12 @@ class Passage:
     def _end(self, problem: Problem | None) -> None:
         if self._capture is None:
             return
+        turn, seen = self._turn, self._screening
+        notes = (*(turn.notes if turn else ()), *self._notes, *(seen.notes if seen else ()))
         outcome = Outcome(
-            status=self._status,
-            duration_ms=self._elapsed_ms(),
-            time_to_first_token_ms=self._first_token_ms,
-            headers=headers.recorded(self._answer_headers or {}),
-            problem=problem,
-        )
-        if (turn := self._turn) is not None:
-            outcome = replace(outcome, notes=tuple(turn.notes), cache_hit=turn.hit, meters=turn.meters)
-        if self._notes:
-            outcome = replace(outcome, notes=(*outcome.notes, *self._notes))
-        if (seen := self._screening) is not None:
-            outcome = replace(outcome, notes=(*outcome.notes, *seen.notes), threat=seen.threat)
+            self._status, self._elapsed_ms(), self._first_token_ms, headers.recorded(self._answer_headers or {}),
+            problem, notes, turn.hit if turn else None, turn.meters if turn else (), seen.threat if seen else None,
+        )  # fmt: skip
         self._gateway.close(self, self._capture, outcome)
 
     def _elapsed_ms(self) -> int:
@@ -481,5 +473,5 @@ class Passage:
             self._task.cancel()
 
 
-def _let_go(_: Future[None]) -> None:
+def _let_go(_: SpoolUnavailable | None) -> None:
     """An attempt's record: the spool counts what it does not take."""

@@ -14,7 +14,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -35,6 +35,7 @@ from gateway_app.errors import (
 from gateway_app.limits import Limit
 from gateway_app.policies import READ_BYTES, CacheRules, Policies
 from gateway_app.redis_pipe import Pipe, RedisAway, RedisError
+from gateway_app.scripts import Said
 from gateway_app.sessions import Bounded
 from gateway_app.spending import Count, Draw
 from ingest_app.directives import Directives
@@ -46,6 +47,7 @@ PLACE_SECONDS: Final = 6.0
 RENEW_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = (0.02, 0.05, 0.1, 0.2)
 """How often one looks whether another process has its answer."""
+NO_CACHE: Final = CacheRules(reads=False, saves=False)
 INLINE_BYTES: Final = 64 * 1024
 """A larger reply is compressed beside the event loop."""
 
@@ -91,10 +93,11 @@ class Guard:
         """Who asks, by the name of what is asked for in this process and must not be asked for in another."""
         self._late: set[asyncio.Task[None]] = set()
 
-    async def call(self, script: Any, keys: Sequence[Any], args: Sequence[Any]) -> Any:
+    def call(self, script: Any, keys: Sequence[Any], args: Sequence[Any]) -> Awaitable[Any]:
+        """To be awaited. Raises RedisError, then or at once."""
         if self.pipe is None:
             raise RedisAway("There is no Redis.")
-        return await self.pipe.call(script, keys, args)
+        return self.pipe.call(script, keys, args)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -166,7 +169,7 @@ class Turn:
 
     @property
     def _rules(self) -> CacheRules:
-        return self._policies.cache or CacheRules(reads=False, saves=False)
+        return self._policies.cache or NO_CACHE
 
     def draw(self, question: Question, directives: Directives) -> None:
         """Which limits, budgets and session the request counts for. Touches nothing yet."""
@@ -311,24 +314,24 @@ class Turn:
         slots, looks = self._rules.slots if self._rules.reads else 0, 0
         while slots or self._counts:
             reply = await self._before(slots)
+            if isinstance(reply, bytes):
+                self._count(scripts.read(reply))
+                break
             if reply[0] == b"hit":
                 if (entry := _read(reply[2])) is not None:
                     self._share(entry)
                     return entry, int(reply[1])
                 slots = 0
-            elif reply[0] == b"busy":
+            else:
                 await asyncio.sleep(LOOK_SECONDS[min(looks, len(LOOK_SECONDS) - 1)])
                 looks += 1
-            else:
-                self._count(reply)
-                break
         return None, 0
 
     @property
     def _counts(self) -> bool:
         return bool(self._limits or self._draws or self._bounded)
 
-    async def _before(self, slots: int) -> Any:
+    def _before(self, slots: int) -> Awaitable[Any]:
         session, options, at = self._bounded, self._guard.options, time.time()
         keys: list[str] = [_key(self._name), *(one.key for one in self._limits)]
         args: list[Any] = [
@@ -343,7 +346,7 @@ class Turn:
         if session is not None:
             keys += (session.hold.spent, session.hold.holds)
             args += session.args()
-        return await self._guard.call(scripts.BEFORE, keys, args)
+        return self._guard.call(scripts.BEFORE, keys, args)
 
     def _share(self, entry: Entry | None) -> None:
         """With who waits for it here."""
@@ -352,35 +355,34 @@ class Turn:
             self._guard.flights.pop(flight.name, None)
             flight.land(entry)
 
-    def _count(self, reply: Sequence[Any]) -> None:
+    def _count(self, said: Said) -> None:
         """Limits, budgets and session have been asked. Raises what they say."""
-        verdict, which, number, left, spent, session = reply
-        tokens, counts = [float(each) for each in left], spending.counts(spent)
+        counts = spending.counts(said.budgets)
         if self._limits:
-            self.headers += limits.headers_of(self._limits, tokens)
-        if verdict == b"refused":
-            raise self._refusal(which.decode(), number - 1, tokens=tokens, counts=counts, session=session)
-        self.headers += spending.warnings(self._draws, counts, is_unpriced=self._unpriced)
-        if not all(count.is_known for count in counts):
+            self.headers += limits.headers_of(self._limits, said.tokens)
+        if said.is_refused:
+            raise self._refusal(said, counts)
+        if self._draws or self._unpriced:
+            self.headers += spending.warnings(self._draws, counts, is_unpriced=self._unpriced)
+        if not all([count.is_known for count in counts]):
             self.notes.append(Problem("budgets_not_known_yet"))
-        self.meters = tuple(limit.meter() for limit in self._limits if limit.policy.unit == "cents")
+        self.meters = tuple([limit.meter() for limit in self._limits if limit.policy.unit == "cents"])
         if self._token:
             self._holds_place = True
             self._guard.places[self._name] = self._token
 
-    def _refusal(
-        self, which: str, number: int, *, tokens: Sequence[float], counts: Sequence[Count], session: Sequence[Any]
-    ) -> GatewayError:
+    def _refusal(self, said: Said, counts: Sequence[Count]) -> GatewayError:
+        which, number = said.which, said.number - 1
         if which == "unknown":
             self.notes.append(Problem("budgets_not_known_yet"))
             return BudgetsUnreachable("What is spent is being counted anew. Try again in a moment.")
         if which == "limit":
-            error: RateLimited = limits.refusal(self._limits[number], tokens[number])
+            error: RateLimited = limits.refusal(self._limits[number], said.tokens[number])
         elif which == "budget":
             error = spending.refusal(self._draws[number], counts[number])
         else:
             assert self._session is not None
-            error = self._session.refusal(which, session)
+            error = self._session.refusal(which, said.session)
         return self._told(error)
 
     def _told(self, error: RateLimited) -> RateLimited:

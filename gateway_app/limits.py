@@ -94,7 +94,9 @@ def user_of(told: Mapping[str, Any]) -> str | None:
 
 def headers_of(limits: Sequence[Limit], tokens: Sequence[float]) -> Headers:
     """What is told of the limit with the least left; `tokens` are what the buckets hold now."""
-    limit, left = min(zip(limits, tokens, strict=True), key=lambda one: one[1] / one[0].policy.quota)
+    limit, left = limits[0], tokens[0]
+    if len(limits) > 1:
+        limit, left = min(zip(limits, tokens, strict=True), key=lambda one: one[1] / one[0].policy.quota)
     policy = limit.policy
     told = [
         (b"helicone-ratelimit-limit", f"{policy.quota:.15g}"),

@@ -112,7 +112,7 @@ def _cache(told: Directives, headers: Mapping[str, str]) -> CacheRules | None:
 
 def _ttl(cache_control: str) -> int:
     """Seconds, of the standard header: `s-maxage` before `max-age`; everything else in it says nothing here."""
-    for age in _AGES:
+    for age in _AGES if cache_control else ():
         if found := age.search(cache_control):
             return min(int(found[1]), LONGEST_TTL)
     return DEFAULT_TTL

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -113,11 +113,11 @@ class Pipe:
                 raise
         return await self.ask("EVAL", script.text, len(keys), *keys, *args)
 
-    async def ask(self, *parts: Part) -> Any:
+    def ask(self, *parts: Part) -> Awaitable[Any]:
         wire = self._wire
         if wire is None:
             raise RedisAway(f"There is no connection to Redis at {self._address}.")
-        return await wire.ask(parts)
+        return wire.ask(parts)
 
     async def run(self) -> None:
         failures = 0
@@ -182,7 +182,7 @@ class _Wire(asyncio.Protocol):
         self._owed.append((future, self._loop.time()))
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(_packed(parts))
+        self._out.append(packed(parts))
         if self._watch is None:
             self._watch = self._loop.call_later(self._patience, self._look)
         return future
@@ -247,8 +247,13 @@ class _Wire(asyncio.Protocol):
         self._owed.clear()
 
 
-def _packed(parts: Sequence[Part]) -> bytes:
-    """A command as Redis reads it."""
+def packed(parts: Sequence[Part]) -> bytes:
+    """A command as Redis reads it. ASCII, as nearly all of them are, is put together as text, in half the time."""
+    if bytes not in map(type, parts):
+        texts = list(map(str, parts))
+        command = f"*{len(texts)}\r\n" + "".join([f"${len(text)}\r\n{text}\r\n" for text in texts])
+        if command.isascii():
+            return command.encode()
     out = [b"*%d\r\n" % len(parts)]
     for part in parts:
         data = part if isinstance(part, bytes) else str(part).encode()

@@ -29,6 +29,33 @@ class Tap(Protocol):
     async def settle(self) -> None: ...
 
 
+class Leaving:
+    """A client's connection, as a call looks at it that only wants to know when it is lost: lighter than a task that
+    waits for `http.disconnect`. One call at a time."""
+
+    def __init__(self) -> None:
+        self._listener: Callable[[], None] | None = None
+        self._is_lost = False
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Told at once where the client has left already."""
+        self._listener = listener
+        if self._is_lost:
+            listener()
+
+    def forget(self) -> None:
+        self._listener = None
+
+    def tell(self) -> None:
+        self._is_lost = True
+        if self._listener is not None:
+            self._listener()
+
+
+LEAVING = "helicone.leaving"
+"""The key of a Leaving in a request's scope, where the server in front has one."""
+
+
 class NoTap:
     def take(self, chunk: bytes) -> None:
         pass
@@ -62,9 +89,10 @@ class Call:
 
     def __init__(
         self, pool: Pool, origin: Origin, outgoing: Outgoing, receive: Receive, tap: Tap = NO_TAP, *,
-        patience: float = 0.0,
+        patience: float = 0.0, leaving: Leaving | None = None,
     ) -> None:  # fmt: skip
-        """`patience`: seconds the upstream may be silent, where that is more than the pool's own."""
+        """`patience`: seconds the upstream may be silent, where that is more than the pool's own. Where the body is
+        there whole, `leaving` is listened to and not `receive`."""
         self._pool = pool
         self._patience = patience
         self._origin = origin
@@ -73,6 +101,7 @@ class Call:
         self._tap = tap
         self._connection: Connection | None = None
         self._listener: asyncio.Task[None] | None = None
+        self._leaving = leaving if outgoing.is_complete else None
         self._sent = [outgoing.framed(outgoing.first, is_last=outgoing.is_complete)]
         self._sent_bytes = len(outgoing.first)
         self._is_uploaded = outgoing.is_complete
@@ -82,7 +111,10 @@ class Call:
     async def start(self) -> Head:
         """Raises UpstreamError, TargetRefused, ClientGone."""
         connection = await self._dial(is_new=False)
-        self._listener = asyncio.create_task(self._listen())
+        if self._leaving is not None:
+            self._leaving.listen(self._is_left)
+        else:
+            self._listener = asyncio.create_task(self._listen())
         try:
             head = await connection.head()
         except Stale:
@@ -107,6 +139,8 @@ class Call:
         if self._is_over:
             return
         self._is_over = True
+        if self._leaving is not None:
+            self._leaving.forget()
         if self._connection is not None:
             self._connection.is_reusable &= self._is_uploaded and not self._connection.has_unsent
             self._pool.release(self._connection, self._origin)
@@ -135,6 +169,9 @@ class Call:
         while (message := await self._receive())["type"] != "http.disconnect":
             if not self._is_uploaded:
                 await self._upload(message.get("body", b""), is_last=not message.get("more_body", False))
+        self._is_left()
+
+    def _is_left(self) -> None:
         self._is_gone = True
         if not self._is_over and self._connection is not None:
             self._connection.fail(ClientGone())

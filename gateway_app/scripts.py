@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from alerts_app import ledger_scripts
 from gateway_app.redis_pipe import Script
@@ -81,7 +81,7 @@ for i = 1, budgets do
     if is_known == 0 and is_closed then refuse('unknown', i)
     elseif spent + reserved + estimate > most or spent + reserved >= most then refuse('budget', i) end
   end
-  told[i] = {string.format('%.0f', spent), string.format('%.0f', reserved), string.format('%.0f', ends), is_known}
+  told[i] = string.format('%.0f %.0f %.0f %d', spent, reserved, ends, is_known)
   at = at + 10
 end
 
@@ -142,7 +142,8 @@ if refused == 0 then
   if token ~= '' then redis.call('SET', base .. ':lock', token, 'PX', ARGV[4]) end
 end
 for i = 1, #tokens do tokens[i] = string.format('%.17g', tokens[i]) end
-return {refused == 0 and 'pass' or 'refused', which, refused, tokens, told, caps}
+return (refused == 0 and 'pass' or 'refused') .. '|' .. which .. '|' .. refused .. '|' .. table.concat(tokens, ' ')
+  .. '|' .. table.concat(told, ' ') .. '|' .. table.concat(caps, ' ')
 """)
 """All or none: a call that passes takes a token of each limit, holds its estimate with each budget and counts for its
 session; a hit and a refused call take nothing.
@@ -156,9 +157,32 @@ many limits, budgets and sessions (0 or 1); 1: a budget whose numbers are not th
   the segment
   a session: most calls, cost (-1: any), the estimate, most repeats, seconds it is remembered, tool calls, then of each
   what was called and its own id
-Answers a hit, busy, or {pass or refused, by what, which of them, tokens left of each limit, of each budget what is
-spent, reserved, when it frees and whether that is known, of the session calls, spent, reserved, repeats}. Money is as
-it was before this call."""
+Answers a list, {hit, slot, reply} or {busy}, else a text that `read` reads: as one it is an eighth of the work."""
+
+
+class Said(NamedTuple):
+    """What BEFORE says of a call no reply is kept for. Money is as it was before this call."""
+
+    is_refused: bool
+    which: str
+    """By what: `limit`, `budget`, `unknown`, `calls`, `cost`, `repeats`; empty where it passes."""
+    number: int
+    """Which of them, from 1."""
+    tokens: list[float]
+    """Left of each limit."""
+    budgets: list[str]
+    """Of each: spent, reserved, when it frees and whether that is known (1)."""
+    session: list[str]
+    """Calls, spent, reserved, repeats."""
+
+
+def read(reply: bytes) -> Said:
+    verdict, which, number, tokens, budgets, session = reply.decode().split("|")
+    return Said(
+        verdict == "refused", which, int(number), [float(left) for left in tokens.split()], budgets.split(),
+        session.split(),
+    )  # fmt: skip
+
 
 SETTLE: Final = Script(ledger_scripts.SETTLE)
 

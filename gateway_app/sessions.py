@@ -23,6 +23,7 @@ from llm.exchange import Hold
 
 REMEMBERED_SECONDS: Final = 7 * 86_400
 """A session nobody calls in for so long begins anew."""
+NOTHING_ASKED: Final = (None, None, None, None)
 _MOST_TOOLS: Final = 32
 """Tool calls of one turn that are counted."""
 
@@ -36,9 +37,8 @@ class ToolCall(NamedTuple):
 
 def caps_of(told: Directives, stored: SessionCaps) -> SessionCaps:
     """The lower of what the organization has set and what the request asks for."""
-    return stored.tightened(SessionCaps(
-        told.session_max_cost_nano_usd, told.session_max_calls, told.session_max_depth, told.session_max_repeats
-    ))  # fmt: skip
+    asked = told.session_max_cost_nano_usd, told.session_max_calls, told.session_max_depth, told.session_max_repeats
+    return stored.tightened(SessionCaps(*asked)) if asked != NOTHING_ASKED else stored
 
 
 @dataclass(frozen=True, slots=True)

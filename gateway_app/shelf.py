@@ -7,14 +7,10 @@ Killed within that moment, an ended exchange is found as an interrupted one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Future
 
-from ingest_app.spool import Record, Writer
+from ingest_app.spool import Record, Told, Writer
 
 GATHER_SECONDS = 0.005
-
-Given = Callable[[Future[None]], None]
 
 
 class Shelf:
@@ -22,19 +18,24 @@ class Shelf:
 
     def __init__(self, spool: Writer) -> None:
         self._spool = spool
-        self._laid: list[tuple[Record, Given]] = []
+        self._loop = asyncio.get_running_loop()
+        self._laid: list[tuple[Record, Told]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._round = 0
 
-    def lay(self, record: Record, given: Given) -> None:
-        """`given` gets the record's future once the spool has it."""
-        self._laid.append((record, given))
+    def lay(self, record: Record, told: Told) -> int:
+        """`told` is called once the record is durable, or known not to be. Answers the round it is flushed in."""
+        self._laid.append((record, told))
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
+            self._timer = self._loop.call_later(GATHER_SECONDS, self.flush)
+        return self._round
 
-    def flush(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def flush(self, round_: int | None = None) -> None:
+        """What lies here; nothing where the round meant has been flushed before."""
+        if self._timer is None or round_ not in (None, self._round):
+            return
+        self._timer.cancel()
+        self._timer = None
+        self._round += 1
         laid, self._laid = self._laid, []
-        for record, given in laid:
-            given(self._spool.put(record))
+        self._spool.put_each(laid, self._loop)

@@ -47,6 +47,7 @@ _NESTED: Final = frozenset({
     "generationConfig", "generation_config", "inferenceConfig", "textGenerationConfig", "options", "parameters",
 })  # fmt: skip
 _CHOICES: Final = frozenset({"n", "candidateCount", "best_of"})
+_BOUNDING: Final = _MOST | _NESTED | _CHOICES
 LARGEST_ESTIMATE: Final = 10**15
 
 
@@ -117,9 +118,12 @@ def input_tokens(body: bytes) -> int:
 
 def output_tokens(body: Mapping[str, Any], default: int = DEFAULT_OUTPUT_TOKENS) -> int:
     """As many as the request lets come, of all its choices; `default` where it sets no bound."""
-    places = [body, *(nested for name in _NESTED & body.keys() if isinstance(nested := body[name], dict))]
-    bounds = [bound for place in places for name in _MOST & place.keys() if (bound := _count(place[name])) is not None]
-    choices = [count for place in places for name in _CHOICES & place.keys() if (count := _count(place[name]))]
+    told = [one for one in body.items() if one[0] in _BOUNDING]
+    if not told:
+        return default
+    told += [one for name, nested in told if name in _NESTED and isinstance(nested, dict) for one in nested.items()]
+    bounds = [bound for name, value in told if name in _MOST and (bound := _count(value)) is not None]
+    choices = [count for name, value in told if name in _CHOICES and (count := _count(value))]
     return max(bounds, default=default) * max(choices, default=1)
 
 
@@ -212,8 +216,12 @@ class Count:
     """False while Redis has not yet been told what Postgres knows."""
 
 
-def counts(reply: Sequence[Sequence[Any]]) -> list[Count]:
-    return [Count(int(spent), int(held), int(float(at)), known == 1) for spent, held, at, known in reply]
+def counts(told: Sequence[str]) -> list[Count]:
+    """Of four words a budget (gateway_app/scripts.py)."""
+    return [
+        Count(int(told[at]), int(told[at + 1]), int(told[at + 2]), told[at + 3] == "1")
+        for at in range(0, len(told), 4)
+    ]
 
 
 def warnings(draws: Sequence[Draw], found: Sequence[Count], *, is_unpriced: str) -> Headers:

@@ -7,6 +7,7 @@ is what is called.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -30,6 +31,7 @@ METADATA_ADDRESSES: frozenset[Address] = frozenset(
 METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata", "instance-data"})
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_CREDENTIAL = re.compile("(?:" + "|".join(map(re.escape, sorted(CREDENTIAL_PARAMETERS))) + ")=")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -95,8 +97,7 @@ def read_target(url: str, *, is_guarded: bool, keeps_path: bool) -> Target:
 
 def without_credentials(query: str) -> str:
     """The query string without parameters that are credentials."""
-    lower = query.lower()
-    if "%" not in query and not any(f"{name}=" in lower for name in CREDENTIAL_PARAMETERS):
+    if not query or ("%" not in query and not _CREDENTIAL.search(query.lower())):
         return query
     pairs = parse_qsl(query, keep_blank_values=True)
     kept = [(name, value) for name, value in pairs if name.lower() not in CREDENTIAL_PARAMETERS]

@@ -29,7 +29,7 @@ from gateway_app.guard import Guard as PolicyGuard
 from gateway_app.guard import Options
 from gateway_app.house import Policy, Visit
 from gateway_app.redis_pipe import Pipe
-from gateway_app.relay import Call, Outgoing, Receive, Scope, Send, answer, first_of_body
+from gateway_app.relay import LEAVING, Call, Outgoing, Receive, Scope, Send, answer, first_of_body
 from gateway_app.routes import Route, Whose
 from gateway_app.targets import Guard, Origin, provider_urls
 from helicone_site import places, settings
@@ -183,7 +183,7 @@ async def pass_to_web(edge: Edge, visit: Visit) -> None:
         framing=framing, forwarded=forwarded(visit),
     )  # fmt: skip
     outgoing = Outgoing(visit.scope["method"], head, first, is_complete, framing.is_chunked)
-    call = Call(edge.pool, edge.web, outgoing, visit.receive)
+    call = Call(edge.pool, edge.web, outgoing, visit.receive, leaving=visit.scope.get(LEAVING))
     has_answered = False
     try:
         came = await call.start()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway_app.connection import MAX_NAME_BYTES
+from gateway_app.relay import LEAVING, Leaving, Scope
 
 MAX_HEAD_BYTES = 512 * 1024
 """Above any read of the event loop (256 KB), so that a head is counted only where it takes several."""
@@ -27,6 +28,7 @@ class Bounded(HttpToolsProtocol):
         self._is_in_head = False
         self._head_bytes = 0
         self._patience: asyncio.TimerHandle | None = None
+        self._leaving = Leaving()
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -35,6 +37,7 @@ class Bounded(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._be_patient()
         super().connection_lost(exc)
+        self._leaving.tell()
 
     def _give_up(self) -> None:
         self._patience = None
@@ -62,12 +65,16 @@ class Bounded(HttpToolsProtocol):
         self._is_in_head = True
         self._head_bytes = 0
         super().on_message_begin()
+        cast(Scope, self.scope)[LEAVING] = self._leaving
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(name) > MAX_NAME_BYTES:
             raise ValueError("a header's name is too long")
         if self._is_in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False

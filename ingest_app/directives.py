@@ -320,10 +320,10 @@ def read(headers: Mapping[str, str]) -> Directives:
     found: dict[str, object] = {}
     problems: list[Problem] = []
     for name, value in _ours(headers):
-        if (key := _property_key(name)) is not None:
-            _keep_property(properties, key, value, problems)
-        elif entry := _BY_NAME.get(name):
+        if entry := _BY_NAME.get(name):
             _keep(found, entry, value, problems)
+        elif (key := _property_key(name)) is not None:
+            _keep_property(properties, key, value, problems)
     return _directives(found, properties, problems)
 
 
@@ -355,17 +355,19 @@ def is_credential(name: str) -> bool:
 
 def _ours(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:
     """Names of ours in their dashed spelling, underscored ones first so that dashed ones overwrite them."""
-    dashed = []
-    for name, value in headers.items():
-        if not name.startswith(_BEGINNINGS):
-            continue
-        if name.startswith(_UNDERSCORED_PREFIX):
-            yield _PROPERTY_PREFIX + name[len(_UNDERSCORED_PREFIX) :], value
-        elif name.startswith("helicone_"):
-            yield name.replace("_", "-"), value
-        else:
-            dashed.append((name, value))
-    yield from dashed
+    ours = [header for header in headers.items() if header[0].startswith(_BEGINNINGS)]
+    underscored = [header for header in ours if header[0].startswith("helicone_")]
+    if not underscored:
+        return ours
+    dashed = [header for header in ours if header not in underscored]
+    return [*((_dashed(name), value) for name, value in underscored), *dashed]
+
+
+def _dashed(name: str) -> str:
+    """A property's key keeps its own underscores."""
+    if name.startswith(_UNDERSCORED_PREFIX):
+        return _PROPERTY_PREFIX + name[len(_UNDERSCORED_PREFIX) :]
+    return name.replace("_", "-")
 
 
 def _property_key(name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 from lib.frozen import dataclass
@@ -32,6 +33,7 @@ class RatePolicy:
         return f"{self.quota:.15g};w={self.window}{unit}{segment}"
 
 
+@lru_cache(maxsize=1024)
 def read(text: str) -> RatePolicy:
     """Raises ValueError, saying what is wrong with it."""
     found = _POLICY.fullmatch(text.strip())

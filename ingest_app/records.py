@@ -6,10 +6,11 @@ are never reused and unknown ones are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
@@ -197,27 +198,28 @@ _PLAIN = (
     "organization_id", "door", "provider", "status", "method", "url", "duration_ms", "time_to_first_token_ms",
     "api_key_id", "country_code", "trace_id", "span_id", "parent_span_id", "threat",
 )  # fmt: skip
+_ATTRIBUTED = tuple(f.name for f in fields(Attribution))
+_plain_of = attrgetter(*_PLAIN)
+_attributed_of = attrgetter(*_ATTRIBUTED)
 
 
 def _facts(exchange: Exchange) -> bytes:
     """Every field that says something; what is empty is left out."""
-    facts: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(exchange, name)) is not None}
+    facts = _said(_PLAIN, _plain_of(exchange))
     facts["v"] = VERSION
-    facts["id"] = str(exchange.id)
+    facts["id"] = exchange.id
     facts["requested_at"] = microseconds(exchange.requested_at)
     facts["request"] = _body_facts(exchange.request)
     facts["response"] = _body_facts(exchange.response)
     facts["request_headers"] = exchange.request_headers
     facts["response_headers"] = exchange.response_headers
-    facts["attribution"] = {
-        name: value
-        for name in _names(Attribution)
-        if (value := getattr(exchange.attribution, name)) is not None and value != {}
-    }
+    facts["attribution"] = attribution = _said(_ATTRIBUTED, _attributed_of(exchange.attribution))
+    if not exchange.attribution.properties:
+        del attribution["properties"]
     if exchange.reading is not None:
         facts["reading"] = _reading_facts(exchange.reading)
     if exchange.cache_hit is not None:
-        facts["cache_hit"] = (str(exchange.cache_hit.original), exchange.cache_hit.latency_ms)
+        facts["cache_hit"] = (exchange.cache_hit.original, exchange.cache_hit.latency_ms)
     if exchange.forward is not None:
         facts["forward"] = (exchange.forward.host, exchange.forward.sealed)
     if exchange.prompt is not None:
@@ -230,6 +232,10 @@ def _facts(exchange: Exchange) -> bytes:
     if exchange.problems:
         facts["problems"] = [(problem.code, problem.detail) for problem in exchange.problems]
     return _dumped(facts)
+
+
+def _said(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _dumped(facts: Mapping[str, Any]) -> bytes:

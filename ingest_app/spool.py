@@ -20,10 +20,11 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from lib.frozen import dataclass
 
 BATCH_RECORDS = 512
 BATCH_BYTES = 8 * 2**20
+ROWS_AT_ONCE = 64
 BUSY_TIMEOUT_MS = 10_000
 SPACE_CHECK_SECONDS = 1.0
 LAST_RESORT_PAGES = 16_000
@@ -96,7 +98,8 @@ class Entry:
 
 def _connect(folder: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        folder / "spool.db", timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+        folder / "spool.db", timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False,
+        cached_statements=ROWS_AT_ONCE + 32,
     )
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("PRAGMA journal_mode=WAL")
@@ -116,15 +119,22 @@ def prepare(folder: Path) -> None:
         connection.close()
 
 
+Told = Callable[["SpoolUnavailable | None"], None]
+"""Called in the loop of who put a record: with None once it is durable, else with why it was not kept."""
+
+
+@cache
+def _inserting(rows: int) -> str:
+    marks = ",".join(["(?,?,?,?,?,?)"] * rows)
+    return f"INSERT INTO record (kind, exchange, writer, facts, request, response) VALUES {marks}"  # noqa: S608
+
+
 class _Put(NamedTuple):
-    """Records kept together or not at all."""
+    """Records kept together or not at all. `loop` is where a function is told."""
 
     records: Sequence[Record]
-    done: Future[None] | asyncio.Future[None]
-
-    @property
-    def size(self) -> int:
-        return sum(record.size for record in self.records)
+    done: Future[None] | asyncio.Future[None] | Told
+    loop: asyncio.AbstractEventLoop | None = None
 
 
 class Writer:
@@ -139,7 +149,7 @@ class Writer:
         self._folder = folder
         self._max_bytes = max_bytes
         self._min_free_bytes = min_free_bytes
-        self._queue: queue.SimpleQueue[_Put | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[_Put] | None] = queue.SimpleQueue()
         self._space_checked_at = -SPACE_CHECK_SECONDS
         self._has_space = True
         self.incarnation = int.from_bytes(os.urandom(7), "big")
@@ -151,14 +161,18 @@ class Writer:
     def put(self, record: Record) -> Future[None]:
         """A future that resolves when the record is durable, or fails with SpoolUnavailable."""
         done: Future[None] = Future()
-        self._queue.put(_Put((record,), done))
+        self._queue.put((_Put((record,), done),))
         return done
 
     def put_soon(self, record: Record) -> asyncio.Future[None]:
         """`put` for a coroutine of the running loop, which is woken once a commit, not once a record."""
         done = asyncio.get_running_loop().create_future()
-        self._queue.put(_Put((record,), done))
+        self._queue.put((_Put((record,), done),))
         return done
+
+    def put_each(self, laid: Iterable[tuple[Record, Told]], loop: asyncio.AbstractEventLoop) -> None:
+        """Many records, each kept or not by itself: the thread is woken once for them, and the loop once a commit."""
+        self._queue.put([_Put((record,), told, loop) for record, told in laid])
 
     async def put_durably(self, record: Record) -> None:
         await self.put_soon(record)
@@ -168,7 +182,7 @@ class Writer:
         if not records:
             return
         done = asyncio.get_running_loop().create_future()
-        self._queue.put(_Put(records, done))
+        self._queue.put((_Put(records, done),))
         await done
 
     def close(self) -> None:
@@ -191,48 +205,58 @@ class Writer:
 
     def _next_batch(self) -> tuple[list[_Put], bool]:
         """Everything waiting now, at most BATCH_RECORDS or BATCH_BYTES of it."""
-        first = self._queue.get()
-        if first is None:
-            return [], True
-        batch, count, size = [first], len(first.records), first.size
-        while count < BATCH_RECORDS and size < BATCH_BYTES:
+        puts = self._queue.get()
+        batch: list[_Put] = []
+        count = size = 0
+        while puts is not None:
+            batch += puts
+            for put in puts:
+                count += len(put.records)
+                size += sum([record.size for record in put.records])
+            if count >= BATCH_RECORDS or size >= BATCH_BYTES:
+                return batch, False
             try:
-                put = self._queue.get_nowait()
+                puts = self._queue.get_nowait()
             except queue.Empty:
-                break
-            if put is None:
-                return batch, True
-            batch.append(put)
-            count += len(put.records)
-            size += put.size
-        return batch, False
+                return batch, False
+        return batch, True
 
     def _commit(self, batch: list[_Put]) -> None:
         accepted: list[_Put] = []
-        error: Exception | None = None
+        reason = "the spool is full"
         try:
             accepted = batch if self._room() else [put for put in batch if put.records[0].kind is Kind.END]
             if accepted:
                 self._insert([record for put in accepted for record in put.records])
         except (sqlite3.Error, OSError) as raised:
-            error = raised
-        kept = set() if error else {id(put) for put in accepted}
-        refusal = SpoolUnavailable(str(error or "the spool is full"))
-        _settle([(put.done, None if id(put) in kept else refusal) for put in batch])
+            accepted, reason = [], str(raised)
+        _settle(accepted, None)
+        if accepted is not batch:
+            kept = {id(put) for put in accepted}
+            _settle([put for put in batch if id(put) not in kept], SpoolUnavailable(reason))
 
     def _insert(self, records: Sequence[Record]) -> None:
+        """In one statement, which commits by itself, where there are not very many: each statement and each row of
+        `executemany` lets go of the interpreter, and asks the event loop's thread for it again."""
+        if len(records) <= ROWS_AT_ONCE:
+            self._insert_rows(records)
+            return
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(
-                "INSERT INTO record (kind, exchange, writer, facts, request, response) VALUES (?,?,?,?,?,?)",
-                [(int(r.kind), r.exchange, self.incarnation, r.facts, r.request, r.response) for r in records],
-            )
+            for start in range(0, len(records), ROWS_AT_ONCE):
+                self._insert_rows(records[start : start + ROWS_AT_ONCE])
             connection.execute("COMMIT")
         except sqlite3.Error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    def _insert_rows(self, records: Sequence[Record]) -> None:
+        values: list[int | bytes | None] = []
+        for kind, exchange, facts, request, response in records:
+            values += (int(kind), exchange, self.incarnation, facts, request, response)
+        self._connection.execute(_inserting(len(records)), values)
 
     def _room(self) -> bool:
         now = time.monotonic()
@@ -245,26 +269,31 @@ class Writer:
         return self._has_space
 
 
-Outcome = tuple["Future[None] | asyncio.Future[None]", SpoolUnavailable | None]
+_FUTURES = (Future, asyncio.Future)
 
 
-def _settle(outcomes: Iterable[Outcome]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
-    for done, refusal in outcomes:
+def _settle(puts: Iterable[_Put], refusal: SpoolUnavailable | None) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[Future[None] | asyncio.Future[None] | Told]] = {}
+    for put in puts:
+        done, loop = put.done, put.loop
         if isinstance(done, asyncio.Future):
-            by_loop.setdefault(done.get_loop(), []).append((done, refusal))
-        elif done.set_running_or_notify_cancel():
-            _resolve([(done, refusal)])
+            loop = done.get_loop()
+        if loop is not None:
+            by_loop.setdefault(loop, []).append(done)
+        elif isinstance(done, Future) and done.set_running_or_notify_cancel():
+            _resolve((done,), refusal)
     for loop, ours in by_loop.items():
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
-            loop.call_soon_threadsafe(_resolve, ours)
+            loop.call_soon_threadsafe(_resolve, ours, refusal)
 
 
-def _resolve(outcomes: Iterable[Outcome]) -> None:
-    for done, refusal in outcomes:
-        if done.cancelled():
+def _resolve(waiting: Iterable[Future[None] | asyncio.Future[None] | Told], refusal: SpoolUnavailable | None) -> None:
+    for done in waiting:
+        if not isinstance(done, _FUTURES):
+            done(refusal)
+        elif done.cancelled():
             continue
-        if refusal is None:
+        elif refusal is None:
             done.set_result(None)
         else:
             done.set_exception(refusal)

@@ -68,17 +68,17 @@ class Spending:
         """As the gateway does before a call; the exchange then names its hold."""
         draw = draw_of(budget, value, estimate)
         reply = self.before([draw], exchange.id)
-        assert reply[0] == b"pass", reply
+        assert not reply.is_refused, reply
         return replace(exchange, holds=(*exchange.holds, draw.hold))
 
-    def before(self, draws: list[Draw], request_id: UUID, *, is_closed: bool = False) -> Any:
+    def before(self, draws: list[Draw], request_id: UUID, *, is_closed: bool = False) -> scripts.Said:
         seconds, _ = self.redis.time()
         args: list[Any] = [0, 0, "", 0, str(request_id), 0, len(draws), 0, int(is_closed)]
         keys = ["helicone:c:"]
         for draw in draws:
             keys += draw.keys
             args += draw.args(seconds)
-        return self._before(keys=keys, args=args)
+        return scripts.read(self._before(keys=keys, args=args))
 
     def store(self, *exchanges: Exchange) -> None:
         for exchange in exchanges:

@@ -63,7 +63,7 @@ def test_redis_own_clock_decides_which_period_it_is(edges, expected):
     server.hset(budget.spent_key(""), mapping={str(around[0] - 99): 7, str(now + expected * 86_400): 3})
     args = [0, 0, "", 0, "call", 0, 1, 0, 0, *draw.args(now)[:5], *around, ""]
     reply = server.register_script(scripts.BEFORE.text)(keys=["helicone:c:", *draw.keys], args=args)
-    spent, _, frees_at, _ = reply[4][0]
+    spent, _, frees_at, _ = scripts.read(reply).budgets
     following = around[around.index(now + expected * 86_400) + 1]
     assert (int(spent), int(frees_at)) == (3, following)
     (hold,) = server.hvals(budget.holds_key)

@@ -138,7 +138,7 @@ class Redis:
         if has_session:
             keys += (session.hold.spent, session.hold.holds)
             args += session.args()
-        return self.before(keys=keys, args=args)
+        return scripts.read(self.before(keys=keys, args=args).encode())
 
     def settle(self, one: Asked, call_id: str) -> int:
         session = self.bounded(one, call_id)
@@ -189,7 +189,7 @@ def test_the_script_is_its_model(is_bound, data):
         call_id = str(uuid.uuid4())
         expected = model.verdict(one)
         reply = real.ask(one, call_id)
-        assert (reply[1], reply[2]) == expected
+        assert (reply.which, reply.number) == expected
         if not expected[1]:
             model.take(one)
             under_way.append((one, call_id))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway_app import connection, problems, relay, upstream
 from gateway_app.connection import HIGH_WATER_BYTES, MAX_HEAD_BYTES, Connection, Head
 from gateway_app.errors import Broken, ClientGone, GatewayError, Silent, Stale, TargetRefused, Unreachable
-from gateway_app.relay import Call, Outgoing
+from gateway_app.relay import Call, Leaving, Outgoing
 from gateway_app.targets import Guard, Origin
 from tests.gateway_app.stage import answering, json_answer, listening, read_request, run
 
@@ -379,6 +379,30 @@ def test_a_client_that_goes_away_while_the_head_is_awaited_ends_the_call():
             assert pool.counts() == (0, 0)
 
     run(work())
+
+
+@pytest.mark.parametrize("leaves_after", [0.0, 0.05])
+def test_a_client_whose_connection_is_lost_before_or_after_ends_the_call_without_being_asked(leaves_after):
+    async def work():
+        async with listening(answering(pause=30)) as port, upstream.running(Guard(), silence_seconds=5) as pool:
+            leaving = Leaving()
+            if leaves_after:
+                asyncio.get_running_loop().call_later(leaves_after, leaving.tell)
+            else:
+                leaving.tell()
+            outgoing = Outgoing("GET", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            call = Call(pool, Origin("http", "127.0.0.1", port), outgoing, never, leaving=leaving)
+            with pytest.raises(ClientGone):
+                await call.start()
+            call.finish()
+            leaving.tell()
+            assert pool.counts() == (0, 0)
+
+    run(work())
+
+
+async def never():
+    raise AssertionError("nobody need be asked")
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_app import records
-from ingest_app.spool import Entry, Kind, Reader, Record, SpoolUnavailable, Writer
+from ingest_app.spool import ROWS_AT_ONCE, Entry, Kind, Reader, Record, SpoolUnavailable, Writer
 from lib.clock import from_microseconds
 from llm.exchange import STATUS_INTERRUPTED, Attribution, Estimate, Problem, Reading, Usage
 from tests.ingest_app.exchanges import chat, ending, opening
@@ -118,6 +120,40 @@ def test_a_full_spool_refuses_new_work_but_still_ends_what_began(tmp_path: Path)
         writer.put(records.whole(chat(2))).result(5)
     writer.put(records.end(ending(exchange))).result(5)
     writer.close()
+
+
+def laid(folder: Path, kept: list[Record], **limits: int) -> list[str]:
+    """What is told of each record of one round."""
+
+    async def work() -> list[str]:
+        told: dict[int, str] = {}
+
+        def hear(place: int, refusal: SpoolUnavailable | None) -> None:
+            told[place] = str(refusal or "kept")
+
+        writer = open_writer(folder, **limits)
+        round_ = [(one, partial(hear, place)) for place, one in enumerate(kept)]
+        writer.put_each(round_, asyncio.get_running_loop())
+        while len(told) < len(kept):
+            await asyncio.sleep(0.01)
+        writer.close()
+        return [told[place] for place in range(len(kept))]
+
+    return asyncio.run(work())
+
+
+@pytest.mark.parametrize("count", [1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 3 * ROWS_AT_ONCE])
+def test_a_round_of_records_is_kept_in_its_order_and_each_is_told(tmp_path: Path, count: int) -> None:
+    sent = [chat(n) for n in range(count)]
+    assert laid(tmp_path, [records.whole(one) for one in sent]) == ["kept"] * count
+    reader = Reader(tmp_path)
+    assert [records.read(entry) for entry in reader.take(limit=1000)] == sent
+    reader.close()
+
+
+def test_of_a_round_a_full_spool_keeps_the_ends_alone(tmp_path: Path) -> None:
+    records_ = [records.begin(opening(chat(1))), records.end(ending(chat(2))), records.whole(chat(3))]
+    assert laid(tmp_path, records_, min_free_bytes=2**60) == ["the spool is full", "kept", "the spool is full"]
 
 
 def test_a_disk_that_tells_nothing_refuses_a_put_and_stops_no_later_one(
