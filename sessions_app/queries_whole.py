@@ -54,7 +54,8 @@ bucket AS (
     FROM ({_OF_TABLE.format("session_day")} UNION ALL {_OF_TABLE.format("session_delta")}) AS counted
     GROUP BY 1, 2, 3 HAVING sum(sessions) <> 0),
 edge AS (
-    SELECT s.*, {_IS_INSIDE} AS inside FROM (SELECT DISTINCT begun FROM bucket WHERE NOT {_INNER}) AS d
+    SELECT s.session_id, s.name, s.first_at, s.last_begun_at, s.requests, s.steps, s.cost_nano_usd, s.duration_ms,
+        {_IS_INSIDE} AS inside FROM (SELECT DISTINCT begun FROM bucket WHERE NOT {_INNER}) AS d
     JOIN session s ON s.first_at >= d.begun::timestamp AT TIME ZONE 'UTC'
         AND s.first_at < (d.begun + 1)::timestamp AT TIME ZONE 'UTC'
     WHERE {_TOUCHES} AND {_AT_EDGE})"""
