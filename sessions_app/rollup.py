@@ -203,9 +203,13 @@ SELECT organization_id, begun, ended, name, sum(sessions), sum(requests), sum(st
 FROM moved GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 ON CONFLICT (organization_id, begun, ended, name) DO UPDATE SET sessions = t.sessions + excluded.sessions,
     requests = t.requests + excluded.requests, steps = t.steps + excluded.steps,
-    cost_nano_usd = t.cost_nano_usd + excluded.cost_nano_usd, duration_ms = t.duration_ms + excluded.duration_ms)
-SELECT count(*) FROM moved
+    cost_nano_usd = t.cost_nano_usd + excluded.cost_nano_usd, duration_ms = t.duration_ms + excluded.duration_ms
+RETURNING sessions, requests, steps, cost_nano_usd, duration_ms)
+SELECT (SELECT count(*) FROM moved), EXISTS (SELECT 1 FROM added
+    WHERE (sessions, requests, steps, cost_nano_usd, duration_ms) = (0, 0, 0, 0, 0))
 """
+_CLEAR = """DELETE FROM session_day WHERE organization_id = %s
+AND (sessions, requests, steps, cost_nano_usd, duration_ms) = (0, 0, 0, 0, 0)"""
 
 
 def waiting(connection: Connection[Any]) -> list[int]:
@@ -216,7 +220,11 @@ def waiting(connection: Connection[Any]) -> list[int]:
 def fold(connection: Connection[Any], organization_id: int) -> bool:
     """Moves what the triggers of `session` appended into `session_day`, in one statement; whether some may be left.
 
-    Sums may be added in any order and by any number of folders at once.
+    Sums may be added in any order and by any number of folders at once. What came to nothing is removed: its name was
+    perhaps erased.
     """
-    moved = connection.execute(_FOLD, {"org": organization_id, "limit": FOLD_LIMIT}).fetchone()
-    return bool(moved and moved[0] == FOLD_LIMIT)
+    found = connection.execute(_FOLD, {"org": organization_id, "limit": FOLD_LIMIT}).fetchone()
+    moved, has_nothing = found or (0, False)
+    if has_nothing:
+        connection.execute(_CLEAR, (organization_id,))
+    return bool(moved == FOLD_LIMIT)
