@@ -24,7 +24,7 @@ from lib.frozen import dataclass, replace
 from llm.exchange import MODEL_KINDS
 from metrics_app import queries as counts
 from metrics_app.question import Question
-from requests_app.filters import Leaf
+from requests_app.filters import REQUEST_MODEL, Leaf
 from requests_app.queries import reader
 
 NOT_FAILED: Final = Leaf("status", "<", 400)
@@ -66,7 +66,7 @@ class Spent:
 
 _VALUES: Final[Mapping[str, str]] = {
     "organization": "''", "key": "r.api_key_id::text", "user": "r.end_user_id", "session": "r.session_id",
-    "model": "r.request_model", "property": "(r.properties ->> %(name)s)",
+    "model": REQUEST_MODEL, "property": "(r.properties ->> %(name)s)",
 }  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def refused(organization_id: int, *, since: datetime, codes: Sequence[str] = REF
     """The newest."""
     with reader() as cursor:
         cursor.execute(
-            "SELECT r.id, r.requested_at, p.said, r.request_model, r.end_user_id, r.session_id FROM llm_request r"
+            f"SELECT r.id, r.requested_at, p.said, {REQUEST_MODEL}, r.end_user_id, r.session_id FROM llm_request r"
             " CROSS JOIN LATERAL (SELECT said FROM unnest(r.problems) AS said"
             " WHERE split_part(said, ':', 1) = ANY(%s) LIMIT 1) AS p"
             " WHERE r.organization_id = %s AND r.requested_at >= %s AND r.status = 429"

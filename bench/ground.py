@@ -60,6 +60,8 @@ class Calls:
     def __init__(self, organization_id: int, seed: int) -> None:
         self.chance = random.Random(seed)
         self._organization_id = organization_id
+        self._of_seed = f"{seed}-" if seed > 1 else ""
+        """So that sessions are as many as calls have, whoever loads them."""
         self._company = Company(self.chance)
         self._shares = [model[4] for model in MODELS]
         self._talk: Talk | None = None
@@ -136,7 +138,7 @@ class Calls:
         session = number // 8 if number % 3 else None
         return Attribution(
             end_user_id=user,
-            session_id=None if session is None else f"session-{session}",
+            session_id=None if session is None else f"session-{self._of_seed}{session}",
             session_name=None if session is None else f"flow {session % 60}",
             session_path=None if session is None else f"/plan/{number % 8}",
             properties={key: f"{key}-{int(many * self.chance.random() ** 2)}" for key, many in PROPERTIES},
@@ -193,4 +195,6 @@ def _put(connection: store.Db, batch: list[PricedExchange]) -> None:
 def fold_all(conninfo: str, organization_id: int) -> None:
     with psycopg.connect(conninfo, autocommit=True) as connection:
         while not fold.fold(connection, organization_id).is_done():
+            pass
+        while sessions.fold(connection, organization_id):
             pass

@@ -1,6 +1,6 @@
 """How long pages and API calls take on the server as the ground grows: the real views on a real embedded Postgres.
 
-    python -m bench.query [--rows 1000000 5000000] [--full] [--repeat 15] [--only WORD] [--keep FOLDER]
+    python -m bench.query [--rows 1000000 5000000] [--full] [--repeat 15] [--only WORD] [--keep FOLDER] [--loaders 2]
 
 Rows of thirty days go in through the real store, counts and sessions (bodies on a tenth), then every question is asked
 of the real URL through Django's own handler, so what is timed is queries, merging and templates, without the network.
@@ -30,7 +30,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SIZES, FULL_SIZE = (1_000_000, 5_000_000), 10_000_000
 PAGE_MS, TABLE_MS, DASHBOARD_MS = 300, 100, 300
-LOADERS = 2
 CHARTS = ("requests", "cost", "duration", "duration-by", "ttft", "tokens")
 SORTS = ("cost", "duration", "requests", "errors")
 
@@ -160,8 +159,8 @@ def conninfo() -> str:
 # --- loading --------------------------------------------------------------------------------------------------------
 
 
-def grow(to: int, *, organization_id: int, until: datetime) -> None:
-    """Brings the ground to `to` rows."""
+def grow(to: int, *, organization_id: int, until: datetime, loaders: int = 2) -> None:
+    """Brings the ground to `to` rows, by so many processes at once."""
     import psycopg
 
     from bench import ground
@@ -173,13 +172,13 @@ def grow(to: int, *, organization_id: int, until: datetime) -> None:
     if there >= to:
         return
     started = time.monotonic()
-    share = (to - there) // LOADERS
+    share = (to - there) // loaders
     processes = [
         multiprocessing.get_context("fork").Process(
             target=ground.load, args=(target, share),
             kwargs={"organization_id": organization_id, "seed": there + number, "until": until},
         )
-        for number in range(LOADERS)
+        for number in range(loaders)
     ]  # fmt: skip
     for process in processes:
         process.start()
@@ -277,6 +276,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--only", default="")
+    parser.add_argument("--loaders", type=int, default=2)
     parser.add_argument("--keep", type=Path)
     given = parser.parse_args()
     sizes = [*given.rows, FULL_SIZE] if given.full else given.rows
@@ -285,7 +285,7 @@ def main() -> None:
         asker, organization_id = somebody()
         before: dict[str, float] = {}
         for size in sizes:
-            grow(size, organization_id=organization_id, until=until)
+            grow(size, organization_id=organization_id, until=until, loaders=given.loaders)
             before = report(asker, size, before, repeat=given.repeat, only=given.only, until=until)
 
 

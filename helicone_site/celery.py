@@ -52,6 +52,11 @@ app.conf.beat_schedule = {
         "schedule": FOLD_SECONDS,
         "options": {"expires": FOLD_SECONDS},
     },
+    "fold sessions": {
+        "task": "sessions_app.tasks.fold",
+        "schedule": FOLD_SECONDS,
+        "options": {"expires": FOLD_SECONDS},
+    },
     "trim counts": {"task": "metrics_app.tasks.trim", "schedule": crontab(hour=3, minute=20)},
     "apply retention": {"task": "apply_retention", "schedule": crontab(hour=3, minute=30)},
     "train dictionaries": {"task": "requests_app.tasks.train_dictionaries", "schedule": crontab(minute=40)},

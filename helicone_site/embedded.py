@@ -43,6 +43,7 @@ SETTINGS = {
     "min_wal_size": "160MB",
     "checkpoint_completion_target": "0.9",
     "random_page_cost": "1.1",
+    "gin_pending_list_limit": "512kB",
     "jit": "off",
     "max_parallel_workers_per_gather": "1",
     "max_logical_replication_workers": "0",

@@ -31,7 +31,7 @@ FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::js
 WHERE t.organization_id = o AND t.trace_id = i
 """
 _STEPS = """
-SELECT o, i, span_id, parent_span_id, kind, problems, requested_at, id, door, provider_response_id, told
+SELECT o, i, span_id, parent_span_id, kind, coalesce(problems, '{}'), requested_at, id, door, provider_response_id, told
 FROM unnest(%b::bigint[], %b::text[]) AS w (o, i) CROSS JOIN LATERAL (
     SELECT r.*, coalesce(octet_length(usage), 0) AS told FROM llm_request r
     WHERE organization_id = o AND trace_id = i AND span_id IS NOT NULL LIMIT %s) AS found

@@ -20,7 +20,7 @@ from llm.exchange import ATTEMPT, MODEL_KINDS
 from metrics_app import rollup
 from metrics_app.catalog import HISTOGRAMS, MEASURES, NAMES, SECONDS, Dimension, Measure, Metric
 from metrics_app.question import Grain
-from requests_app.filters import EVERYTHING, Clause, Node, compile
+from requests_app.filters import EVERYTHING, QUARTER, Clause, Node, compile
 
 ABSENT, OTHER, ALL = "\x01absent", "\x01other", "\x01all"
 GROUND = "llm_request"
@@ -313,15 +313,23 @@ HAS_OTHERS = (
 
 
 _EDGE = (
-    "(SELECT {which}(r.requested_at) FROM llm_request r WHERE r.organization_id = %s AND {whose} AND r.kind = ANY(%s) "
-    "AND r.requested_at >= w.{day} AND r.requested_at < w.{day} + interval '1 day')"
+    "(SELECT r.requested_at FROM llm_request r WHERE r.organization_id = %s AND {whose} AND r.kind = ANY(%s) "
+    "AND r.requested_at >= w.{day} AND r.requested_at < w.{day} + interval '1 day' ORDER BY {order} LIMIT 1)"
 )
 
 
 def edges_of_users(organization_id: int, users: Sequence[tuple[str, datetime, datetime]], *, absent: bool) -> Clause:
     """When each was first and last seen to the microsecond, of the days these lie in; NULL where no request is left."""
-    whose = "coalesce(r.end_user_id, '') = ''" if absent else "r.end_user_id = w.name"
-    sides = [_EDGE.format(which=which, whose=whose, day=day) for which, day in (("min", "low"), ("max", "high"))]
+    whose = "coalesce(r.end_user_id, '') = ''"
+    order = "r.requested_at {0}"
+    if not absent:
+        quarter, day = QUARTER.format("r.requested_at"), "w.{day}"
+        whose = f"r.end_user_id = w.name AND {quarter} >= {day} AND {quarter} < {day} + interval '1 day'"
+        order = f"{quarter} {{0}}, {order}"
+    sides = [
+        _EDGE.format(whose=whose.format(day=day), day=day, order=order.format(direction))
+        for day, direction in (("low", "ASC"), ("high", "DESC"))
+    ]
     bound = (organization_id, sorted(MODEL_KINDS))
     return Clause(
         f"SELECT {', '.join(sides)} FROM unnest(%b::text[], %b::timestamptz[], %b::timestamptz[]) "

@@ -95,6 +95,11 @@ class Entry:
 UNCACHED_INPUT = "(r.input_tokens - coalesce(r.cache_read_tokens, 0) - coalesce(r.cache_write_tokens, 0))"
 UNREASONED_OUTPUT = "(r.output_tokens - coalesce(r.reasoning_tokens, 0))"
 TOTAL_TOKENS = "(coalesce(r.input_tokens, 0) + coalesce(r.output_tokens, 0))"
+REQUEST_MODEL = "(CASE r.request_model WHEN '' THEN r.model ELSE r.request_model END)"
+RESPONSE_MODEL = "(CASE r.response_model WHEN '' THEN r.model ELSE r.response_model END)"
+"""An empty one is the same as `model`: so a row keeps a name once (`store.SAME`)."""
+QUARTER = "date_bin('15 minutes', {}, '2000-01-01+00')"
+"""The quarter of an hour a moment falls into: by it the rows of one model or user are in order in their index."""
 RESPONDED_AT = "(r.requested_at + r.duration_ms * interval '1 millisecond')"
 FEEDBACK = "helicone-score-feedback"
 """The score that a thumb up (1) or down (0) is."""
@@ -130,8 +135,8 @@ ENTRIES = (
     Entry("score", "Score", "score", "r.scores"),
     Entry("feedback", "Feedback is good", "boolean", FEEDBACK_IS_GOOD),
     Entry("kind", "Kind", "text", "r.kind", is_suggested=True),
-    Entry("request_model", "Model asked for", "text", "r.request_model"),
-    Entry("response_model", "Model that answered", "text", "r.response_model"),
+    Entry("request_model", "Model asked for", "text", REQUEST_MODEL),
+    Entry("response_model", "Model that answered", "text", RESPONSE_MODEL),
     Entry("prompt", "Prompt", "text", "r.prompt_id"),
     Entry("prompt_version", "Prompt version", "text", "r.prompt_version"),
     Entry("country", "Country", "text", "r.country_code", is_suggested=True),
@@ -209,6 +214,13 @@ def leaves(node: Node) -> Iterator[Leaf]:
     else:
         for part in node.parts:
             yield from leaves(part)
+
+
+def is_of_one(node: Node) -> bool:
+    """Whether it holds for one model or one user alone, whose rows are found by an index of their own."""
+    parts = node.parts if isinstance(node, And) else (node,)
+    return any(isinstance(one, Leaf) and one.key in {"model", "user"} and one.operator == EQUAL and one.value
+               for one in parts)  # fmt: skip
 
 
 def value_of(entry: Entry, raw: object) -> Value:

@@ -20,7 +20,7 @@ class LLMRequest(models.Model):
     door = models.TextField()
     provider = models.TextField()
     model = models.TextField(null=True)
-    request_model = models.TextField(null=True)
+    request_model = models.TextField(null=True)  # empty, it and the next: as `model`
     response_model = models.TextField(null=True)
     status = models.SmallIntegerField()
     error_type = models.TextField(null=True)
@@ -70,12 +70,12 @@ class LLMRequest(models.Model):
     name = models.TextField(null=True)
     request_preview = models.TextField()
     response_preview = models.TextField()
-    tool_calls = ArrayField(models.TextField())
+    tool_calls = ArrayField(models.TextField(), null=True, help_text="NULL: none")
     request_bytes = models.IntegerField()
     response_bytes = models.IntegerField()
     request_state = models.TextField()
     response_state = models.TextField()
-    problems = ArrayField(models.TextField())
+    problems = ArrayField(models.TextField(), null=True, help_text="NULL: none")
     amended = models.JSONField(null=True)
     cached_from = models.UUIDField(null=True)
 

@@ -27,11 +27,13 @@ from lib.clock import from_microseconds, microseconds, reckonable, time_of
 from llm.exchange import ATTEMPT
 from requests_app.filters import (
     EVERYTHING,
+    QUARTER,
     Node,
     as_uuid,
     bounds,
     compile,
     entry_of,
+    is_of_one,
     leaves,
 )
 from requests_app.rows import BodyRow, RequestRow, went_on
@@ -157,17 +159,30 @@ def _walk(
     if start:
         condition += f" AND (r.requested_at, r.id) {sign} (%s, %s)"
         values += [start.requested_at, start.id]
+    within = f"r.requested_at >= %s AND r.requested_at < %s{_WITHIN_QUARTERS if is_of_one(question.filter) else ''}"
     found: list[RequestRow] = []
-    for low, high in _windows(cursor, question, start, upward=upward):
+    for stretch in _windows(cursor, question, start, upward=upward):
+        edges = stretch * 2 if is_of_one(question.filter) else stretch
         cursor.execute(
-            f"SELECT {_NAMES} FROM llm_request r WHERE {condition} AND r.requested_at >= %s "
-            f"AND r.requested_at < %s ORDER BY r.requested_at {direction}, r.id {direction} LIMIT %s",
-            [*values, low, high, wanted - len(found)],
+            f"SELECT {_NAMES} FROM llm_request r WHERE {condition} AND {within} "
+            f"ORDER BY {_by_time(question, direction)} LIMIT %s",
+            [*values, *edges, wanted - len(found)],
         )
         found += map(_row, cursor.fetchall())
         if len(found) >= wanted:
             break
     return found
+
+
+_QUARTER = QUARTER.format("r.requested_at")
+_WITHIN_QUARTERS = f" AND {_QUARTER} >= {QUARTER.format('%s')} AND {_QUARTER} <= {QUARTER.format('%s')}"
+
+
+def _by_time(question: Question, direction: str) -> str:
+    """The order by time and id. By way of an index of one model or user its quarters come first; they change nothing
+    of the order."""
+    order = f"r.requested_at {direction}, r.id {direction}"
+    return f"{_QUARTER} {direction}, {order}" if is_of_one(question.filter) else order
 
 
 def _windows(
@@ -188,7 +203,8 @@ def _windows(
     if not wanted:
         return []
     edges = [*wanted, wanted[-1] + timedelta(days=days)]
-    return _widening(edges, upward=upward)
+    low, high = since or edges[0], until or edges[-1]
+    return [(max(first, low), min(last, high)) for first, last in _widening(edges, upward=upward)]
 
 
 def _widening(edges: Sequence[datetime], *, upward: bool) -> list[tuple[datetime, datetime]]:
@@ -268,7 +284,7 @@ def ordered(question: Question, *, sort: Sort, limit: int, offset: int) -> list[
         order = f"{SORTS[sort.key]} {direction} NULLS LAST, r.requested_at DESC, r.id DESC"
         values += [sort.name] if sort.key == "property" else []
     else:
-        order = f"r.requested_at {direction}, r.id {direction}"
+        order = _by_time(question, direction)
     with reader() as cursor:
         cursor.execute(
             f"SELECT {_NAMES} FROM llm_request r WHERE {condition} ORDER BY {order} LIMIT %s OFFSET %s",

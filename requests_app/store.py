@@ -28,6 +28,8 @@ from requests_app.rows import BodyRow, Change, RequestRow
 
 PARTITIONED = ("llm_request", "llm_request_body")
 PARTITION_LOCK = 7702
+SETTINGS_OF_A_PARTITION = {"llm_request_body": "WITH (toast_tuple_target = 8160)"}
+"""Bodies that fit into a page lie in the row: in a table of their own each would be cut, and cost an index entry."""
 FIRST_MONDAY = datetime(2000, 1, 3, tzinfo=UTC)
 WEEKS_AHEAD = 4
 LEISURELY = 200
@@ -118,8 +120,9 @@ def _attach(connection: Db, table: str, start: datetime, end: datetime) -> None:
     if connection.execute("SELECT to_regclass(%s)", (name,)).fetchone() != (None,):
         return
     parent, child = sql.Identifier(table), sql.Identifier(name)
+    settings = sql.SQL(SETTINGS_OF_A_PARTITION.get(table, ""))
     connection.execute(
-        sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING STORAGE)").format(child, parent)
+        sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING STORAGE) {}").format(child, parent, settings)
     )
     connection.execute(
         sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
@@ -169,7 +172,9 @@ def values_of(row: RequestRow) -> list[Any]:
         if values[index] is not None:
             values[index] = Jsonb(values[index], _dumps)
     for index in _ARRAY_INDEXES:
-        values[index] = list(values[index])
+        values[index] = list(values[index]) or None
+    for index in _MODEL_INDEXES:
+        values[index] = SAME if values[index] == row.model and row.model else values[index]
     values[_USAGE_INDEX] = usage_packing.pack(values[_USAGE_INDEX])
     return values
 
@@ -178,6 +183,9 @@ _VALUES = attrgetter(*COLUMNS)
 _USAGE_INDEX = COLUMNS.index("usage")
 _JSON_INDEXES = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
 _ARRAY_INDEXES = (COLUMNS.index("tool_calls"), COLUMNS.index("problems"))
+_MODEL_INDEXES = (COLUMNS.index("request_model"), COLUMNS.index("response_model"))
+SAME = ""
+"""Stands in a row for the name that is in `model` already, as it is in most; see `filters.REQUEST_MODEL`."""
 
 
 def _dumps(value: Any) -> bytes:
@@ -308,8 +316,9 @@ def lock_row(connection: Db, key: Key) -> RequestRow | None:
 def row_from(values: Mapping[str, Any]) -> RequestRow:
     """A RequestRow from column values as Postgres gives them."""
     return RequestRow(**{
-        **values, "tool_calls": tuple(values["tool_calls"]), "problems": tuple(values["problems"]),
+        **values, "tool_calls": tuple(values["tool_calls"] or ()), "problems": tuple(values["problems"] or ()),
         "usage": usage_packing.unpack(values["usage"]),
+        **{name: values["model"] for name in ("request_model", "response_model") if values[name] == SAME},
     })
 
 

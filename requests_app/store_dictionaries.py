@@ -22,7 +22,7 @@ from lib.frozen import dataclass
 Db = Connection[Any]
 LOCK = 7705
 KEPT_CODECS = 64
-"""In memory, of whichever organisations were asked for last; one that compresses takes about 0.6 MB for each level."""
+"""In memory, of whichever organisations were asked for last; one that compresses takes 1 MB for level 3, 2.3 for 12."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Session(models.Model):
 
     class Meta:
         db_table = "session"
-        # Each order of the list; session_longest, of an expression, is made by the second migration.
+        # Each order of the list; session_longest and session_named, of expressions, are made by migrations.
         indexes = (
             models.Index(fields=["organization_id", "last_at", "session_id"], name="session_newest"),
             models.Index(fields=["organization_id", "first_at", "session_id"], name="session_begun"),
@@ -37,3 +37,37 @@ class Session(models.Model):
             models.Index(fields=["organization_id", "requests", "session_id"], name="session_largest"),
             models.Index(fields=["organization_id", "errors", "session_id"], name="session_failing"),
         )
+
+
+class _Counted(models.Model):
+    """Sums over the sessions that began on one day, made their last request on one day and have one name."""
+
+    organization_id = models.BigIntegerField()
+    begun = models.DateField(help_text="UTC day of its first request")
+    ended = models.DateField(help_text="UTC day its last request began on")
+    name = models.TextField(help_text="empty: none")
+    sessions = models.BigIntegerField()
+    requests = models.BigIntegerField()
+    steps = models.BigIntegerField()
+    cost_nano_usd = models.BigIntegerField()
+    duration_ms = models.BigIntegerField()
+
+    class Meta:
+        abstract = True
+
+
+class SessionDay(_Counted):
+    pk = models.CompositePrimaryKey("organization_id", "begun", "ended", "name")
+
+    class Meta:
+        db_table = "session_day"
+
+
+class SessionDelta(_Counted):
+    """What a statement on `session` changed, written by its triggers and moved into SessionDay by `rollup.fold`."""
+
+    pk = models.CompositePrimaryKey("organization_id", "id")
+    id = models.BigIntegerField()
+
+    class Meta:
+        db_table = "session_delta"

@@ -1,7 +1,10 @@
-"""Sums over many sessions from their own table, one row each: what Helicone's API asks where only time narrows.
+"""Sums over many sessions from their own tables: what Helicone's API asks where only time narrows.
 
 A session's row outlives its requests. So that these agree with lists of requests, a session counts where all of it is
 still there: it began since retention took its last, or it is pinned.
+
+Sessions whose days lie whole inside the range come from `session_day` and what is not folded into it; of the days at
+its edges `session` is read, in the same statement.
 """
 # ruff: noqa: S608 - what is put together here are clauses of ours; every value is bound
 
@@ -34,31 +37,81 @@ def begun(organization_id: int, *, since: datetime, until: datetime, place: int)
     return rows[0][0] if rows else None
 
 
+_SUMS = ("sessions", "requests", "steps", "cost_nano_usd", "duration_ms")
+_DAY = "({} AT TIME ZONE 'UTC')::date"
+_KEPT_DAY = _DAY.format(f"({_KEPT_FROM} + interval '1 day' - interval '1 microsecond')")
+"""The first day retention has left whole."""
+_IS_INNER = f"""({{begun}} > {_DAY.format("%(since)s")} AND {{ended}} < {_DAY.format("%(until)s")}
+    AND {{begun}} >= (SELECT day FROM kept))"""
+"""Of a day's sessions or of one: all of it is in the range, whatever the hours."""
+_INNER = _IS_INNER.format(begun="begun", ended="ended")
+_AT_EDGE = "NOT " + _IS_INNER.format(begun=_DAY.format("s.first_at"), ended=_DAY.format("s.last_begun_at"))
+_OF_TABLE = f"""SELECT begun, ended, name, {", ".join(_SUMS)} FROM {{}} WHERE organization_id = %(org)s
+    AND ended >= {_DAY.format("%(since)s")} AND begun <= {_DAY.format("%(until)s")}"""
+_BUCKETS = f"""kept AS (SELECT {_KEPT_DAY} AS day),
+bucket AS (
+    SELECT begun, ended, name, {", ".join(f"sum({one})::bigint AS {one}" for one in _SUMS)}
+    FROM ({_OF_TABLE.format("session_day")} UNION ALL {_OF_TABLE.format("session_delta")}) AS counted
+    GROUP BY 1, 2, 3 HAVING sum(sessions) <> 0),
+edge AS (
+    SELECT s.session_id, s.name, s.first_at, s.last_begun_at, s.requests, s.steps, s.cost_nano_usd, s.duration_ms,
+        {_IS_INSIDE} AS inside FROM (SELECT DISTINCT begun FROM bucket WHERE NOT {_INNER}) AS d
+    JOIN session s ON s.first_at >= d.begun::timestamp AT TIME ZONE 'UTC'
+        AND s.first_at < (d.begun + 1)::timestamp AT TIME ZONE 'UTC'
+    WHERE {_TOUCHES} AND {_AT_EDGE})"""
+
+
+_SUMMED = "SELECT " + ", ".join(
+    f"coalesce(sum({one}), 0)::bigint" for one in ("sessions", "steps", "cost_nano_usd", "duration_ms")
+)
+
+
 def sums(
     organization_id: int, *, since: datetime | None, until: datetime | None
 ) -> tuple[tuple[int, int, int, int], Sequence[str]]:
     """Sessions, requests, nano-USD and ms of those wholly inside the range, and the ids of those only partly so."""
     ((*sums, cut),) = ask(
-        "SELECT count(*) FILTER (WHERE q.inside), coalesce(sum(steps) FILTER (WHERE q.inside), 0)::bigint, "
-        "coalesce(sum(cost_nano_usd) FILTER (WHERE q.inside), 0)::bigint, "
-        "coalesce(sum(duration_ms) FILTER (WHERE q.inside), 0)::bigint, "
-        "coalesce(array_agg(session_id) FILTER (WHERE NOT q.inside), '{}') "
-        f"FROM (SELECT s.*, {_IS_INSIDE} AS inside FROM session s WHERE {_TOUCHES}) q",
+        f"WITH {_BUCKETS} {_SUMMED}, (SELECT coalesce(array_agg(session_id), '{{}}') FROM edge WHERE NOT inside) "
+        f"FROM (SELECT sessions, steps, cost_nano_usd, duration_ms FROM bucket WHERE {_INNER} UNION ALL "
+        "SELECT 1, steps, cost_nano_usd, duration_ms FROM edge WHERE inside) AS found",
         _values(organization_id, since, until),
     )
     sessions, steps, cost, duration = sums
     return (sessions, steps, cost, duration), cut
 
 
+_NAMED = """parts AS (
+    SELECT name, min(begun) AS first_day, max(ended) AS last_day, NULL::timestamptz AS first_at,
+        NULL::timestamptz AS last_at, sum(sessions)::bigint AS sessions, sum(requests)::bigint AS requests,
+        sum(duration_ms)::bigint AS duration_ms FROM bucket WHERE {inner} GROUP BY 1
+    UNION ALL SELECT coalesce(name, ''), NULL, NULL, min(first_at), max(last_begun_at), count(*),
+        sum(requests)::bigint, sum(duration_ms)::bigint FROM edge GROUP BY 1),
+named AS (
+    SELECT name, min(first_day) AS first_day, max(last_day) AS last_day, min(first_at) AS first_at,
+        max(last_at) AS last_at, sum(sessions)::bigint AS sessions,
+        coalesce(sum(duration_ms) / nullif(sum(requests), 0), 0)::float8 AS average_ms
+    FROM parts WHERE name ILIKE %(like)s GROUP BY 1),
+begun AS (
+    SELECT n.*, least(n.first_at, (SELECT min(s.first_at) FROM session s WHERE {of_name}
+        AND s.first_at >= n.first_day::timestamp AT TIME ZONE 'UTC')) AS began
+    FROM named n),
+shown AS (SELECT * FROM begun ORDER BY began DESC, name LIMIT %(limit)s)
+SELECT n.name, n.began, greatest(n.last_at, (SELECT max(s.last_begun_at) FROM session s WHERE {of_name}
+    AND s.first_at >= (SELECT min(begun) FROM bucket WHERE name = n.name AND ended = n.last_day AND {inner})::timestamp
+        AT TIME ZONE 'UTC'
+    AND s.first_at < (n.last_day + 1)::timestamp AT TIME ZONE 'UTC' AND {last_day} = n.last_day)),
+    n.sessions, n.average_ms
+FROM shown n ORDER BY n.began DESC, n.name"""
+_OF_NAME = "s.organization_id = %(org)s AND coalesce(s.name, '') = n.name"
+
+
 def names(
     organization_id: int, *, since: datetime | None, until: datetime | None, contains: str, limit: int
 ) -> list[tuple[Any, ...]]:
     """(name, first begun, last request, sessions, ms a call) of the sessions the range touches, latest first."""
-    narrower = " AND coalesce(s.name, '') ILIKE %(like)s" if contains else ""
+    named = _NAMED.format(inner=_INNER, of_name=_OF_NAME, last_day=_DAY.format("s.last_begun_at"))
     return ask(
-        "SELECT coalesce(s.name, ''), min(s.first_at) AS begun, max(s.last_begun_at), count(*), "
-        "coalesce(sum(s.duration_ms) / nullif(sum(s.requests), 0), 0)::float8 "
-        f"FROM session s WHERE {_TOUCHES}{narrower} GROUP BY 1 ORDER BY begun DESC, 1 LIMIT %(limit)s",
+        f"WITH {_BUCKETS}, {named}",
         {**_values(organization_id, since, until), "like": f"%{escaped(contains)}%", "limit": limit},
     )
 
@@ -68,8 +121,11 @@ def measures(
 ) -> list[tuple[int, float, float]]:
     """(requests, seconds, USD) of the latest begun sessions of that name the range touches."""
     rows = ask(
+        f"WITH {_BUCKETS} "
         "SELECT s.steps, extract(epoch FROM s.last_begun_at - s.first_at)::float8, s.cost_nano_usd / 1e9::float8 "
-        f"FROM session s WHERE {_TOUCHES} AND coalesce(s.name, '') = %(name)s ORDER BY s.first_at DESC LIMIT %(limit)s",
+        f"FROM session s WHERE {_TOUCHES} AND coalesce(s.name, '') = %(name)s AND s.first_at >= "
+        "(SELECT min(begun) FROM bucket WHERE name = %(name)s)::timestamp AT TIME ZONE 'UTC' "
+        "ORDER BY s.first_at DESC LIMIT %(limit)s",
         {**_values(organization_id, since, until), "name": name, "limit": limit},
     )
     return [(steps, seconds, usd) for steps, seconds, usd in rows]

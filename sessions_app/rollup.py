@@ -1,5 +1,7 @@
 """Keeps `session` in step with the ground, in the line's transaction: sums move by difference, edges only grow.
 
+How many sessions there were by day and name is kept by triggers (third migration), which append; `fold` adds up.
+
 First and last time, names and sets cannot be taken away from a sum; they are found again from the ground when a row
 left the session and all of the session's ground is still there.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
+from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
@@ -182,3 +185,47 @@ def _find_again(connection: Connection[tuple[object, ...]], key: Key) -> None:
         "DELETE FROM session WHERE organization_id = %(org)s AND session_id = %(session)s AND steps <= 0", values
     )
     connection.execute(_FIND_AGAIN, values)
+
+
+# --- by day ---------------------------------------------------------------------------------------------------------
+
+FOLD_LIMIT = 20_000
+"""Deltas of one run; what is left waits for the next one."""
+_WAITING = "SELECT organization_id FROM session_delta GROUP BY 1 ORDER BY min(id)"
+_FOLD = """
+WITH moved AS (DELETE FROM session_delta WHERE organization_id = %(org)s AND id = ANY (ARRAY(
+    SELECT id FROM session_delta WHERE organization_id = %(org)s ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+    RETURNING *),
+added AS (
+INSERT INTO session_day AS t
+    (organization_id, begun, ended, name, sessions, requests, steps, cost_nano_usd, duration_ms)
+SELECT organization_id, begun, ended, name, sum(sessions), sum(requests), sum(steps), sum(cost_nano_usd),
+    sum(duration_ms)
+FROM moved GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+ON CONFLICT (organization_id, begun, ended, name) DO UPDATE SET sessions = t.sessions + excluded.sessions,
+    requests = t.requests + excluded.requests, steps = t.steps + excluded.steps,
+    cost_nano_usd = t.cost_nano_usd + excluded.cost_nano_usd, duration_ms = t.duration_ms + excluded.duration_ms
+RETURNING sessions, requests, steps, cost_nano_usd, duration_ms)
+SELECT (SELECT count(*) FROM moved), EXISTS (SELECT 1 FROM added
+    WHERE (sessions, requests, steps, cost_nano_usd, duration_ms) = (0, 0, 0, 0, 0))
+"""
+_CLEAR = """DELETE FROM session_day WHERE organization_id = %s
+AND (sessions, requests, steps, cost_nano_usd, duration_ms) = (0, 0, 0, 0, 0)"""
+
+
+def waiting(connection: Connection[Any]) -> list[int]:
+    """Organisations with deltas, longest waiting first."""
+    return [organization_id for (organization_id,) in connection.execute(_WAITING).fetchall()]
+
+
+def fold(connection: Connection[Any], organization_id: int) -> bool:
+    """Moves what the triggers of `session` appended into `session_day`, in one statement; whether some may be left.
+
+    Sums may be added in any order and by any number of folders at once. What came to nothing is removed: its name was
+    perhaps erased.
+    """
+    found = connection.execute(_FOLD, {"org": organization_id, "limit": FOLD_LIMIT}).fetchone()
+    moved, has_nothing = found or (0, False)
+    if has_nothing:
+        connection.execute(_CLEAR, (organization_id,))
+    return bool(moved == FOLD_LIMIT)

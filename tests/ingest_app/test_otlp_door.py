@@ -76,7 +76,7 @@ def test_every_recorded_export_is_taken_and_each_of_its_spans_is_a_row(house):
         found = ids_of(plain, row["content_type"])
         assert len(found) == row["spans"], row["file"]
         expected |= found
-    rows = house.rows("trace_id || ':' || span_id, kind, problems")
+    rows = house.rows("trace_id || ':' || span_id, kind, coalesce(problems, '{}')")
     assert sorted(row[0] for row in rows) == sorted(expected)
     assert not [row for row in rows if any("unstorable" in problem for problem in row[2])]
 
@@ -194,7 +194,7 @@ def test_a_message_event_belongs_to_the_span_it_names_whichever_comes_first(hous
     send_logs(house, asked)
     house.post(span, path="/v1/traces", content_type="application/json")
     send_logs(house, answered, answered)
-    columns = "name, kind, input_tokens, duration_ms, problems, request_preview, response_preview"
+    columns = "name, kind, input_tokens, duration_ms, coalesce(problems, '{}'), request_preview, response_preview"
     assert house.rows(columns) == [("chat gpt-4o", "llm", 9, 1000, [], "Why is the sky blue?", "Rayleigh.")]
 
 
@@ -212,7 +212,7 @@ def test_logs_in_protobuf_are_what_they_are_in_json(house):
     body = frame(1, frame(2, frame(2, one)))
     [reply] = house.post(body, path="/api/public/otel/v1/logs", content_type=otlp.PROTOBUF)
     assert (reply.status, reply.body) == (200, b"")
-    assert house.rows("name, kind, request_model") == [("claude_code.api_request", "llm", "claude-sonnet-4-5")]
+    assert house.rows("name, kind, model") == [("claude_code.api_request", "llm", "claude-sonnet-4-5")]
 
 
 # --- metrics, limits, who may ----------------------------------------------------------------------------------------

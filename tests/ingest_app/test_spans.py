@@ -91,7 +91,8 @@ def run(db: Any, folder: Path, batches: list[list[dict[str, Any]]]) -> None:
 def rows(db: Any) -> Any:
     return db.execute(
         "SELECT span_id, kind, session_id, session_name, end_user_id, input_tokens, output_tokens, cost_nano_usd, "
-        "properties::text, problems, duration_ms, name, request_bytes, usage FROM llm_request ORDER BY span_id"
+        "properties::text, coalesce(problems, '{}'), duration_ms, name, request_bytes, usage "
+        "FROM llm_request ORDER BY span_id"
     ).fetchall()
 
 

@@ -55,7 +55,8 @@ def through(folder: Any, exchanges: list[Exchange]) -> None:
 
 def told(db: Any) -> Any:
     return db.execute(
-        "SELECT door, kind, session_id, input_tokens, problems, trace_id FROM llm_request ORDER BY requested_at"
+        "SELECT door, kind, session_id, input_tokens, coalesce(problems, '{}'), trace_id FROM llm_request "
+        "ORDER BY requested_at"
     ).fetchall()
 
 

@@ -193,7 +193,7 @@ def test_message_and_bodies_are_one_call_in_any_order(db, tmp_path, order, is_on
     through(tmp_path / "spool", *([told] if is_one_batch else [[one] for one in told]), is_told_twice=True)
     one = row()
     assert (one.kind, one.model, one.input_tokens, one.output_tokens) == ("llm", "gpt-4o-2024-08-06", 12, 3)
-    assert (one.session_id, one.end_user_id, one.properties, one.problems) == ("s-1", "ada", {"env": "prod"}, [])
+    assert (one.session_id, one.end_user_id, one.properties, one.problems or []) == ("s-1", "ada", {"env": "prod"}, [])
     assert one.requested_at.isoformat() == "2026-11-18T11:59:50.250000+00:00"
     kept = bodies.read(LLMRequestBody.objects.get())
     assert (orjson.loads(kept.request), orjson.loads(kept.response)) == (REQUEST, REPLY)
@@ -216,7 +216,7 @@ def test_counts_of_the_message_hold_where_the_bodies_tell_none(db, tmp_path):
     upload(shelf, reply={key: value for key, value in REPLY.items() if key != "usage"})
     for number, batches in enumerate(([shelf.records], [[one] for one in shelf.records])):
         through(tmp_path / str(number), *batches, is_told_twice=True)
-        assert (row().input_tokens, row().problems) == (9, [])
+        assert (row().input_tokens, row().problems or []) == (9, [])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -96,6 +96,40 @@ def test_a_bounded_range_has_exactly_its_rows(offsets, size, span):
     assert len(found) == len({row.id for row in found})
 
 
+def walk_newer(question: Question, size: int, oldest: RequestRow):
+    found = [oldest]
+    while True:
+        page = queries.page(question, size=size, newer=queries.cursor_of(found[0]))
+        found = [*page.rows, *found]
+        if not page.has_newer:
+            return found
+
+
+@pytest.mark.parametrize(("key", "column"), [("user", "end_user_id"), ("model", "model")])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    placed=st.lists(st.tuples(st.integers(0, 60 * 24 * 9), st.sampled_from("ab")), min_size=1, max_size=30),
+    size=st.integers(1, 9),
+    since=st.integers(0, 60 * 24 * 9),
+)
+def test_pages_of_one_user_or_model_are_in_order_of_time_both_ways(key, column, placed, size, since):
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM llm_request")
+    rows = [
+        factories.make_row(MINE, START + timedelta(minutes=minutes), **{column: name}) for minutes, name in placed
+    ]
+    factories.insert(rows)
+    from_then = START + timedelta(minutes=since)
+    wanted = sorted(
+        (row for row in rows if getattr(row, column) == "a" and row.requested_at >= from_then),
+        key=lambda row: (row.requested_at, row.id), reverse=True,
+    )  # fmt: skip
+    question = Question(MINE, Leaf(key, "=", "a"), from_then)
+    assert walk_older(question, size) == wanted
+    assert not wanted or walk_newer(question, size, wanted[-1]) == wanted
+    assert queries.ordered(question, sort=Sort(), limit=40, offset=0) == wanted
+
+
 def test_what_is_stored_comes_back_field_for_field():
     row = factories.make_request(
         MINE, START, properties={"env": "prod", "n": "ü"}, scores={"tone": 0.5}, tool_calls=("a", "b"),

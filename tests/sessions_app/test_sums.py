@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -153,6 +153,7 @@ def test_sessions_whose_requests_retention_took_are_not_counted(acme, pinned):
         for session_id in pinned:
             cursor.execute("INSERT INTO session_pin VALUES (DEFAULT, %s, %s, NULL, now())", [acme.id, session_id])
     question = queries_groups.Question(since=NOON - 100 * HOUR)
+    rollup.fold(connection.connection, acme.id)
     told = queries_groups.sums(acme.id, question)
     assert told == queries_groups._grouped_sums(acme.id, question)
     assert 0 < told.sessions < 40
@@ -170,6 +171,95 @@ def test_names_and_measures_are_those_of_the_requests(acme, monkeypatch):
     ]
     assert [one.average_ms for one in names] == pytest.approx([one.average_ms for one in read])
     assert sorted(lengths, key=str) == sorted(queries_groups.measures(acme.id, flow), key=str)
+
+
+def spread(organization_id: int, *, seed: int, folds: bool):
+    """Sessions over nine days, some for days and some at midnight; rows come late, change hands and go."""
+    dice = random.Random(seed)
+    starts = [NOON + timedelta(days=dice.randrange(9), hours=dice.choice((0, 12, 11.9, 5))) for _ in range(40)]
+    rows = [
+        call(
+            organization_id, starts[one] + dice.random() ** 6 * timedelta(days=4), session=f"s-{one}",
+            session_name=None if one % 5 == 0 else f"flow {one % 3}", duration_ms=dice.randrange(5_000),
+        )
+        for one in (dice.randrange(40) for _ in range(200))
+    ]  # fmt: skip
+    dice.shuffle(rows)
+    for at in range(0, len(rows), 40):
+        kept = keep(rows[at : at + 40])
+        gone = dice.sample(kept, 3)
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM llm_request WHERE id = ANY(%s)", [[row.id for row in gone]])
+        rollup.apply(connection.connection, [Change(row, None) for row in gone])
+        if folds and dice.random() < 0.6:
+            rollup.fold(connection.connection, organization_id)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("folds", [True, False])
+def test_over_days_sums_names_and_measures_are_those_of_the_requests(acme, seed, folds, monkeypatch):
+    spread(acme.id, seed=seed, folds=folds)
+    dice = random.Random(seed)
+    for _ in range(6):
+        days = sorted(dice.sample(range(-1, 14), 2))
+        since, until = (NOON + timedelta(days=day, hours=dice.choice((-12, 0, 3.3))) for day in days)
+        question = queries_groups.Question(since=dice.choice((since, None)), until=dice.choice((until, None)))
+        assert queries_groups.sums(acme.id, question) == queries_groups._grouped_sums(acme.id, question)
+    question = queries_groups.Question(since=NOON - 99 * HOUR, until=None)
+    names = queries_groups.names(acme.id, question)
+    lengths = queries_groups.measures(acme.id, replace(question, name="flow 2"))
+    monkeypatch.setattr(queries_groups, "_is_only_of_time", lambda _: False)
+    read = queries_groups.names(acme.id, question)
+    assert [astuple(one)[:4] for one in names] == [astuple(one)[:4] for one in read]
+    assert [one.average_ms for one in names] == pytest.approx([one.average_ms for one in read])
+    again = queries_groups.measures(acme.id, replace(question, name="flow 2"))
+    assert sorted(lengths, key=str) == sorted(again, key=str)
+
+
+def of_rows(organization_id: int, since: datetime, until: datetime):
+    """What `names` tells, from the sessions' own rows."""
+    found: dict[str, list[Session]] = {}
+    for one in Session.objects.filter(organization_id=organization_id, last_begun_at__gt=since, first_at__lt=until):
+        found.setdefault(one.name or "", []).append(one)
+    return sorted(
+        (
+            (name, min(one.first_at for one in some), max(one.last_begun_at for one in some), len(some))
+            for name, some in found.items()
+        ),
+        key=lambda row: (-row[1].timestamp(), row[0]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_names_in_part_of_the_time_are_those_of_the_sessions_it_touches(acme, seed):
+    spread(acme.id, seed=seed, folds=True)
+    dice = random.Random(seed)
+    for _ in range(6):
+        days = sorted(dice.sample(range(-1, 14), 2))
+        since, until = (NOON + timedelta(days=day, hours=dice.choice((-12, 0, 3.3))) for day in days)
+        told = queries_groups.names(acme.id, queries_groups.Question(since=since, until=until))
+        assert [astuple(one)[:4] for one in told] == of_rows(acme.id, since, until)
+
+
+def test_sessions_counted_by_day_are_the_sessions_there_are_whoever_writes_them(acme):
+    spread(acme.id, seed=3, folds=True)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM session WHERE session_id LIKE 's-1%'")
+        cursor.execute("UPDATE session SET name = 'another', cost_nano_usd = cost_nano_usd + 5 WHERE steps > 6")
+        rollup.fold(connection.connection, acme.id)
+        cursor.execute(
+            "SELECT begun, ended, name, sessions, requests, steps, cost_nano_usd, duration_ms FROM session_day "
+            "WHERE organization_id = %s ORDER BY 1, 2, 3", [acme.id],
+        )  # fmt: skip
+        told = cursor.fetchall()
+        cursor.execute(
+            "SELECT (first_at AT TIME ZONE 'UTC')::date, (last_begun_at AT TIME ZONE 'UTC')::date, coalesce(name, ''), "
+            "count(*), sum(requests), sum(steps), sum(cost_nano_usd), sum(duration_ms) FROM session "
+            "WHERE organization_id = %s GROUP BY 1, 2, 3 ORDER BY 1, 2, 3", [acme.id],
+        )  # fmt: skip
+        assert told == cursor.fetchall()
+        cursor.execute("SELECT count(*) FROM session_delta WHERE organization_id = %s", [acme.id])
+        assert cursor.fetchone() == (0,)
 
 
 def test_sessions_there_before_get_their_lengths_from_their_requests(acme):
