@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -118,6 +118,12 @@ class Database:
             connection.execute(text)
 
 
+def _redis_url() -> str:
+    """Another database on the tests' own Redis: ids of budgets and organizations are those of another Postgres."""
+    url: str = settings.REDIS_URL
+    return f"{url}?db=1" if url.startswith("unix:") else urlsplit(url)._replace(path="/1").geturl()
+
+
 class Stack:
     """`manage.py up` on the given servers, and questions to it as any client would ask them."""
 
@@ -129,7 +135,7 @@ class Stack:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")},
             "DATABASE_URL": database_url,
-            "REDIS_URL": settings.REDIS_URL,
+            "REDIS_URL": _redis_url(),
             "REDIS_PATIENCE_MS": "20000",  # a busy machine may take longer than a gateway should wait
             "DATA_DIR": str(folder / "data"),
             "HOST": "127.0.0.1",
