@@ -41,14 +41,17 @@ _SUMS = ("sessions", "requests", "steps", "cost_nano_usd", "duration_ms")
 _DAY = "({} AT TIME ZONE 'UTC')::date"
 _KEPT_DAY = _DAY.format(f"({_KEPT_FROM} + interval '1 day' - interval '1 microsecond')")
 """The first day retention has left whole."""
-_IS_INNER = f"""({{begun}} > {_DAY.format("%(since)s")} AND {{ended}} < {_DAY.format("%(until)s")}
-    AND {{begun}} >= (SELECT day FROM kept))"""
+_LAST_DAY = f"""CASE WHEN EXISTS (SELECT 1 FROM session WHERE organization_id = %(org)s AND last_at >= %(until)s)
+    THEN {_DAY.format("%(until)s")} ELSE 'infinity' END"""
+"""The day the range ends on; where no session reaches its end, as none does when it is now, no day is cut by it."""
+_IS_INNER = f"""({{begun}} > {_DAY.format("%(since)s")} AND {{ended}} < (SELECT last_day FROM kept)
+    AND {{begun}} >= (SELECT first_day FROM kept))"""
 """Of a day's sessions or of one: all of it is in the range, whatever the hours."""
 _INNER = _IS_INNER.format(begun="begun", ended="ended")
 _AT_EDGE = "NOT " + _IS_INNER.format(begun=_DAY.format("s.first_at"), ended=_DAY.format("s.last_begun_at"))
 _OF_TABLE = f"""SELECT begun, ended, name, {", ".join(_SUMS)} FROM {{}} WHERE organization_id = %(org)s
     AND ended >= {_DAY.format("%(since)s")} AND begun <= {_DAY.format("%(until)s")}"""
-_BUCKETS = f"""kept AS (SELECT {_KEPT_DAY} AS day),
+_BUCKETS = f"""kept AS (SELECT {_KEPT_DAY} AS first_day, {_LAST_DAY} AS last_day),
 bucket AS (
     SELECT begun, ended, name, {", ".join(f"sum({one})::bigint AS {one}" for one in _SUMS)}
     FROM ({_OF_TABLE.format("session_day")} UNION ALL {_OF_TABLE.format("session_delta")}) AS counted

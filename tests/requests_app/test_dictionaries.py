@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+import zstandard
 from django.db import connection as django_connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,6 +137,14 @@ def test_another_dictionary_is_an_error_and_not_a_wrong_text():
     one, other = (zstd.Codec(zstd.dictionary(SYSTEM.encode(), number=n, samples=SAMPLES)) for n in (7, 8))
     with pytest.raises(Exception, match=r"[Dd]ictionary"):
         other.decompress(one.compress(SYSTEM.encode()))
+
+
+@given(st.binary(max_size=3000), st.sampled_from([zstd.LEVEL, zstd.THOROUGH]))
+def test_frames_are_read_with_their_magic_number_and_without(data, level):
+    kept = zstd.PLAIN.compress(data, level)
+    assert zstd.PLAIN.decompress(kept) == data
+    assert zstd.PLAIN.decompress(zstandard.ZstdCompressor(level=level).compress(data)) == data
+    assert not kept.startswith(zstd.MAGIC)
 
 
 def test_too_few_samples_are_an_error_with_a_name():

@@ -60,6 +60,16 @@ def test_a_row_comes_back_as_it_was_and_is_found_by_the_models_it_names(model, t
         assert bool(queries.page(Question(MINE, leaf), size=5).rows) == is_found, leaf
 
 
+def test_a_name_stands_once_in_a_row_and_rows_that_have_it_twice_are_read_alike():
+    row = factories.make_request(MINE, START, model="gpt-4o", request_model="gpt-4o", response_model="gpt-4o")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT request_model, response_model, tool_calls, problems FROM llm_request")
+        assert cursor.fetchall() == [("", "", None, None)]
+        cursor.execute("UPDATE llm_request SET request_model = 'gpt-4o', tool_calls = '{}', problems = '{}'")
+    assert queries.one(MINE, str(row.id)) == row
+    assert queries.page(Question(MINE, Leaf("request_model", "=", "gpt-4o")), size=5).rows == (row,)
+
+
 @pytest.mark.parametrize("size", [1, 7, 50])
 def test_pages_backwards_have_every_row_once_newest_first(size):
     rows = many(MINE, 60)
