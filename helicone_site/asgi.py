@@ -36,7 +36,6 @@ from helicone_site import places, settings
 from helicone_site.front import Bounded
 from helicone_site.room import NoRoom, Room, Share
 from ingest_app import directives, doors
-from ingest_app.directives import Directives
 from ingest_app.doors import DoorReply, DoorRequest, Doorway
 from ingest_app.spool import Writer
 from lib import collector, heartbeat
@@ -50,7 +49,6 @@ HEALTH_DIR = places.RUN_DIR / "health"
 PROCESSES = ("edge", "web", "line", "worker")
 """Without these the product does not work; others that beat are shown too."""
 SAID_TO_OTHERS = {"/healthcheck": b'{"status":"healthy :)"}', "/api/public/health": b'{"status":"OK","version":"3"}'}
-NO_DIRECTIVES = Directives()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class Switch:
 async def serve(edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
     """One request to whose it is."""
     found = headers.read(scope["headers"])
-    told = directives.read(found) if any(name.startswith("helicone-") for name in found) else NO_DIRECTIVES
+    told = directives.read(found)
     route = routes.resolve(
         scope["raw_path"].decode("latin-1"), headers=found, host=host_of(found), own_host=edge.own_host,
         has_target=told.has_target, target=routes.target_provider(told),

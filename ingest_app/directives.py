@@ -10,7 +10,7 @@ the Helicone API adds those names back on the way out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, fields
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -232,6 +232,7 @@ class Entry:
         return self.header.lower()
 
 
+NO_DIRECTIVES = Directives()
 RATE_LIMIT_HEADER = "Helicone-RateLimit-Policy"
 ENTRIES = (
     Entry("Helicone-Request-Id", "client_request_id", _uuid),
@@ -306,7 +307,9 @@ _TARGETS = frozenset({"helicone-target-url", "helicone-openai-api-base"})
 
 _PROPERTY_PREFIX = PROPERTY_HEADER.lower()
 _UNDERSCORED_PREFIX = _PROPERTY_PREFIX.replace("-", "_")
-_BEGINNINGS = ("helicone-", "helicone_", *PROPERTY_OF_HEADER)
+_OTHER_SPELLINGS = ("helicone_", "x-helicone-")
+"""litellm's, and those of Helicone's Rust gateway."""
+_BEGINNINGS = ("helicone-", *_OTHER_SPELLINGS, *PROPERTY_OF_HEADER)
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
 _ATTRIBUTION_FIELDS = frozenset(f.name for f in fields(Attribution))
 
@@ -314,12 +317,16 @@ _ATTRIBUTION_FIELDS = frozenset(f.name for f in fields(Attribution))
 def read(headers: Mapping[str, str]) -> Directives:
     """Directives from lower-case names and values; never raises.
 
-    litellm's underscores (`helicone_session_id`) mean the same; where both are sent, the dashes win.
+    litellm's underscores (`helicone_session_id`) and the `x-` of Helicone's Rust gateway (`x-helicone-model-override`)
+    mean the same; where both are sent, our own spelling wins.
     """
+    ours = _ours(headers)
+    if not ours:
+        return NO_DIRECTIVES
     properties: dict[str, str] = {}
     found: dict[str, object] = {}
     problems: list[Problem] = []
-    for name, value in _ours(headers):
+    for name, value in ours:
         if entry := _BY_NAME.get(name):
             _keep(found, entry, value, problems)
         elif (key := _property_key(name)) is not None:
@@ -353,18 +360,20 @@ def is_credential(name: str) -> bool:
     return dashed in CREDENTIALS or dashed.endswith(_CREDENTIAL_ENDINGS)
 
 
-def _ours(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    """Names of ours in their dashed spelling, underscored ones first so that dashed ones overwrite them."""
+def _ours(headers: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+    """Names of ours in their own spelling, those spelt otherwise first so that the others overwrite them."""
     ours = [header for header in headers.items() if header[0].startswith(_BEGINNINGS)]
-    underscored = [header for header in ours if header[0].startswith("helicone_")]
-    if not underscored:
+    others = [header for header in ours if header[0].startswith(_OTHER_SPELLINGS)]
+    if not others:
         return ours
-    dashed = [header for header in ours if header not in underscored]
-    return [*((_dashed(name), value) for name, value in underscored), *dashed]
+    own = [header for header in ours if header not in others]
+    return [*((_own_spelling(name), value) for name, value in others), *own]
 
 
-def _dashed(name: str) -> str:
+def _own_spelling(name: str) -> str:
     """A property's key keeps its own underscores."""
+    if name.startswith("x-"):
+        return name[2:]
     if name.startswith(_UNDERSCORED_PREFIX):
         return _PROPERTY_PREFIX + name[len(_UNDERSCORED_PREFIX) :]
     return name.replace("_", "-")

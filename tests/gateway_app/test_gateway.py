@@ -62,6 +62,17 @@ def test_a_json_call_is_answered_and_kept_as_it_was(tmp_path):
     run(work())
 
 
+def test_headers_in_other_spellings_alone_are_read_too(tmp_path):
+    async def work():
+        async with staged(tmp_path, answering()) as stage:
+            path = f"/{KEY}/v1/chat/completions"  # the key in the path: no header begins with `helicone-`
+            await stage.ask(path=path, headers={"helicone_user_id": "u1", "x-helicone-model-override": "gpt-x"})
+            (exchange,) = await stage.exchanges()
+        assert (exchange.attribution.end_user_id, exchange.attribution.model_override) == ("u1", "gpt-x")
+
+    run(work())
+
+
 def test_a_stream_reaches_the_client_chunk_by_chunk(tmp_path):
     async def work():
         go_on = asyncio.Event()

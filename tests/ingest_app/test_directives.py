@@ -79,6 +79,21 @@ def test_a_price_per_million_or_none_at_all_is_refused(sent):
     assert codes(asked) == ["directive_unreadable"]
 
 
+def test_what_the_rust_gateway_reads_means_the_same_and_our_own_spelling_wins():
+    asked = read({
+        "x-helicone-model-override": "gpt-x", "x-helicone-omit-request": "true", "x-helicone-property-a_b": "c",
+        "x-helicone-user-id": "theirs", "helicone-user-id": "ours", "x-helicone-unheard-of": "1",
+    })  # fmt: skip
+    said = asked.attribution
+    assert (said.model_override, asked.omit_request, said.end_user_id) == ("gpt-x", True, "ours")
+    assert said.properties == {"a_b": "c"}
+
+
+def test_where_nothing_is_ours_nothing_is_declared():
+    assert read({"content-type": "application/json", "x-request-id": "1"}) == directives.Directives()
+    assert read({"helicone_session_id": "s"}).attribution.session_id == "s"
+
+
 def test_underscores_mean_the_same_and_dashes_win():
     said = read({
         "helicone-session-id": "dashed", "helicone_session_id": "underscored", "helicone_user_id": "u",
