@@ -389,9 +389,9 @@ def _named(entry: Entry, node: Leaf) -> Clause:
 def _troubled(entry: Entry, node: Leaf) -> Clause:
     """With a problem of that code, kept as `code` or `code: detail`; None: with none at all."""
     if node.value is None:
-        return Clause(f"{entry.sql} {'<>' if node.operator == UNEQUAL else '='} '{{}}'")
+        return Clause(f"coalesce({entry.sql}, '{{}}') {'<>' if node.operator == UNEQUAL else '='} '{{}}'")
     code = str(node.value)
-    has = f"({entry.sql} <> '{{}}' AND (%s = ANY({entry.sql}) OR has_problem({entry.sql}, %s)))"
+    has = f"coalesce({entry.sql} <> '{{}}' AND (%s = ANY({entry.sql}) OR has_problem({entry.sql}, %s)), FALSE)"
     return Clause(has if node.operator == EQUAL else f"NOT {has}", (code, f"{code}: "))
 
 

@@ -10,7 +10,7 @@ from functools import reduce
 import pytest
 from django.db import connection
 from django.http import QueryDict
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from requests_app import filter_json, filter_text, filter_url, filters
@@ -161,6 +161,10 @@ ROWS = st.builds(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROWS, max_size=12), trees=st.lists(TREES, min_size=1, max_size=10))
+@example(
+    rows=[factories.make_row(1, START), factories.make_row(1, START, problems=("redacted",))],
+    trees=[Leaf("problem", operator, value) for operator in ("=", "!=") for value in (None, "redacted")],
+)
 def test_sql_finds_the_rows_the_tree_is_true_for(db, rows, trees):
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM llm_request")
