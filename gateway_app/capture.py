@@ -237,12 +237,16 @@ class Capture:
     def _exchange(
         self, outcome: Outcome, request: Body, response: Body, attribution: Attribution, prompt: Prompt | None
     ) -> Exchange:
-        facts, told, trace = self._facts, outcome, self._trace
+        facts, told = self._facts, outcome
+        trace_id, span_id, parent_span_id = self._trace
         return Exchange(
-            facts.id, facts.organization_id, facts.requested_at, "gateway", facts.provider, told.status, facts.method,
-            facts.url, told.duration_ms, told.time_to_first_token_ms, request, response, facts.request_headers,
-            told.headers or {}, attribution, facts.api_key_id, facts.country_code, *trace, None,
-            self._problems(told), told.cache_hit, told.meters, facts.holds, told.threat, prompt, facts.forward,
+            id=facts.id, organization_id=facts.organization_id, requested_at=facts.requested_at, door="gateway",
+            provider=facts.provider, status=told.status, method=facts.method, url=facts.url,
+            duration_ms=told.duration_ms, time_to_first_token_ms=told.time_to_first_token_ms, request=request,
+            response=response, request_headers=facts.request_headers, response_headers=told.headers or {},
+            attribution=attribution, api_key_id=facts.api_key_id, country_code=facts.country_code, trace_id=trace_id,
+            span_id=span_id, parent_span_id=parent_span_id, problems=self._problems(told), cache_hit=told.cache_hit,
+            meters=told.meters, holds=facts.holds, threat=told.threat, prompt=prompt, forward=facts.forward,
         )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def read(entries: Sequence[Entry]) -> Batch:
             said.append((entry, records.read(entry)))
         except (ValueError, KeyError, TypeError) as error:
             unreadable.append((entry, error))
-    work = work_of([one for _, one in said])
+    work = _work_of([one for _, one in said])
     started = time.perf_counter()
     parsed = _parsed(work)
     return Batch(entries, said, unreadable, work, parsed, time.perf_counter() - started)
@@ -85,7 +85,7 @@ def _parsed(work: line.Work) -> Sequence[ParsedExchange] | None:
         return None
 
 
-def work_of(said: Sequence[Said]) -> line.Work:
+def _work_of(said: Sequence[Said]) -> line.Work:
     return line.Work(
         exchanges=[one for one in said if isinstance(one, Exchange)],
         amendments=[one for one in said if isinstance(one, Amendment)],
