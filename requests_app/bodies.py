@@ -14,7 +14,7 @@ import zstandard
 
 from llm import render
 from llm.conversation import Conversation
-from requests_app import dictionaries
+from requests_app import body_frame, dictionaries
 from requests_app.models import BodyDictionary
 from requests_app.rows import BodyRow
 
@@ -43,10 +43,11 @@ def read(row: BodyRow | None) -> Bodies:
     """Raises BodyUnreadable."""
     if row is None:
         return Bodies()
-    headers = json_of(_unpacked(row, row.headers)) or {}
+    request, response, sent = _parts(row)
+    headers = json_of(sent) or {}
     return Bodies(
-        request=_unpacked(row, row.request),
-        response=_unpacked(row, row.response),
+        request=request,
+        response=response,
         response_raw=_unpacked(row, row.response_raw),
         request_headers=headers.get("request", {}),
         response_headers=headers.get("response", {}),
@@ -54,6 +55,14 @@ def read(row: BodyRow | None) -> Bodies:
         response_type=row.response_type,
         prompt=headers.get("prompt"),
     )
+
+
+def _parts(row: BodyRow) -> tuple[bytes | None, ...]:
+    """Request, response and headers."""
+    together = _unpacked(row, row.together)
+    if together is not None:
+        return tuple(part or None for part in body_frame.split(together))
+    return tuple(_unpacked(row, frame) for frame in (row.request, row.response, row.headers))
 
 
 def _unpacked(row: BodyRow, frame: bytes | None) -> bytes | None:

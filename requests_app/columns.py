@@ -21,6 +21,7 @@ from llm.exchange import (
     Usage,
 )
 from llm.frames import decoded
+from requests_app import body_frame, spellings
 from requests_app.rows import BodyRow, RequestRow
 from requests_app.store_dictionaries import PLAIN, Packing
 
@@ -130,7 +131,7 @@ def _passed(exchange: Exchange) -> dict[str, Any]:
         "api_key_id": exchange.api_key_id,
         "country_code": text(exchange.country_code),
         "method": text(exchange.method) or "POST",
-        "target_url": text(exchange.url, LONGEST_TEXT) or "",
+        "target_url": text(exchange.url.lstrip(spellings.MARK), LONGEST_TEXT) or "",
         "trace_id": text(exchange.trace_id),
         "span_id": text(exchange.span_id),
         "parent_span_id": text(exchange.parent_span_id),
@@ -192,16 +193,20 @@ def body_row_of(priced: PricedExchange, packing: Packing = PLAIN) -> BodyRow:
     raw = _plain(exchange.response)
     is_clean = folded is not None and not priced.reading.problems
     pack = packing.pack
+    parts = (_plain(exchange.request), raw if folded is None else folded, _headers(exchange))
+    together = body_frame.join(parts)
+    request, response, headers = map(pack, parts) if together is None else (None, None, None)
     return BodyRow(
         organization_id=exchange.organization_id,
         requested_at=exchange.requested_at,
         id=exchange.id,
         dict_version=packing.version,
         key_version=0,
-        request=pack(_plain(exchange.request)),
-        response=pack(folded if folded is not None else raw),
+        request=request,
+        response=response,
         response_raw=None if folded is None or is_clean else pack(raw),
-        headers=pack(_headers(exchange)),
+        headers=headers,
+        together=None if together is None else pack(together),
         request_type=text(exchange.request.content_type) or "",
         response_type="application/json" if folded is not None else text(exchange.response.content_type) or "",
     )

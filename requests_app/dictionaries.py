@@ -16,7 +16,7 @@ from itertools import islice
 import zstandard
 
 from lib import zstd
-from requests_app import common_text, store_dictionaries
+from requests_app import body_frame, common_text, store_dictionaries
 from requests_app.common_text import Sample
 from requests_app.models import BodyDictionary
 from requests_app.store_dictionaries import Current, Db, Stored
@@ -123,15 +123,17 @@ def _samples(organization_id: int, stored: Sequence[Stored]) -> Iterator[Sample]
     """Unpacked, cut to what is looked at; what cannot be unpacked is passed over."""
     room = MOST_BYTES
     for one in stored:
-        for frame in one.frames:
-            try:
-                data = codec(organization_id, one.version).decompress(frame)[:LONGEST]
-            except (zstandard.ZstdError, BodyDictionary.DoesNotExist):
-                continue
-            room -= len(data)
+        try:
+            packed = codec(organization_id, one.version)
+            parts = [packed.decompress(frame) for frame in one.frames]
+        except (zstandard.ZstdError, BodyDictionary.DoesNotExist):
+            continue
+        for part in body_frame.split(parts[0]) if one.is_joined else parts:
+            room -= len(part[:LONGEST])
             if room < 0:
                 return
-            yield Sample(one.person, data)
+            if part:
+                yield Sample(one.person, part[:LONGEST])
 
 
 def _packed(bodies: Sequence[bytes], codec: zstd.Codec) -> int:

@@ -23,6 +23,8 @@ from uuid import UUID
 
 import orjson
 
+from requests_app import spellings
+
 EQUAL, UNEQUAL = "=", "!="
 ORDERED = (EQUAL, UNEQUAL, ">", ">=", "<", "<=")
 WORDED = (EQUAL, UNEQUAL, "~", "!~", "like", "ilike")
@@ -97,7 +99,8 @@ UNREASONED_OUTPUT = "(r.output_tokens - coalesce(r.reasoning_tokens, 0))"
 TOTAL_TOKENS = "(coalesce(r.input_tokens, 0) + coalesce(r.output_tokens, 0))"
 REQUEST_MODEL = "(CASE r.request_model WHEN '' THEN r.model ELSE r.request_model END)"
 RESPONSE_MODEL = "(CASE r.response_model WHEN '' THEN r.model ELSE r.response_model END)"
-"""An empty one is the same as `model`: so a row keeps a name once (`store.SAME`)."""
+"""An empty one is the same as `model`: so a row keeps a name once (`spellings.SAME`)."""
+TARGET_URL = spellings.in_sql("r.target_url", "target_url")
 QUARTER = "date_bin('15 minutes', {}, '2000-01-01+00')"
 """The quarter of an hour a moment falls into: by it the rows of one model or user are in order in their index."""
 RESPONDED_AT = "(r.requested_at + r.duration_ms * interval '1 millisecond')"
@@ -140,7 +143,7 @@ ENTRIES = (
     Entry("prompt", "Prompt", "text", "r.prompt_id"),
     Entry("prompt_version", "Prompt version", "text", "r.prompt_version"),
     Entry("country", "Country", "text", "r.country_code", is_suggested=True),
-    Entry("url", "Target URL", "text", "r.target_url"),
+    Entry("url", "Target URL", "text", TARGET_URL),
     Entry("trace", "Trace", "text", "r.trace_id"),
     Entry("id", "Request id", "text", "coalesce(r.client_request_id, r.id::text)"),
     Entry("q", "Words", "words", "(r.request_preview || ' ' || r.response_preview)", is_offered=False),

@@ -87,6 +87,7 @@ class LLMRequest(models.Model):
 class LLMRequestBody(models.Model):
     """Both sides as zstd frames, made with dictionary `dict_version` (0 = none) under key `key_version` (0 = plain).
 
+    `together` is one frame of `request`, `response` and `headers`, which are NULL then; see `body_frame.py`.
     `response` is the folded body of a stream; the stream itself stands in `response_raw` only where it could not
     be folded cleanly. `headers` is JSON `{"request": {...}, "response": {...}}`, with `prompt` where its tags told a
     template.
@@ -102,6 +103,7 @@ class LLMRequestBody(models.Model):
     response = models.BinaryField(null=True)
     response_raw = models.BinaryField(null=True)
     headers = models.BinaryField(null=True)
+    together = models.BinaryField(null=True)
     request_type = models.TextField()
     response_type = models.TextField()
 

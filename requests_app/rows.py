@@ -116,7 +116,11 @@ def went_on(row: RequestRow) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class BodyRow:
-    """One row of `llm_request_body`; zstd frames, None for a side that was omitted or never came."""
+    """One row of `llm_request_body`; zstd frames.
+
+    `together` has request, response and headers (`body_frame.py`). A row without it, as of long bodies, has a frame of
+    each; None for a side that was omitted or never came.
+    """
 
     organization_id: int
     requested_at: datetime
@@ -127,6 +131,7 @@ class BodyRow:
     response: bytes | None
     response_raw: bytes | None
     headers: bytes | None
+    together: bytes | None
     request_type: str
     response_type: str
 

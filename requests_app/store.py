@@ -22,7 +22,7 @@ from lib import zstd
 from lib.clock import time_of
 from lib.frozen import dataclass
 from llm.exchange import PricedExchange
-from requests_app import store_dictionaries, usage_packing
+from requests_app import page_filling, spellings, store_dictionaries, usage_packing
 from requests_app.columns import body_row_of, json_safe, row_of
 from requests_app.rows import BodyRow, Change, RequestRow
 
@@ -52,7 +52,7 @@ TYPES = {
 """Of every column that is not text."""
 BODY_COLUMNS = tuple(f.name for f in fields(BodyRow))
 _BODY_VALUES = attrgetter(*BODY_COLUMNS)
-BODY_TYPES = ("int8", "timestamptz", "uuid", "int4", "int4", "bytea", "bytea", "bytea", "bytea", "text", "text")
+BODY_TYPES = ("int8", "timestamptz", "uuid", "int4", "int4", *("bytea",) * 5, "text", "text")
 
 _NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
 _INBOX = "CREATE TEMP TABLE IF NOT EXISTS inbox (LIKE llm_request INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
@@ -174,7 +174,9 @@ def values_of(row: RequestRow) -> list[Any]:
     for index in _ARRAY_INDEXES:
         values[index] = list(values[index]) or None
     for index in _MODEL_INDEXES:
-        values[index] = SAME if values[index] == row.model and row.model else values[index]
+        values[index] = spellings.SAME if values[index] == row.model and row.model else values[index]
+    for index, spelt in _SPELT:
+        values[index] = spelt.get(values[index], values[index])
     values[_USAGE_INDEX] = usage_packing.pack(values[_USAGE_INDEX])
     return values
 
@@ -184,8 +186,7 @@ _USAGE_INDEX = COLUMNS.index("usage")
 _JSON_INDEXES = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
 _ARRAY_INDEXES = (COLUMNS.index("tool_calls"), COLUMNS.index("problems"))
 _MODEL_INDEXES = (COLUMNS.index("request_model"), COLUMNS.index("response_model"))
-SAME = ""
-"""Stands in a row for the name that is in `model` already, as it is in most; see `filters.REQUEST_MODEL`."""
+_SPELT = tuple((COLUMNS.index(name), spelt) for name, spelt in spellings.SHORT.items())
 
 
 def _dumps(value: Any) -> bytes:
@@ -198,25 +199,27 @@ def _dumps(value: Any) -> bytes:
 
 def insert_bodies(connection: Db, bodies: Sequence[BodyRow]) -> None:
     """Rows that hold something. There must be none of their requests yet."""
-    kept = [body for body in bodies if body.request or body.response or body.headers]
+    kept = [body for body in bodies if body.together or body.request or body.response or body.headers]
     if not kept:
         return
+    spelt = spellings.BODY_TYPES.get
     with connection.cursor() as cursor, cursor.copy(_COPY_BODIES) as copy:
         copy.set_types(BODY_TYPES)
-        for body in kept:
+        for body in page_filling.ordered(kept, size=_size):
             *frames, asked, answered = _BODY_VALUES(body)
-            copy.write_row([*frames, _SHORT.get(asked, asked), _SHORT.get(answered, answered)])
+            copy.write_row([*frames, spelt(asked, asked), spelt(answered, answered)])
 
 
-_SHORT = {"application/json": "json"}
-_LONG = {short: long for long, short in _SHORT.items()}
-"""What nearly every body is, in a few bytes."""
+def _size(body: BodyRow) -> int:
+    """About what it takes in a page: the fixed columns and types, and each part with its length and its padding."""
+    parts = (body.together, body.request, body.response, body.response_raw, body.headers)
+    return 80 + sum(len(part) + 6 for part in parts if part)
 
 
 def body_from(values: Sequence[Any]) -> BodyRow:
     """A BodyRow from its columns as Postgres gives them."""
     plain: list[Any] = [bytes(value) if isinstance(value, memoryview) else value for value in values]
-    plain[-2:] = [_LONG.get(kind, kind) for kind in plain[-2:]]
+    plain[-2:] = [spellings.LONG_BODY_TYPES.get(kind, kind) for kind in plain[-2:]]
     return BodyRow(*plain)
 
 
@@ -318,7 +321,8 @@ def row_from(values: Mapping[str, Any]) -> RequestRow:
     return RequestRow(**{
         **values, "tool_calls": tuple(values["tool_calls"] or ()), "problems": tuple(values["problems"] or ()),
         "usage": usage_packing.unpack(values["usage"]),
-        **{name: values["model"] for name in ("request_model", "response_model") if values[name] == SAME},
+        **{name: values["model"] for name in ("request_model", "response_model") if values[name] == spellings.SAME},
+        **{name: long.get(values[name], values[name]) for name, long in spellings.LONG.items()},
     })
 
 

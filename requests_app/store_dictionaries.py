@@ -136,7 +136,7 @@ ORDER BY requested_at DESC LIMIT %s
 """
 _SAMPLED = """
 SELECT coalesce(r.end_user_id, 's ' || r.session_id, ''), b.dict_version, b.key_version,
-    b.request, b.response, b.headers
+    b.request, b.response, b.headers, b.together
 FROM llm_request_body b JOIN unnest(%s::timestamptz[], %s::uuid[]) AS w (requested_at, id) USING (requested_at, id)
 JOIN llm_request r ON r.organization_id = b.organization_id AND r.requested_at = b.requested_at AND r.id = b.id
 WHERE b.organization_id = %s AND b.requested_at BETWEEN %s AND %s
@@ -150,6 +150,8 @@ class Stored:
     person: str
     version: int
     frames: tuple[bytes, ...]
+    is_joined: bool
+    """Then the only frame is of all parts."""
 
 
 def recent(connection: Db, organization_id: int, *, since: datetime, among: int, most: int) -> list[Stored]:
@@ -163,8 +165,8 @@ def recent(connection: Db, organization_id: int, *, since: datetime, among: int,
         _SAMPLED, (moments, [one for _, one in places], organization_id, min(moments), max(moments))
     )
     found = [
-        Stored(person, version, tuple(bytes(frame) for frame in frames if frame))
-        for person, version, key_version, *frames in rows if not key_version
+        Stored(person, version, tuple(bytes(frame) for frame in (*frames, together) if frame), together is not None)
+        for person, version, key_version, *frames, together in rows if not key_version
     ]  # fmt: skip
     return random.sample(found, len(found))
 

@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 
 from lib import zstd
 from llm.exchange import PricedExchange
-from requests_app import store_dictionaries
+from requests_app import body_frame, store_dictionaries
 from requests_app.columns import body_row_of
 from requests_app.rows import RequestRow
 from requests_app.store import COLUMNS, Db, Key, insert_bodies, row_from, values_of
@@ -22,10 +22,9 @@ _REWRITTEN = tuple(name for name in COLUMNS if name not in _KEY)
 _UPDATE = sql.SQL("UPDATE llm_request SET {} WHERE organization_id = %s AND requested_at = %s AND id = %s").format(
     sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in _REWRITTEN)
 )
-_READ_BODY = """SELECT dict_version, key_version, request FROM llm_request_body
+_READ_BODY = """SELECT dict_version, key_version, request, response, headers, together FROM llm_request_body
 WHERE organization_id = %s AND requested_at = %s AND id = %s"""
-_LOCK_BODY = _READ_BODY + " FOR UPDATE"
-_WRITE_BODY = """UPDATE llm_request_body SET request = %s
+_WRITE_BODY = """UPDATE llm_request_body SET request = %s, response = %s, headers = %s, together = %s
 WHERE organization_id = %s AND requested_at = %s AND id = %s"""
 _DROP_BODIES = "DELETE FROM llm_request_body WHERE organization_id = %s AND requested_at = %s AND id = %s"
 _NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
@@ -44,21 +43,36 @@ def _parameters(row: RequestRow) -> list[Any]:
 
 def request_body(connection: Db, key: Key) -> bytes | None:
     """What was captured of the request; None where it is not kept, or cannot be unpacked here."""
-    found = connection.execute(_READ_BODY, key).fetchone()
-    if found is None or found[1] or found[2] is None:
-        return None
     try:
-        return _codec(connection, key[0], found[0]).decompress(bytes(found[2]))
+        parts = _parts(connection, key, _READ_BODY)
     except (LookupError, zstandard.ZstdError):
         return None
+    return parts[1][0] or None if parts else None
 
 
 def replace_request_body(connection: Db, key: Key, data: bytes) -> None:
     """Writes it with the dictionary its row names already."""
-    found = connection.execute(_LOCK_BODY, key).fetchone()
-    if found is not None:
-        frame = _codec(connection, key[0], found[0]).compress(data)
-        connection.execute(_WRITE_BODY, (frame, *key))
+    found = _parts(connection, key, _READ_BODY + " FOR UPDATE")
+    if found is None:
+        return
+    codec, (_, response, headers) = found
+    parts = (data, response, headers)
+    joined = body_frame.join(parts)
+    frames = [codec.compress(part) if part else None for part in (parts if joined is None else (b"", b"", b""))]
+    connection.execute(_WRITE_BODY, (*frames, codec.compress(joined) if joined else None, *key))
+
+
+def _parts(connection: Db, key: Key, statement: str) -> tuple[zstd.Codec, body_frame.Parts] | None:
+    """Of a row that is not sealed, and what it is packed with. Raises LookupError and ZstdError."""
+    found = connection.execute(statement, key).fetchone()
+    if found is None or found[1]:
+        return None
+    version, _, *frames, together = found
+    codec = _codec(connection, key[0], version)
+    if together is not None:
+        return codec, body_frame.split(codec.decompress(bytes(together)))
+    request, response, headers = (b"" if frame is None else codec.decompress(bytes(frame)) for frame in frames)
+    return codec, (request, response, headers)
 
 
 def replace_bodies(connection: Db, priced: PricedExchange) -> None:

@@ -79,12 +79,12 @@ def test_an_exchange_becomes_a_row_with_its_bodies(writer: Writer, the_line: Lin
     assert query(
         db,
         "SELECT model, request_model, status, input_tokens, output_tokens, duration_ms, end_user_id, session_id, "
-        "properties, request_preview, response_preview, kind, dialect FROM llm_request",
+        "properties, request_preview, response_preview, kind FROM llm_request",
     ) == [(
         "gpt-4o-mini-2024-07-18", "gpt-4o-mini", 200, 10, 5, 420, "u-1", "s-1", {"env": "prod"}, "Hello", "Reply 1",
-        "llm", "openai_chat",
+        "llm",
     )]  # fmt: skip
-    assert query(db, "SELECT count(request), count(response) FROM llm_request_body") == [(1, 1)]
+    assert query(db, "SELECT count(together), count(response_raw) FROM llm_request_body") == [(1, 0)]
 
 
 def test_a_batch_run_twice_changes_nothing_the_second_time(writer: Writer, the_line: Line, db: store.Db) -> None:

@@ -17,9 +17,10 @@ from django.db import connection as django_connection
 from ingest_app.doors import DoorReply, DoorRequest, Doorway, handle
 from ingest_app.run import Line, Settings
 from ingest_app.spool import Reader, Writer
+from lib import zstd
 from lib.postgres import conninfo
 from llm.pricing import PriceBook
-from requests_app import store
+from requests_app import body_frame, store
 from tests.ingest_app.postings import KEY, NOW, KnownKeys, log
 from tests.ingest_app.test_client_corpus import posts
 
@@ -97,10 +98,10 @@ def test_an_omitted_body_is_in_no_table(house: House) -> None:
     house.post(log(), helicone_omit_request="true", helicone_omit_response="true")
     assert house.rows("input_tokens, request_state, response_state") == [(12, "omitted", "omitted")]
     with connect() as db:
-        assert db.execute("SELECT request, response, response_raw FROM llm_request_body").fetchall() in (
-            [],
-            [(None,) * 3],
-        )
+        found = db.execute("SELECT request, response, response_raw, together FROM llm_request_body").fetchall()
+    for *apart, together in found:
+        assert apart == [None] * 3
+        assert body_frame.split(zstd.decompress(together))[:2] == (b"", b"")
 
 
 NASTY = "a\x00b\ud7ff\uffff'\"\\\t\n" + "\U0001f600" * 3000

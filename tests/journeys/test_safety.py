@@ -17,6 +17,8 @@ import pytest
 from accounts_app.keys import hash_key, mint, mint_proxy
 from accounts_app.secrets import Keyring
 from accounts_app.snapshot_provider_keys import context_of
+from lib import zstd
+from requests_app import body_frame
 from tests.journeys.stack import Database, Stack, until
 from tests.journeys.test_openai_client import ASKED, said
 
@@ -225,8 +227,12 @@ def test_an_omitted_body_is_in_no_file_and_no_table(stack, database, chat, journ
     row = stack.row(journey)
     assert row["prompt_tokens"] > 0
     with database.connect() as connection:
-        found = connection.execute("SELECT request, response FROM llm_request_body WHERE id = %s", (row["request_id"],))
-        assert found.fetchall() in ([], [(None, None)])
+        found = connection.execute(
+            "SELECT request, response, response_raw, together FROM llm_request_body WHERE id = %s", (row["request_id"],)
+        ).fetchall()
+    for *apart, together in found:
+        assert apart == [None] * 3
+        assert body_frame.split(zstd.decompress(together))[:2] == (b"", b"")
     assert secret.encode() not in everything_kept(stack, database)
 
 

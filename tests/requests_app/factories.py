@@ -74,11 +74,11 @@ def insert(rows: list[RequestRow]) -> None:
 
 
 def insert_body(row: RequestRow, request: Any, response: Any, headers: Any = None) -> None:
-    sides = (_frame(request), _frame(response), None, _frame(headers))
-    values = (row.organization_id, row.requested_at, row.id, 0, 0, *sides, "application/json", "application/json")
-    names = ", ".join(f.name for f in fields(BodyRow))
-    with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO llm_request_body ({names}) VALUES ({', '.join(['%s'] * 11)})", values)
+    """Each part in a frame of its own, as those of long bodies are, and all of rows from before `together`."""
+    sides = (_frame(request), _frame(response), None, _frame(headers), None)
+    key = (row.organization_id, row.requested_at, row.id)
+    connection.ensure_connection()
+    store.insert_bodies(connection.connection, [BodyRow(*key, 0, 0, *sides, "application/json", "application/json")])
 
 
 def _frame(value: Any) -> bytes | None:

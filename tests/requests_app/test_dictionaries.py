@@ -105,7 +105,7 @@ def test_a_line_that_keeps_up_packs_better_and_both_are_read(db: Any, monkeypatc
     put(db, hurried)
     assert read_all() == sent([*batch, *hurried])
     rows = queries.bodies([store.row_from(row) for row in _rows(ACME)])
-    well, fast = (sum(len(rows[one.exchange.id].request or b"") for one in some) for some in (batch, hurried))
+    well, fast = (sum(len(rows[one.exchange.id].together or b"") for one in some) for some in (batch, hurried))
     assert well < fast
     assert {row.request_type for row in rows.values()} == {row.response_type for row in rows.values()} == {JSON}
 
@@ -191,7 +191,7 @@ def test_new_bodies_are_packed_with_what_was_trained_and_all_can_be_read(db):
     put(db, after)
     assert set(LLMRequestBody.objects.values_list("dict_version", flat=True)) == {0, trained.version}
     assert read_all() == sent([*before, *after])
-    packed = LLMRequestBody.objects.get(id=after[0].exchange.id).request
+    packed = LLMRequestBody.objects.get(id=after[0].exchange.id).together
     assert len(packed) < len(zstd.compress(after[0].exchange.request.data)) / 3
 
 

@@ -317,7 +317,7 @@ def test_the_call_as_curl_survives_a_shell_and_holds_no_key():
 
 
 def test_a_sealed_body_names_what_is_missing(looking, acme, monkeypatch):
-    stored = BodyRow(1, clock.now(), clock.uuid7(clock.now()), 0, 3, zstd.compress(b"{}"), None, None, None, "", "")
+    stored = BodyRow(1, clock.now(), clock.uuid7(clock.now()), 0, 3, zstd.compress(b"{}"), *[None] * 4, "", "")
     with pytest.raises(BodyUnreadable, match="key 3"):
         read(stored)
     row = factories.make_request(acme.id)
