@@ -157,7 +157,7 @@ class Capture:
         """Waits until the begin is durable, or known not to be: then this exchange is kept in memory until its end."""
         if self._has_begun or self._is_refused:
             return
-        self._shelf.flush(self._round)
+        self._shelf.flush_soon(self._round)
         self._waiting = asyncio.get_running_loop().create_future()
         await self._waiting
 

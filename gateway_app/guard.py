@@ -42,7 +42,7 @@ from ingest_app.directives import Directives
 from lib.frozen import dataclass
 from llm.exchange import CacheHit, Hold, Meter, Problem
 
-PLACE_SECONDS: Final = 6.0
+PLACE_MS: Final = 6000
 """Another process waits so long for an asker that says nothing more (it was killed)."""
 RENEW_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = (0.02, 0.05, 0.1, 0.2)
@@ -123,7 +123,7 @@ class Guard:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             for name, token in list(self.places.items()):
-                self.later(self.release(name, token, ms=int(PLACE_SECONDS * 1000)))
+                self.later(self.release(name, token, ms=PLACE_MS))
 
     async def release(self, name: str, token: str, *, ms: int = 0) -> None:
         try:
@@ -333,19 +333,18 @@ class Turn:
 
     def _before(self, slots: int) -> Awaitable[Any]:
         session, options, at = self._bounded, self._guard.options, time.time()
-        keys: list[str] = [_key(self._name), *(one.key for one in self._limits)]
-        args: list[Any] = [
-            slots, random.randrange(2**30), self._token, int(PLACE_SECONDS * 1000), str(self._id),  # noqa: S311
-            len(self._limits), len(self._draws), int(session is not None), int(not options.are_budgets_open),
-        ]  # fmt: skip
-        for limit in self._limits:
-            args += [limit.policy.quota, limit.policy.window, limit.needs]
+        keys = [_key(self._name), *[one.key for one in self._limits]]
         for draw in self._draws:
             keys += draw.keys
-            args += draw.args(at)
         if session is not None:
             keys += (session.hold.spent, session.hold.holds)
-            args += session.args()
+        args = scripts.before(
+            str(self._id), slots=slots, pick=random.randrange(2**30) if slots > 1 else 0, token=self._token,  # noqa: S311
+            ms=PLACE_MS, is_closed=not options.are_budgets_open,
+            limits=[one.numbers for one in self._limits],
+            budgets=[(draw.numbers(at), draw.value) for draw in self._draws],
+            session=None if session is None else (session.numbers, session.tools),
+        )  # fmt: skip
         return self._guard.call(scripts.BEFORE, keys, args)
 
     def _share(self, entry: Entry | None) -> None:

@@ -41,6 +41,11 @@ class Limit:
         """Tokens a call takes before it is made."""
         return 0 if self.policy.unit == "cents" else 1
 
+    @property
+    def numbers(self) -> str:
+        """For the script: quota, window, tokens needed."""
+        return f"{self.policy.quota} {self.policy.window} {self.needs}"
+
     def meter(self) -> Meter:
         return Meter(self.key, self.policy.quota, self.policy.window)
 

@@ -8,19 +8,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from alerts_app import ledger_scripts
 from gateway_app.redis_pipe import Script
 
 BEFORE: Final = Script("""
-local base, slots, token = KEYS[1], tonumber(ARGV[1]), ARGV[3]
-local limits, budgets, sessions = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local told, words = {}, 0
+for word in string.gmatch(ARGV[1], '%S+') do
+  words = words + 1
+  told[words] = tonumber(word)
+end
+local base, id, token, slots = KEYS[1], ARGV[2], ARGV[3], told[1]
+local limits, budgets, sessions, is_closed = told[4], told[5], told[6], told[7] == 1
 if slots > 0 then
   local names = {}
   for i = 1, slots do names[i] = base .. ':' .. (i - 1) end
   if redis.call('EXISTS', unpack(names)) == slots then
-    local slot = tonumber(ARGV[2]) % slots
+    local slot = told[2] % slots
     local held = redis.call('GET', names[slot + 1])
     if held then return {'hit', slot, held} end
   end
@@ -31,15 +37,14 @@ if token ~= '' then
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local id, is_closed = ARGV[5], ARGV[9] == '1'
 local refused, which = 0, ''
 local function refuse(kind, number)
   if refused == 0 then refused, which = number, kind end
 end
 
-local tokens, at = {}, 10
+local tokens, at = {}, 8
 for i = 1, limits do
-  local quota, window, needs = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local quota, window, needs = told[at], told[at + 1], told[at + 2]
   local held = redis.call('HMGET', KEYS[i + 1], 't', 'a')
   local left = quota
   if held[1] then
@@ -50,11 +55,11 @@ for i = 1, limits do
   at = at + 3
 end
 
-local told, current = {}, {}
+local spending, current = {}, {}
 for i = 1, budgets do
   local key = 2 + limits + (i - 1) * 3
-  local most, estimate, is_hard = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
-  local window, width = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local most, estimate, is_hard = told[at], told[at + 1], told[at + 2] == 1
+  local window, width = told[at + 3], told[at + 4]
   local from, ends
   if window > 0 then
     current[i] = math.floor(now / width) * width
@@ -62,8 +67,8 @@ for i = 1, budgets do
     ends = current[i] + window + width
   else
     local edge = at + 5
-    if now >= tonumber(ARGV[at + 7]) then edge = at + 7 elseif now >= tonumber(ARGV[at + 6]) then edge = at + 6 end
-    current[i], ends = tonumber(ARGV[edge]), tonumber(ARGV[edge + 1])
+    if now >= told[at + 7] then edge = at + 7 elseif now >= told[at + 6] then edge = at + 6 end
+    current[i], ends = told[edge], told[edge + 1]
     from = current[i]
   end
   local spent, reserved = 0, 0
@@ -81,8 +86,8 @@ for i = 1, budgets do
     if is_known == 0 and is_closed then refuse('unknown', i)
     elseif spent + reserved + estimate > most or spent + reserved >= most then refuse('budget', i) end
   end
-  told[i] = string.format('%.0f %.0f %.0f %d', spent, reserved, ends, is_known)
-  at = at + 10
+  spending[i] = string.format('%.0f %.0f %.0f %d', spent, reserved, ends, is_known)
+  at = at + 9
 end
 
 local caps, tools = {}, 0
@@ -90,13 +95,12 @@ if sessions > 0 then
   local key = 2 + limits + budgets * 3
   local held = redis.call('HMGET', KEYS[key], 'n', 's', 'r')
   caps = {tonumber(held[1] or 0), tonumber(held[2] or 0), tonumber(held[3] or 0), 0}
-  local calls, cost, estimate = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local repeats = tonumber(ARGV[at + 3])
-  tools = tonumber(ARGV[at + 5])
+  local calls, cost, estimate, repeats = told[at], told[at + 1], told[at + 2], told[at + 3]
+  tools = told[at + 5]
   if calls >= 0 and caps[1] + 1 > calls then refuse('calls', 1) end
   if cost >= 0 and (caps[2] + caps[3] + estimate > cost or caps[2] + caps[3] >= cost) then refuse('cost', 1) end
   for n = 1, tools do
-    local made, call = ARGV[at + 4 + n * 2], ARGV[at + 5 + n * 2]
+    local made, call = ARGV[2 + budgets + n * 2], ARGV[3 + budgets + n * 2]
     local times = tonumber(redis.call('HGET', KEYS[key], 't' .. made) or 0)
     if redis.call('HEXISTS', KEYS[key], 'c' .. call) == 0 then times = times + 1 end
     caps[4] = math.max(caps[4], times)
@@ -106,9 +110,9 @@ if sessions > 0 then
 end
 
 if refused == 0 then
-  local at = 10
+  local at = 8
   for i = 1, limits do
-    local quota, window, needs = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+    local quota, window, needs = told[at], told[at + 1], told[at + 2]
     local left = tokens[i] - needs
     tokens[i] = left
     if needs > 0 then
@@ -121,43 +125,62 @@ if refused == 0 then
   for i = 1, budgets do
     local key = 2 + limits + (i - 1) * 3
     local slot = string.format('%.0f', current[i])
-    redis.call('HINCRBY', KEYS[key], 'r', ARGV[at + 1])
-    redis.call('HSET', KEYS[key + 1], id, ARGV[at + 1] .. ' ' .. slot .. ' ' .. moment .. ' ' .. KEYS[key])
-    redis.call('SADD', KEYS[key + 2], '=' .. ARGV[at + 9])
-    at = at + 10
+    local estimate = string.format('%.0f', told[at + 1])
+    redis.call('HINCRBY', KEYS[key], 'r', estimate)
+    redis.call('HSET', KEYS[key + 1], id, estimate .. ' ' .. slot .. ' ' .. moment .. ' ' .. KEYS[key])
+    redis.call('SADD', KEYS[key + 2], '=' .. ARGV[3 + i])
+    at = at + 9
   end
   if sessions > 0 then
-    local key = 2 + limits + budgets * 3
+    local key, estimate = 2 + limits + budgets * 3, string.format('%.0f', told[at + 2])
     redis.call('HINCRBY', KEYS[key], 'n', 1)
-    redis.call('HINCRBY', KEYS[key], 'r', ARGV[at + 2])
-    redis.call('HSET', KEYS[key + 1], id, ARGV[at + 2] .. ' s ' .. moment .. ' ' .. KEYS[key])
+    redis.call('HINCRBY', KEYS[key], 'r', estimate)
+    redis.call('HSET', KEYS[key + 1], id, estimate .. ' s ' .. moment .. ' ' .. KEYS[key])
     for n = 1, tools do
-      if redis.call('HSETNX', KEYS[key], 'c' .. ARGV[at + 5 + n * 2], 1) == 1 then
-        redis.call('HINCRBY', KEYS[key], 't' .. ARGV[at + 4 + n * 2], 1)
+      if redis.call('HSETNX', KEYS[key], 'c' .. ARGV[3 + budgets + n * 2], 1) == 1 then
+        redis.call('HINCRBY', KEYS[key], 't' .. ARGV[2 + budgets + n * 2], 1)
       end
     end
-    redis.call('EXPIRE', KEYS[key], ARGV[at + 4])
-    redis.call('EXPIRE', KEYS[key + 1], ARGV[at + 4])
+    redis.call('EXPIRE', KEYS[key], told[at + 4])
+    redis.call('EXPIRE', KEYS[key + 1], told[at + 4])
   end
-  if token ~= '' then redis.call('SET', base .. ':lock', token, 'PX', ARGV[4]) end
+  if token ~= '' then redis.call('SET', base .. ':lock', token, 'PX', told[3]) end
 end
 for i = 1, #tokens do tokens[i] = string.format('%.17g', tokens[i]) end
 return (refused == 0 and 'pass' or 'refused') .. '|' .. which .. '|' .. refused .. '|' .. table.concat(tokens, ' ')
-  .. '|' .. table.concat(told, ' ') .. '|' .. table.concat(caps, ' ')
+  .. '|' .. table.concat(spending, ' ') .. '|' .. table.concat(caps, ' ')
 """)
 """All or none: a call that passes takes a token of each limit, holds its estimate with each budget and counts for its
 session; a hit and a refused call take nothing.
 
 KEYS: the reply's name; a bucket for each limit; what is spent, the holds and the segments of each budget (see
 alerts_app/budgets.py); a session's counts and its holds.
-ARGV: slots to look at (0: none), which of them, who asks (empty: never mind), ms the place is held; the request; how
-many limits, budgets and sessions (0 or 1); 1: a budget whose numbers are not there refuses.
-  a limit: quota, window, tokens needed
-  a budget: limit, estimate, 1 where it refuses, window and width of a slot (0: by calendar), four edges of periods,
-  the segment
-  a session: most calls, cost (-1: any), the estimate, most repeats, seconds it is remembered, tool calls, then of each
-  what was called and its own id
+ARGV, as `before` makes it: numbers in one text, since each argument is work for who sends it; the request; who asks
+(empty: never mind); the segment of each budget; what a session's tool calls called, and the own id of each.
+  the numbers: slots to look at (0: none), which of them, ms the place is held, how many limits, budgets and sessions
+  (0 or 1), 1: a budget whose numbers are not there refuses; then
+  of each limit: quota, window, tokens needed
+  of each budget: limit, estimate, 1 where it refuses, window and width of a slot (0: by calendar), its periods' edges
+  of a session: most calls, cost (-1: any), the estimate, most repeats, seconds it is remembered, tool calls
 Answers a list, {hit, slot, reply} or {busy}, else a text that `read` reads: as one it is an eighth of the work."""
+
+
+def before(
+    call: str, *, slots: int = 0, pick: int = 0, token: str = "", ms: int = 0, is_closed: bool = False,
+    limits: Sequence[str] = (), budgets: Sequence[tuple[str, str]] = (),
+    session: tuple[str, Sequence[str]] | None = None,
+) -> list[str]:  # fmt: skip
+    """The arguments of BEFORE. Of limits, budgets and the session their numbers as text; of a budget then its segment,
+    of the session its tool calls, two texts each."""
+    head = f"{slots} {pick} {ms} {len(limits)} {len(budgets)} {int(session is not None)} {int(is_closed)}"
+    numbers, texts = [head, *limits], [call, token]
+    for told, segment in budgets:
+        numbers.append(told)
+        texts.append(segment)
+    if session is not None:
+        numbers.append(session[0])
+        texts += session[1]
+    return [" ".join(numbers), *texts]
 
 
 class Said(NamedTuple):

@@ -58,14 +58,21 @@ class Bounded:
     def hold(self) -> Hold:
         return Hold(self.key, f"{self.key}:holds")
 
-    def args(self) -> list[int | str]:
+    @property
+    def numbers(self) -> str:
+        """For the script: most calls and cost (-1: any), the estimate, most repeats, seconds, how many tool calls."""
         caps = self.caps
-        bounds = (caps.max_calls, caps.max_cost_nano_usd)
-        calls, cost = (-1 if bound is None else bound for bound in bounds)
-        repeats = -1 if caps.max_repeats is None else caps.max_repeats
-        newest = self.turns[-1][:_MOST_TOOLS] if self.turns and repeats >= 0 else ()
-        tools = [part for tool in newest for part in (tool.what, tool.id)]
-        return [calls, cost, self.estimate, repeats, REMEMBERED_SECONDS, len(newest), *tools]
+        bounds = (caps.max_calls, caps.max_cost_nano_usd, self.estimate, caps.max_repeats, REMEMBERED_SECONDS)
+        return " ".join(str(-1 if bound is None else bound) for bound in (*bounds, len(self._newest)))
+
+    @property
+    def tools(self) -> list[str]:
+        """Of each tool call of the newest turn what was called, and its own id."""
+        return [part for tool in self._newest for part in (tool.what, tool.id)]
+
+    @property
+    def _newest(self) -> Sequence[ToolCall]:
+        return self.turns[-1][:_MOST_TOOLS] if self.turns and self.caps.max_repeats is not None else ()
 
     def look(self) -> SessionStopped | None:
         """What the request shows by itself."""

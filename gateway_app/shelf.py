@@ -22,6 +22,7 @@ class Shelf:
         self._laid: list[tuple[Record, Told]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._round = 0
+        self._is_asked = False
 
     def lay(self, record: Record, told: Told) -> int:
         """`told` is called once the record is durable, or known not to be. Answers the round it is flushed in."""
@@ -30,9 +31,17 @@ class Shelf:
             self._timer = self._loop.call_later(GATHER_SECONDS, self.flush)
         return self._round
 
-    def flush(self, round_: int | None = None) -> None:
-        """What lies here; nothing where the round meant has been flushed before."""
-        if self._timer is None or round_ not in (None, self._round):
+    def flush_soon(self, round_: int) -> None:
+        """At the loop's next turn, with what others lay in this one; nothing where the round was flushed before."""
+        if self._timer is None or self._is_asked or round_ != self._round:
+            return
+        self._is_asked = True
+        self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """What lies here."""
+        self._is_asked = False
+        if self._timer is None:
             return
         self._timer.cancel()
         self._timer = None

@@ -187,12 +187,14 @@ class Draw:
     def keys(self) -> tuple[str, str, str]:
         return self.hold.spent, self.hold.holds, self.budget.values_key
 
-    def args(self, at: float) -> list[int | str]:
+    def numbers(self, at: float) -> str:
+        """For the script: limit, estimate, 1 where it refuses, window and slot of a rolling one, edges of periods."""
         budget, period = self.budget, self.budget.period
-        return [
-            budget.limit_nano_usd, self.estimate, int(budget.is_hard), period.window, period.width,
-            *period.edges(at), self.value,
-        ]  # fmt: skip
+        before, begun, ends, after = period.edges(at)
+        return (
+            f"{budget.limit_nano_usd} {self.estimate} {int(budget.is_hard)} {period.window} {period.width} "
+            f"{before} {begun} {ends} {after}"
+        )
 
 
 def drawn(budgets: Sequence[Budget], told: Facts, estimated: int) -> list[Draw]:

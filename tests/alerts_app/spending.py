@@ -73,11 +73,9 @@ class Spending:
 
     def before(self, draws: list[Draw], request_id: UUID, *, is_closed: bool = False) -> scripts.Said:
         seconds, _ = self.redis.time()
-        args: list[Any] = [0, 0, "", 0, str(request_id), 0, len(draws), 0, int(is_closed)]
-        keys = ["helicone:c:"]
-        for draw in draws:
-            keys += draw.keys
-            args += draw.args(seconds)
+        budgets = [(draw.numbers(seconds), draw.value) for draw in draws]
+        args = scripts.before(str(request_id), budgets=budgets, is_closed=is_closed)
+        keys = ["helicone:c:", *(key for draw in draws for key in draw.keys)]
         return scripts.read(self._before(keys=keys, args=args))
 
     def store(self, *exchanges: Exchange) -> None:

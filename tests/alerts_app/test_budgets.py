@@ -61,7 +61,8 @@ def test_redis_own_clock_decides_which_period_it_is(edges, expected):
     draw = draw_of(budget, "", 5)
     server.sadd(budget.values_key, KNOWN)
     server.hset(budget.spent_key(""), mapping={str(around[0] - 99): 7, str(now + expected * 86_400): 3})
-    args = [0, 0, "", 0, "call", 0, 1, 0, 0, *draw.args(now)[:5], *around, ""]
+    numbers = " ".join([*draw.numbers(now).split()[:5], *map(str, around)])
+    args = scripts.before("call", budgets=[(numbers, "")])
     reply = server.register_script(scripts.BEFORE.text)(keys=["helicone:c:", *draw.keys], args=args)
     spent, _, frees_at, _ = scripts.read(reply).budgets
     following = around[around.index(now + expected * 86_400) + 1]

@@ -101,5 +101,5 @@ def test_whatever_a_body_says_it_can_be_read(value):
     caps = sessions.SessionCaps(max_repeats=2, max_calls=3)
     found = sessions.bounded(1, "s", caps, path="//a/b/", body=asking.body, estimate=1)
     found.look()
-    assert len(found.args()) == 6 + 2 * found.args()[5]
+    assert len(found.tools) == 2 * int(found.numbers.split()[5])
     assert found.depth == 2

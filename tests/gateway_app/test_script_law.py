@@ -129,15 +129,15 @@ class Redis:
         has_session = self.model.caps.is_counted
         limits = [n for n, counts in enumerate(one.limits) if counts]
         keys = ["helicone:c:", *(f"helicone:l:{self.name}:{n}" for n in limits)]
-        args: list[Any] = [0, 0, "", 0, call_id, len(limits), len(draws), int(has_session), 0]
-        for n in limits:
-            args += [self.model.quotas[n], YEAR, 1]
         for draw in draws:
             keys += draw.keys
-            args += in_one_period(draw)
         if has_session:
             keys += (session.hold.spent, session.hold.holds)
-            args += session.args()
+        args = scripts.before(
+            call_id, limits=[f"{self.model.quotas[n]} {YEAR} 1" for n in limits],
+            budgets=[(in_one_period(draw), draw.value) for draw in draws],
+            session=(session.numbers, session.tools) if has_session else None,
+        )  # fmt: skip
         return scripts.read(self.before(keys=keys, args=args).encode())
 
     def settle(self, one: Asked, call_id: str) -> int:
@@ -157,10 +157,10 @@ class Redis:
         return sum(told for name, told in fields.items() if name.isdigit()), held
 
 
-def in_one_period(draw: Draw) -> list[int | str]:
-    """Its arguments, with a calendar that has no midnight while the test runs."""
-    args = draw.args(0)
-    return args if draw.budget.period.window else [*args[:5], 0, 1, 10**11, 10**12, args[9]]
+def in_one_period(draw: Draw) -> str:
+    """Its numbers, with a calendar that has no midnight while the test runs."""
+    told = draw.numbers(0)
+    return told if draw.budget.period.window else " ".join([*told.split()[:5], f"0 1 {10**11} {10**12}"])
 
 
 def budgets_of(name: int, limits, periods, hard) -> list[Budget]:
