@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -110,8 +110,10 @@ def zone_of(name: str) -> tzinfo:
         return UTC
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Budget:
+    """Its keys are put together once: a budget is drawn from by every call of an organization."""
+
     id: int
     edition: int
     """Goes up when what is counted changes, so that old numbers are left behind."""
@@ -125,18 +127,18 @@ class Budget:
     is_hard: bool = True
     """Calls beyond are refused, not only warned of."""
 
-    @property
+    @cached_property
     def _place(self) -> str:
         return f"helicone:b:{self.organization_id}:{self.id}.{self.edition}"
 
     def spent_key(self, value: str) -> str:
         return f"{self._place}:{digest(value)}"
 
-    @property
+    @cached_property
     def holds_key(self) -> str:
         return f"{self._place}:holds"
 
-    @property
+    @cached_property
     def values_key(self) -> str:
         return f"{self._place}:values"
 

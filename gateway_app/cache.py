@@ -30,7 +30,8 @@ TELLING: Final = ("accept", "content-type", "anthropic-version", "anthropic-beta
 NOT_REPLAYED: Final = frozenset({b"set-cookie", b"date", b"content-length", b"age"})
 SHORT_LIVED: Final = "bearer ya29."
 """Google's tokens change by the hour; whoever holds one is told apart by the organization only."""
-_SIGNED: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/, ]+)")
+_SIGNATURE: Final = "AWS4-HMAC-SHA256 "
+_SIGNED: Final = re.compile(_SIGNATURE + r"Credential=([^/, ]+)")
 """AWS's signature is another one each second; its key is told apart by its id."""
 _BROKE_OFF: Final = re.compile(
     rb'(?m)^event: ?(?:error|response\.failed)\b|^(?:data: ?)?\{\s*(?:"type": ?"error"|"error": ?[{"])|:exception-type'
@@ -55,21 +56,18 @@ class Question(NamedTuple):
 
 
 def name_of(question: Question, *, seed: str, ignored: frozenset[str]) -> str:
-    digest = hashlib.sha256()
     headers = question.headers
     held = [_lasting(value) if (value := headers.get(name)) else "" for name in CREDENTIALS]
     facts = [question.organization_id, seed, question.method, question.url, held,
              [headers.get(name, "") for name in TELLING]]  # fmt: skip
-    digest.update(orjson.dumps(facts))
-    digest.update(_plain(question.body, ignored))
-    return digest.hexdigest()
+    return hashlib.sha256(orjson.dumps(facts) + _plain(question.body, ignored)).hexdigest()
 
 
 def _lasting(credential: str) -> str:
     """What of a credential is the same in the next call."""
     if credential[: len(SHORT_LIVED)].lower() == SHORT_LIVED:
         return ""
-    signed = _SIGNED.match(credential)
+    signed = _SIGNED.match(credential) if credential.startswith(_SIGNATURE) else None
     return signed[1] if signed else credential
 
 

@@ -140,6 +140,7 @@ class Turn:
     ) -> None:
         self._guard = guard
         self._policies = policies
+        self._rules = policies.cache or NO_CACHE
         self._organization_id = organization_id
         self._id = request_id
         self._key_id = key_id
@@ -167,18 +168,14 @@ class Turn:
         self.holds: tuple[Hold, ...] = ()
         """Where money may be held for it."""
 
-    @property
-    def _rules(self) -> CacheRules:
-        return self._policies.cache or NO_CACHE
-
     def draw(self, question: Question, directives: Directives) -> None:
         """Which limits, budgets and session the request counts for. Touches nothing yet."""
         self._draw_limits(question, directives)
         self._draw_stored(question, directives)
         self._bounded = self._session if self._session is not None and self._policies.caps.is_counted else None
-        self.holds = tuple(one.hold for one in (*self._draws, self._bounded) if one is not None)
-        if self._policies.cache is not None:
-            self._name = cache.name_of(question, seed=self._rules.seed, ignored=self._rules.ignored)
+        self.holds = tuple([one.hold for one in (*self._draws, self._bounded) if one is not None])
+        if (rules := self._policies.cache) is not None:
+            self._name = cache.name_of(question, seed=rules.seed, ignored=rules.ignored)
 
     async def enter(self) -> Entry | None:
         """The kept answer, or None where the call may be made. Raises RateLimited, LimitsUnreachable."""
@@ -356,19 +353,21 @@ class Turn:
 
     def _count(self, said: Said) -> None:
         """Limits, budgets and session have been asked. Raises what they say."""
-        counts = spending.counts(said.budgets)
         if self._limits:
             self.headers += limits.headers_of(self._limits, said.tokens)
         if said.is_refused:
-            raise self._refusal(said, counts)
-        if self._draws or self._unpriced:
-            self.headers += spending.warnings(self._draws, counts, is_unpriced=self._unpriced)
-        if not all([count.is_known for count in counts]):
-            self.notes.append(Problem("budgets_not_known_yet"))
+            raise self._refusal(said, spending.counts(said.budgets))
+        if self._unpriced or not spending.are_quiet(self._draws, said.budgets):
+            self._warn(spending.counts(said.budgets))
         self.meters = tuple([limit.meter() for limit in self._limits if limit.policy.unit == "cents"])
         if self._token:
             self._holds_place = True
             self._guard.places[self._name] = self._token
+
+    def _warn(self, counts: Sequence[Count]) -> None:
+        self.headers += spending.warnings(self._draws, counts, is_unpriced=self._unpriced)
+        if not all(count.is_known for count in counts):
+            self.notes.append(Problem("budgets_not_known_yet"))
 
     def _refusal(self, said: Said, counts: Sequence[Count]) -> GatewayError:
         which, number = said.which, said.number - 1

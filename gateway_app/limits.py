@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import orjson
@@ -26,9 +27,9 @@ LONGEST_VALUE: Final = 256
 ERROR_HEADER: Final = b"helicone-ratelimit-error"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limit:
-    """A policy for this request's own segment."""
+    """A policy for one segment, as many requests share it: what is told of it is put together once."""
 
     policy: RatePolicy
     key: str
@@ -36,15 +37,23 @@ class Limit:
     rule: str = ""
     """Name of the stored rule it is; empty for one the request brought."""
 
-    @property
+    @cached_property
     def needs(self) -> int:
         """Tokens a call takes before it is made."""
         return 0 if self.policy.unit == "cents" else 1
 
-    @property
+    @cached_property
     def numbers(self) -> str:
         """For the script: quota, window, tokens needed."""
         return f"{self.policy.quota} {self.policy.window} {self.needs}"
+
+    @cached_property
+    def shown(self) -> Headers:
+        """What its client is told whatever is left."""
+        return [
+            (b"helicone-ratelimit-limit", f"{self.policy.quota:.15g}".encode()),
+            (b"helicone-ratelimit-policy", self.policy.text.encode()),
+        ]
 
     def meter(self) -> Meter:
         return Meter(self.key, self.policy.quota, self.policy.window)
@@ -52,9 +61,12 @@ class Limit:
 
 def of_request(organization_id: int, policy: RatePolicy, directives: Directives, body: bytes) -> Limit | None:
     """None where the request does not name the user or property it counts by."""
-    value = _value(policy.segment, directives, body)
-    if value is None:
-        return None
+    value = _value(policy.segment, directives, body) if policy.segment else ""
+    return None if value is None else _limit(organization_id, policy, value)
+
+
+@lru_cache(maxsize=4096)
+def _limit(organization_id: int, policy: RatePolicy, value: str) -> Limit:
     said = orjson.dumps([organization_id, policy.unit, policy.segment, value])
     return Limit(policy, f"helicone:l:{hashlib.sha256(said).hexdigest()[:32]}")
 
@@ -62,8 +74,11 @@ def of_request(organization_id: int, policy: RatePolicy, directives: Directives,
 def of_rule(rule: StoredRule, facts: Facts) -> Limit | None:
     """None where the request does not count for it. A stored rule has buckets of its own."""
     value = rule.segment.of(facts)
-    if value is None:
-        return None
+    return None if value is None else _rule_limit(rule, value)
+
+
+@lru_cache(maxsize=4096)
+def _rule_limit(rule: StoredRule, value: str) -> Limit:
     segment = rule.segment
     by = "" if segment.by == "organization" else segment.name or segment.by
     policy = RatePolicy(rule.quota, rule.window, rule.unit, by)
@@ -72,8 +87,6 @@ def of_rule(rule: StoredRule, facts: Facts) -> Limit | None:
 
 
 def _value(segment: str, directives: Directives, body: bytes) -> str | None:
-    if not segment:
-        return ""
     attribution = directives.attribution
     found = (attribution.end_user_id or _named(body)) if segment == USER else attribution.properties.get(segment)
     if not found:
@@ -102,15 +115,10 @@ def headers_of(limits: Sequence[Limit], tokens: Sequence[float]) -> Headers:
     limit, left = limits[0], tokens[0]
     if len(limits) > 1:
         limit, left = min(zip(limits, tokens, strict=True), key=lambda one: one[1] / one[0].policy.quota)
-    policy = limit.policy
-    told = [
-        (b"helicone-ratelimit-limit", f"{policy.quota:.15g}"),
-        (b"helicone-ratelimit-remaining", str(max(0, math.floor(left + 1e-9)))),
-        (b"helicone-ratelimit-policy", policy.text),
-    ]
-    if (full_in := _seconds(policy, policy.quota - left)) > 0:
-        told.append((b"helicone-ratelimit-reset", str(full_in)))
-    return [(name, value.encode()) for name, value in told]
+    told = [*limit.shown, (b"helicone-ratelimit-remaining", b"%d" % (left + 1e-9) if left > 0 else b"0")]
+    if (full_in := _seconds(limit.policy, limit.policy.quota - left)) > 0:
+        told.append((b"helicone-ratelimit-reset", b"%d" % full_in))
+    return told
 
 
 def refusal(limit: Limit, tokens: float) -> RateLimited:

@@ -71,14 +71,16 @@ class Policies:
 
     def needs_body(self, directives: Directives) -> bool:
         """Whether the request's body must be there whole before anything is decided, and is refused otherwise."""
-        is_user_unknown = directives.attribution.end_user_id is None
-        return any(one.segment == USER and is_user_unknown for one in self.limits)
+        if directives.attribution.end_user_id is not None:
+            return False
+        return USER in [one.segment for one in self.limits]
 
     @property
     def wants_body(self) -> bool:
         """Whether it should be there, as long as it is not very long: an organization's rules refuse no upload."""
-        is_told = self.has_money or self.caps.max_repeats is not None
-        return is_told or any(one.segment.by == USER for one in self.rules)
+        if self.budgets or self.caps.max_cost_nano_usd is not None or self.caps.max_repeats is not None:
+            return True
+        return USER in [one.segment.by for one in self.rules]
 
 
 def read(

@@ -202,7 +202,7 @@ class Said(NamedTuple):
 def read(reply: bytes) -> Said:
     verdict, which, number, tokens, budgets, session = reply.decode().split("|")
     return Said(
-        verdict == "refused", which, int(number), [float(left) for left in tokens.split()], budgets.split(),
+        verdict == "refused", which, int(number), list(map(float, tokens.split())), budgets.split(),
         session.split(),
     )  # fmt: skip
 

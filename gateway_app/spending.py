@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from alerts_app.budgets import Budget, usd
+from alerts_app.budgets import Budget, Edges, usd
 from alerts_app.segments import Facts
 from gateway_app.connection import Headers
 from gateway_app.errors import BudgetExceeded
@@ -189,12 +189,17 @@ class Draw:
 
     def numbers(self, at: float) -> str:
         """For the script: limit, estimate, 1 where it refuses, window and slot of a rolling one, edges of periods."""
-        budget, period = self.budget, self.budget.period
-        before, begun, ends, after = period.edges(at)
-        return (
-            f"{budget.limit_nano_usd} {self.estimate} {int(budget.is_hard)} {period.window} {period.width} "
-            f"{before} {begun} {ends} {after}"
-        )
+        budget = self.budget
+        known = _numbers.get(budget.id)
+        if known is None or known[0] is not budget or not known[1][1] <= at < known[1][2]:
+            period, edges = budget.period, budget.period.edges(at)
+            text = f"{int(budget.is_hard)} {period.window} {period.width} {' '.join(map(str, edges))}"
+            known = _numbers[budget.id] = budget, edges, text
+        return f"{budget.limit_nano_usd} {self.estimate} {known[2]}"
+
+
+_numbers: dict[int, tuple[Budget, Edges, str]] = {}
+"""What a budget's script is told besides, with the edges it holds between."""
 
 
 def drawn(budgets: Sequence[Budget], told: Facts, estimated: int) -> list[Draw]:
@@ -224,6 +229,17 @@ def counts(told: Sequence[str]) -> list[Count]:
         Count(int(told[at]), int(told[at + 1]), int(told[at + 2]), told[at + 3] == "1")
         for at in range(0, len(told), 4)
     ]
+
+
+def are_quiet(draws: Sequence[Draw], told: Sequence[str]) -> bool:
+    """Whether all are known and below their lowest threshold, this call included, as nearly always."""
+    at = 0
+    for draw in draws:
+        used, warns = int(told[at]) + int(told[at + 1]) + draw.estimate, draw.budget.warn_percents
+        if told[at + 3] != "1" or (warns and used * 100 >= warns[0] * draw.budget.limit_nano_usd):
+            return False
+        at += 4
+    return True
 
 
 def warnings(draws: Sequence[Draw], found: Sequence[Count], *, is_unpriced: str) -> Headers:
