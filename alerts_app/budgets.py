@@ -13,6 +13,7 @@ nine million dollars.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property, lru_cache
 from typing import Final, Literal
@@ -83,12 +84,14 @@ def _edges(period: Period, at: datetime) -> Edges:
     zone = zone_of(period.zone)
     today = at.astimezone(zone).date()
     starts = {"day": _days, "week": _weeks, "month": _months}[period.span](today)
-    seconds = [int(datetime.combine(start, time(), zone).timestamp()) for start in starts]
-    return (seconds[0], seconds[1], seconds[2], seconds[3])
+    # sorted and each once: where a zone moved over the date line a day is missing, and begins when the next one does
+    seconds = sorted({int(datetime.combine(start, time(), zone).timestamp()) for start in starts})
+    now = bisect_right(seconds, at.timestamp()) - 1
+    return (seconds[now - 1], seconds[now], seconds[now + 1], seconds[now + 2])
 
 
 def _days(today: date) -> list[date]:
-    return [today + timedelta(days=n) for n in (-1, 0, 1, 2)]
+    return [today + timedelta(days=n) for n in (-2, -1, 0, 1, 2, 3)]
 
 
 def _weeks(today: date) -> list[date]:

@@ -1,6 +1,7 @@
 """What the gateway costs: CPU per request and added latency, beside nginx `proxy_pass` and a direct call.
 
-    python -m bench.gateway [--seconds 4] [--connections 1 16 64] [--only json model sse paced] [--policies limit hit]
+    python -m bench.gateway [--seconds 4] [--rounds 3] [--connections 1 16 64] [--only json model sse paced]
+                            [--policies limit hit]
 
 Needs `wrk` and, for the comparison, `nginx`. The proxies run on core 0; the load, the upstream, Valkey on the others.
 Logging is on: every exchange goes durably into a spool. Nothing leaves this machine.
@@ -13,6 +14,9 @@ Logging is on: every exchange goes durably into a spool. Nothing leaves this mac
 `edge` is without policies; `edge+limit` and so on ask for what POLICIES says. Beside its CPU stand the trips to Redis a
 request made, counted by Redis: 0 without policies, at most 2 with. `edge+guarded` is what a target stands for: a limit,
 a budget and a look-up that finds nothing may cost 120 µs more than none of them, in one trip.
+
+The ways are measured one after the other, and all of them again in each round: of CPU and trips the mean is shown, of
+latencies the median. `from`, `to` are the least and the most that any round had more CPU than `edge` had in it.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -377,6 +382,7 @@ def settle(settler: Any, entries: Sequence[Any]) -> int:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--seconds", type=int, default=4)
+    arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
     arguments.add_argument("--only", nargs="+", choices=list(PATHS), default=list(PATHS))
     arguments.add_argument("--policies", nargs="*", choices=list(POLICIES), default=list(POLICIES))
@@ -393,25 +399,43 @@ def main() -> None:
     if not shutil.which("wrk"):
         sys.exit("bench.gateway needs wrk (Debian: apt-get install wrk).")
     with tempfile.TemporaryDirectory() as name, everybody(Path(name), given.policies) as everyone:
-        print("       conn       through    req/s  CPU µs   more  Redis   p50 ms   p99 ms    +p50    +p99  errors")
+        print("       conn       through    req/s  CPU µs   more  from    to  Redis   p50 ms   p99 ms"
+              "    +p50    +p99  errors")  # fmt: skip
         for kind in given.only:
             for connections in given.connections:
-                table(kind, connections, everyone, seconds=given.seconds)
+                table(kind, connections, everyone, seconds=given.seconds, rounds=given.rounds)
 
 
-def table(kind: str, connections: int, everyone: dict[str, Way], *, seconds: int) -> None:
+def table(kind: str, connections: int, everyone: dict[str, Way], *, seconds: int, rounds: int) -> None:
     """`more`: CPU beyond that of edge without policies."""
-    seen: dict[str, Measured] = {}
+    seen: dict[str, list[Measured]] = {through: [] for through in everyone}
+    for _ in range(rounds):
+        for through, way in everyone.items():
+            seen[through].append(load(way, kind, connections=connections, seconds=seconds))
+    direct, plain = together(seen["direct"]), seen.get("edge")
     for through, way in everyone.items():
-        got = seen[through] = load(way, kind, connections=connections, seconds=seconds)
-        direct, plain = seen["direct"], seen.get("edge")
+        got = together(seen[through])
         added = (got.p50_us - direct.p50_us) / 1000, (got.p99_us - direct.p99_us) / 1000
         cpu = f"{got.cpu_us:7.0f}" if way.pids else "      –"
-        more = f"{got.cpu_us - plain.cpu_us:6.0f}" if plain and plain is not got else "      "
+        more = beyond(seen[through], plain) if plain and through.startswith("edge+") else " " * 18
         trips = f"{got.trips:6.2f}" if way.redis else "      "
-        print(f"{kind:6} {connections:4} {through:>13} {got.requests / seconds:8.0f} {cpu} {more} {trips} "
+        print(f"{kind:6} {connections:4} {through:>13} {got.requests / seconds / rounds:8.0f} {cpu} {more} {trips} "
               f"{got.p50_us / 1000:8.2f} {got.p99_us / 1000:8.2f} {added[0]:7.2f} {added[1]:7.2f}  {got.errors or ''}",
               flush=True)  # fmt: skip
+
+
+def together(rounds: Sequence[Measured]) -> Measured:
+    requests = max(1, sum(one.requests for one in rounds))
+    return Measured(
+        requests, sum(one.errors for one in rounds), statistics.median(one.p50_us for one in rounds),
+        statistics.median(one.p99_us for one in rounds), sum(one.cpu_us * one.requests for one in rounds) / requests,
+        sum(one.trips * one.requests for one in rounds) / requests,
+    )  # fmt: skip
+
+
+def beyond(rounds: Sequence[Measured], plain: Sequence[Measured]) -> str:
+    each = [one.cpu_us - other.cpu_us for one, other in zip(rounds, plain, strict=True)]
+    return f"{together(rounds).cpu_us - together(plain).cpu_us:6.0f} {min(each):5.0f} {max(each):5.0f}"
 
 
 if __name__ == "__main__":

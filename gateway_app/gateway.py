@@ -247,7 +247,8 @@ class Passage:
             # what is asked of another model is recorded as its candidate was asked, else as it came
             first = sent if ready.candidate.model else incoming.first
             self._begin(speaker, ready.provider, ready.recorded_url, first)
-            if self._turn is not None and await self._is_answered(self._turn):
+            if self._turn is not None and (entry := await self._turn.enter()) is not None:
+                await self._replay(entry)
                 return
             if is_screened:
                 self._screening = self._screening_of(speaker, incoming.lender, ready)
@@ -294,13 +295,6 @@ class Passage:
         )  # fmt: skip
         question = Question(speaker.organization_id, visit.scope["method"], url, visit.headers, sent)
         self._turn.draw(question, visit.directives)
-
-    async def _is_answered(self, turn: Turn) -> bool:
-        """Whether the cache had the answer. Raises RateLimited, LimitsUnreachable."""
-        entry = await turn.enter()
-        if entry is not None:
-            await self._replay(entry)
-        return entry is not None
 
     def _screening_of(self, speaker: Speaker, lender: Lender, ready: Prepared) -> Screening:
         house, visit = self._gateway, self._visit

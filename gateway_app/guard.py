@@ -93,11 +93,13 @@ class Guard:
         """Who asks, by the name of what is asked for in this process and must not be asked for in another."""
         self._late: set[asyncio.Task[None]] = set()
 
-    def call(self, script: Any, keys: Sequence[Any], args: Sequence[Any]) -> Awaitable[Any]:
+    def call(
+        self, script: Any, keys: Sequence[Any], args: Sequence[Any], *, lasting: tuple[str, ...] = ()
+    ) -> Awaitable[Any]:
         """To be awaited. Raises RedisError, then or at once."""
         if self.pipe is None:
             raise RedisAway("There is no Redis.")
-        return self.pipe.call(script, keys, args)
+        return self.pipe.call(script, keys, args, lasting=lasting)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -150,6 +152,7 @@ class Turn:
         self._flight: Flight | None = None
         self._token = ""
         self._holds_place = False
+        self._has_left = False
         self._limits: list[Limit] = []
         self._draws: list[Draw] = []
         self._session: Bounded | None = None
@@ -182,7 +185,9 @@ class Turn:
         try:
             if self._session is not None and (stopped := self._session.look()) is not None:
                 raise self._told(stopped)
-            entry, slot = await self._ask()
+            rules = self._rules
+            is_single = rules.reads and rules.saves and rules.slots == 1
+            entry, slot = await (self._ask_together() if is_single else self._ask())
         except BaseException:
             self.leave()
             raise
@@ -216,6 +221,9 @@ class Turn:
     def leave(self, status: int = 0, headers: Headers | None = None, *, latency_ms: int = 0) -> None:
         """`status` and `headers` of an answer that came whole, or the status of a failure; 0 where the client went
         away before there was either. Twice is once."""
+        if self._has_left:
+            return
+        self._has_left = True
         entry = self._entry(headers or [], latency_ms) if status == 200 else None
         if self._flight is not None:
             self._flight.is_shareable = entry is not None or not status
@@ -290,9 +298,9 @@ class Turn:
             self.headers.append((b"helicone-ratelimit-policy", policy.text.encode()))
             self.headers.append((limits.ERROR_HEADER, reason.encode()))
 
-    async def _ask(self) -> tuple[Entry | None, int]:
-        """A kept answer and its slot; who gets none asks the provider, and others wait for him."""
-        is_single = self._rules.reads and self._rules.saves and self._rules.slots == 1
+    async def _ask_together(self) -> tuple[Entry | None, int]:
+        """As `_ask`; who gets no kept answer asks the provider, and others wait for him."""
+        is_single = True
         while is_single and (flight := self._guard.flights.get(self._name)) is not None:
             entry = await asyncio.shield(flight.landed)
             if entry is not None:
@@ -301,27 +309,27 @@ class Turn:
         if is_single:
             self._token = secrets.token_hex(8)
             self._flight = self._guard.flights[self._name] = Flight(self._name)
+        return await self._ask()
+
+    async def _ask(self) -> tuple[Entry | None, int]:
+        """A kept answer and its slot."""
+        slots, looks = self._rules.slots if self._rules.reads else 0, 0
         try:
-            return await self._ask_redis()
+            while slots or self._counts:
+                reply = await self._before(slots)
+                if isinstance(reply, bytes):
+                    self._count(scripts.read(reply))
+                    break
+                if reply[0] == b"hit":
+                    if (entry := _read(reply[2])) is not None:
+                        self._share(entry)
+                        return entry, int(reply[1])
+                    slots = 0
+                else:
+                    await asyncio.sleep(LOOK_SECONDS[min(looks, len(LOOK_SECONDS) - 1)])
+                    looks += 1
         except RedisError:
             self._without_redis()
-            return None, 0
-
-    async def _ask_redis(self) -> tuple[Entry | None, int]:
-        slots, looks = self._rules.slots if self._rules.reads else 0, 0
-        while slots or self._counts:
-            reply = await self._before(slots)
-            if isinstance(reply, bytes):
-                self._count(scripts.read(reply))
-                break
-            if reply[0] == b"hit":
-                if (entry := _read(reply[2])) is not None:
-                    self._share(entry)
-                    return entry, int(reply[1])
-                slots = 0
-            else:
-                await asyncio.sleep(LOOK_SECONDS[min(looks, len(LOOK_SECONDS) - 1)])
-                looks += 1
         return None, 0
 
     @property
@@ -330,7 +338,7 @@ class Turn:
 
     def _before(self, slots: int) -> Awaitable[Any]:
         session, options, at = self._bounded, self._guard.options, time.time()
-        keys = [_key(self._name), *[one.key for one in self._limits]]
+        keys = [one.key for one in self._limits]
         for draw in self._draws:
             keys += draw.keys
         if session is not None:
@@ -342,7 +350,7 @@ class Turn:
             budgets=[(draw.numbers(at), draw.value) for draw in self._draws],
             session=None if session is None else (session.numbers, session.tools),
         )  # fmt: skip
-        return self._guard.call(scripts.BEFORE, keys, args)
+        return self._guard.call(scripts.BEFORE, (_key(self._name),), args, lasting=tuple(keys))
 
     def _share(self, entry: Entry | None) -> None:
         """With who waits for it here."""

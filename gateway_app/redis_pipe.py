@@ -13,7 +13,8 @@ import hashlib
 import logging
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -27,6 +28,8 @@ ABANDON_AFTER = 8
 """A connection that owes a reply for so many times `patience` is closed and another one made."""
 
 Part = bytes | str | int | float
+_Owed = tuple["asyncio.Future[Any]", float, "Callable[[], bytes] | None"]
+"""Who waits for a reply, since when, and what to ask where Redis does not know the script."""
 
 
 class RedisError(Exception):
@@ -104,20 +107,23 @@ class Pipe:
     def is_up(self) -> bool:
         return self._wire is not None and not self._wire.is_behind
 
-    async def call(self, script: Script, keys: Sequence[Part], args: Sequence[Part]) -> Any:
-        """What the script returns: bytes, int, None, or a list of those."""
-        try:
-            return await self.ask("EVALSHA", script.sha, len(keys), *keys, *args)
-        except RedisRefused as refusal:
-            if not str(refusal).startswith("NOSCRIPT"):
-                raise
-        return await self.ask("EVAL", script.text, len(keys), *keys, *args)
+    def call(
+        self, script: Script, keys: Sequence[Part], args: Sequence[Part], *, lasting: tuple[str, ...] = ()
+    ) -> Awaitable[Any]:
+        """What the script returns: bytes, int, None, or a list of those. `lasting` keys stand before the others; as
+        they are the same in the next call, they are packed once."""
+        varying = [*keys, *args]
+        count, many = len(lasting) + len(keys), 3 + len(lasting) + len(varying)
+        data = b"*%d\r\n" % many + _head("EVALSHA", script.sha, count, *lasting) + packed(varying)
+        return self._there().ask(data, lambda: command(("EVAL", script.text, count, *lasting, *varying)))
 
     def ask(self, *parts: Part) -> Awaitable[Any]:
-        wire = self._wire
-        if wire is None:
+        return self._there().ask(command(parts))
+
+    def _there(self) -> _Wire:
+        if self._wire is None:
             raise RedisAway(f"There is no connection to Redis at {self._address}.")
-        return wire.ask(parts)
+        return self._wire
 
     async def run(self) -> None:
         failures = 0
@@ -143,8 +149,8 @@ class Pipe:
                 _, made = await loop.create_connection(self._make, address.host, address.port, ssl=address.tls)
             wire = made
             try:
-                for command in address.hello:
-                    await wire.ask(command)
+                for asked in address.hello:
+                    await wire.ask(command(asked))
             except RedisError:
                 wire.close()
                 raise
@@ -167,25 +173,29 @@ class _Wire(asyncio.Protocol):
         self._patience = patience
         self._transport: asyncio.Transport | None = None
         self._replies = Replies()
-        self._owed: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._owed: deque[_Owed] = deque()
         self._out: list[bytes] = []
         self._watch: asyncio.TimerHandle | None = None
         self.is_behind = False
         """The oldest question is older than `patience`: whoever asked it has been told, and nobody else need wait."""
         self.lost: asyncio.Future[None] = loop.create_future()
 
-    def ask(self, parts: Sequence[Part]) -> asyncio.Future[Any]:
-        """Raises RedisAway; the future may hold any RedisError."""
+    def ask(self, data: bytes, whole: Callable[[], bytes] | None = None) -> asyncio.Future[Any]:
+        """Raises RedisAway; the future may hold any RedisError. `whole` asks again where Redis does not know a script
+        by its name."""
         if self.is_behind or self.lost.done():
             raise RedisAway("Redis does not answer in time.")
         future = self._loop.create_future()
-        self._owed.append((future, self._loop.time()))
+        self._send(future, data, whole)
+        return future
+
+    def _send(self, future: asyncio.Future[Any], data: bytes, whole: Callable[[], bytes] | None) -> None:
+        self._owed.append((future, self._loop.time(), whole))
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(packed(parts))
+        self._out.append(data)
         if self._watch is None:
             self._watch = self._loop.call_later(self._patience, self._look)
-        return future
 
     def close(self) -> None:
         if self._transport is not None:
@@ -202,7 +212,7 @@ class _Wire(asyncio.Protocol):
         if not self._owed:
             return
         now = self._loop.time()
-        for future, asked_at in self._owed:
+        for future, asked_at, _ in self._owed:
             if now - asked_at < self._patience:
                 break
             self.is_behind = True
@@ -227,11 +237,14 @@ class _Wire(asyncio.Protocol):
                 return
             if reply is UNFINISHED:
                 return
-            future, _ = self._owed.popleft()
+            future, _, whole = self._owed.popleft()
             if future.done():
                 pass
             elif isinstance(reply, RedisRefused):
-                future.set_exception(reply)
+                if whole is not None and str(reply).startswith("NOSCRIPT"):
+                    self._send(future, whole(), None)
+                else:
+                    future.set_exception(reply)
             else:
                 future.set_result(reply)
         self.is_behind = False
@@ -241,20 +254,32 @@ class _Wire(asyncio.Protocol):
             self.lost.set_result(None)
         if self._watch is not None:
             self._watch.cancel()
-        for future, _ in self._owed:
+        for future, _, _ in self._owed:
             if not future.done():
                 future.set_exception(RedisAway("The connection to Redis was lost."))
         self._owed.clear()
 
 
+def command(parts: Sequence[Part]) -> bytes:
+    """A whole command."""
+    return b"*%d\r\n" % len(parts) + packed(parts)
+
+
+@lru_cache(maxsize=4096)
+def _head(*parts: Part) -> bytes:
+    """What many commands begin with."""
+    return packed(parts)
+
+
 def packed(parts: Sequence[Part]) -> bytes:
-    """A command as Redis reads it. ASCII, as nearly all of them are, is put together as text, in half the time."""
+    """Parts of a command as Redis reads them. ASCII, as nearly all of them are, is put together as text, in half the
+    time."""
     if bytes not in map(type, parts):
         texts = list(map(str, parts))
-        command = f"*{len(texts)}\r\n" + "".join([f"${len(text)}\r\n{text}\r\n" for text in texts])
-        if command.isascii():
-            return command.encode()
-    out = [b"*%d\r\n" % len(parts)]
+        together = "".join([f"${len(text)}\r\n{text}\r\n" for text in texts])
+        if together.isascii():
+            return together.encode()
+    out = []
     for part in parts:
         data = part if isinstance(part, bytes) else str(part).encode()
         out.append(b"$%d\r\n%b\r\n" % (len(data), data))

@@ -20,7 +20,7 @@ for word in string.gmatch(ARGV[1], '%S+') do
   words = words + 1
   told[words] = tonumber(word)
 end
-local base, id, token, slots = KEYS[1], ARGV[2], ARGV[3], told[1]
+local base, id, token, slots = KEYS[#KEYS], ARGV[2], ARGV[3], told[1]
 local limits, budgets, sessions, is_closed = told[4], told[5], told[6], told[7] == 1
 if slots > 0 then
   local names = {}
@@ -45,7 +45,7 @@ end
 local tokens, at = {}, 8
 for i = 1, limits do
   local quota, window, needs = told[at], told[at + 1], told[at + 2]
-  local held = redis.call('HMGET', KEYS[i + 1], 't', 'a')
+  local held = redis.call('HMGET', KEYS[i], 't', 'a')
   local left = quota
   if held[1] then
     left = math.min(quota, tonumber(held[1]) + math.max(0, now - tonumber(held[2])) * quota / window)
@@ -57,7 +57,7 @@ end
 
 local spending, current = {}, {}
 for i = 1, budgets do
-  local key = 2 + limits + (i - 1) * 3
+  local key = 1 + limits + (i - 1) * 3
   local most, estimate, is_hard = told[at], told[at + 1], told[at + 2] == 1
   local window, width = told[at + 3], told[at + 4]
   local from, ends
@@ -92,7 +92,7 @@ end
 
 local caps, tools = {}, 0
 if sessions > 0 then
-  local key = 2 + limits + budgets * 3
+  local key = 1 + limits + budgets * 3
   local held = redis.call('HMGET', KEYS[key], 'n', 's', 'r')
   caps = {tonumber(held[1] or 0), tonumber(held[2] or 0), tonumber(held[3] or 0), 0}
   local calls, cost, estimate, repeats = told[at], told[at + 1], told[at + 2], told[at + 3]
@@ -116,14 +116,14 @@ if refused == 0 then
     local left = tokens[i] - needs
     tokens[i] = left
     if needs > 0 then
-      redis.call('HSET', KEYS[i + 1], 't', string.format('%.17g', left), 'a', string.format('%.17g', now))
-      redis.call('EXPIRE', KEYS[i + 1], math.ceil((quota - left) * window / quota) + 1)
+      redis.call('HSET', KEYS[i], 't', string.format('%.17g', left), 'a', string.format('%.17g', now))
+      redis.call('EXPIRE', KEYS[i], math.ceil((quota - left) * window / quota) + 1)
     end
     at = at + 3
   end
   local moment = string.format('%.0f', now)
   for i = 1, budgets do
-    local key = 2 + limits + (i - 1) * 3
+    local key = 1 + limits + (i - 1) * 3
     local slot = string.format('%.0f', current[i])
     local estimate = string.format('%.0f', told[at + 1])
     redis.call('HINCRBY', KEYS[key], 'r', estimate)
@@ -132,7 +132,7 @@ if refused == 0 then
     at = at + 9
   end
   if sessions > 0 then
-    local key, estimate = 2 + limits + budgets * 3, string.format('%.0f', told[at + 2])
+    local key, estimate = 1 + limits + budgets * 3, string.format('%.0f', told[at + 2])
     redis.call('HINCRBY', KEYS[key], 'n', 1)
     redis.call('HINCRBY', KEYS[key], 'r', estimate)
     redis.call('HSET', KEYS[key + 1], id, estimate .. ' s ' .. moment .. ' ' .. KEYS[key])
@@ -153,8 +153,8 @@ return (refused == 0 and 'pass' or 'refused') .. '|' .. which .. '|' .. refused 
 """All or none: a call that passes takes a token of each limit, holds its estimate with each budget and counts for its
 session; a hit and a refused call take nothing.
 
-KEYS: the reply's name; a bucket for each limit; what is spent, the holds and the segments of each budget (see
-alerts_app/budgets.py); a session's counts and its holds.
+KEYS: a bucket for each limit; what is spent, the holds and the segments of each budget (see alerts_app/budgets.py); a
+session's counts and its holds; the reply's name, as the only one that is another in each call.
 ARGV, as `before` makes it: numbers in one text, since each argument is work for who sends it; the request; who asks
 (empty: never mind); the segment of each budget; what a session's tool calls called, and the own id of each.
   the numbers: slots to look at (0: none), which of them, ms the place is held, how many limits, budgets and sessions

@@ -75,7 +75,7 @@ class Spending:
         seconds, _ = self.redis.time()
         budgets = [(draw.numbers(seconds), draw.value) for draw in draws]
         args = scripts.before(str(request_id), budgets=budgets, is_closed=is_closed)
-        keys = ["helicone:c:", *(key for draw in draws for key in draw.keys)]
+        keys = [*(key for draw in draws for key in draw.keys), "helicone:c:"]
         return scripts.read(self._before(keys=keys, args=args))
 
     def store(self, *exchanges: Exchange) -> None:

@@ -93,10 +93,10 @@ class Stage:
         await writer.drain()
         return reader, writer
 
-    async def exchanges(self, count: int = 1) -> list[Exchange]:
-        """What the spool holds once it holds `count` finished exchanges."""
+    async def exchanges(self, count: int = 1, *, but: str = "-") -> list[Exchange]:
+        """What the spool holds, but of URLs that end so, once it holds `count` such finished exchanges."""
         for _ in range(400):
-            found = await asyncio.to_thread(self._spooled)
+            found = [one for one in await asyncio.to_thread(self._spooled) if not one.url.endswith(but)]
             if len(found) >= count:
                 return found
             await asyncio.sleep(0.01)

@@ -54,11 +54,11 @@ def passed(folder: Path, row: dict[str, Any]) -> Any:
         async with staged(folder, play) as stage:
             status, _, body = await stage.ask(path=row["path"], body=row["body"].encode(), headers={**headers, **AUTH})
             assert (status, body) == (answer.status, came.data)
-            found.extend(await stage.exchanges())
+            # Moderation, where its client asked for that, is a call and a record of its own.
+            found.extend(await stage.exchanges(but="/moderations"))
 
     run(work())
-    # Moderation, where its client asked for that, is a call and a record of its own.
-    (exchange,) = [one for one in found if not one.url.endswith("/moderations")]
+    (exchange,) = found
     return exchange
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_app.redis_pipe import UNFINISHED, Pipe, RedisAway, RedisRefused, Replies, Script, packed, read_address
+from gateway_app.redis_pipe import UNFINISHED, Pipe, RedisAway, RedisRefused, Replies, Script, command, read_address
 from helicone_site import settings
 from tests.gateway_app.stage import run
 
@@ -135,6 +135,6 @@ def test_a_url_says_where_and_as_whom(url, said, hello):
 @given(st.lists(st.binary() | st.text() | st.text("ab:- 1", max_size=9) | st.integers() | st.floats(), min_size=1))
 def test_a_command_is_a_list_of_what_it_was_made_of(parts):
     replies = Replies()
-    replies.feed(packed(parts))
+    replies.feed(command(parts))
     assert replies.next() == [part if isinstance(part, bytes) else str(part).encode() for part in parts]
     assert replies.next() is UNFINISHED

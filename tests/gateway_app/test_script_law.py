@@ -128,7 +128,7 @@ class Redis:
         draws, session = self.draws(one), self.bounded(one, call_id)
         has_session = self.model.caps.is_counted
         limits = [n for n, counts in enumerate(one.limits) if counts]
-        keys = ["helicone:c:", *(f"helicone:l:{self.name}:{n}" for n in limits)]
+        keys = [f"helicone:l:{self.name}:{n}" for n in limits]
         for draw in draws:
             keys += draw.keys
         if has_session:
@@ -138,7 +138,7 @@ class Redis:
             budgets=[(in_one_period(draw), draw.value) for draw in draws],
             session=(session.numbers, session.tools) if has_session else None,
         )  # fmt: skip
-        return scripts.read(self.before(keys=keys, args=args).encode())
+        return scripts.read(self.before(keys=[*keys, "helicone:c:"], args=args).encode())
 
     def settle(self, one: Asked, call_id: str) -> int:
         session = self.bounded(one, call_id)
