@@ -47,7 +47,7 @@ from gateway_app.guard import Turn
 from gateway_app.house import House, Visit
 from gateway_app.lending import Lender
 from gateway_app.policies import NOTHING_STORED, Policies
-from gateway_app.relay import Call, Held, answer, body_up_to, first_of_body, rest_of_body
+from gateway_app.relay import HEAD, Call, Held, answer, body_up_to, first_of_body, rest_of_body
 from gateway_app.screens import Asker, Screening
 from gateway_app.taps import Down, Up
 from gateway_app.tee import MEMORY_BYTES
@@ -387,7 +387,9 @@ class Passage:
         if self._is_stream:
             more.append((b"x-accel-buffering", b"no"))
         self._has_answered = True
-        await self._visit.send({"type": "http.response.start", "status": head.status, "headers": more})
+        sends = self._visit.scope.get(HEAD)
+        if sends is None or not sends(head.status, more):
+            await self._visit.send({"type": "http.response.start", "status": head.status, "headers": more})
 
     def _own_headers(self, *, is_success: bool) -> Headers:
         shown = self._visit.directives.attribution.client_request_id or str(self._id)

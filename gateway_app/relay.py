@@ -54,6 +54,9 @@ class Leaving:
 
 LEAVING = "helicone.leaving"
 """The key of a Leaving in a request's scope, where the server in front has one."""
+HEAD = "helicone.head"
+"""The key of a function in a request's scope, where the server in front has one: it is given the answer's status and
+headers and sends them, or answers False, and then they go as a message."""
 
 
 class NoTap:

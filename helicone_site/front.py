@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from functools import partial
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway_app.connection import MAX_NAME_BYTES
-from gateway_app.relay import LEAVING, Leaving, Scope
+from gateway_app.connection import MAX_NAME_BYTES, Headers
+from gateway_app.relay import HEAD, LEAVING, Leaving, Scope
 
 MAX_HEAD_BYTES = 512 * 1024
 """Above any read of the event loop (256 KB), so that a head is counted only where it takes several."""
@@ -80,3 +82,42 @@ class Bounded(HttpToolsProtocol):
         self._is_in_head = False
         self._be_patient()
         super().on_headers_complete()
+        if self.cycle is not None:
+            cast(Scope, self.cycle.scope)[HEAD] = partial(send_head, self.cycle)
+
+
+_NEVER = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""Stands in no head; CR and LF are counted."""
+_LEFT_TO_UVICORN = (b"content-length", b"connection", b"transfer-encoding")
+"""A second length, or one that is none, too."""
+
+
+def send_head(cycle: Any, status: int, headers: Headers) -> bool:
+    """Sends an answer's head as uvicorn's `RequestResponseCycle.send` would, a third of the work for a dozen headers:
+    what may stand in them is looked at once, not in each. Their names must be tokens, as a parser gave them or as we
+    write them. False where nothing was sent, since there is more to it than that."""
+    if cycle.response_started or cycle.flow.write_paused or cycle.access_log or cycle.default_headers:
+        return False
+    if cycle.disconnected:
+        return True
+    length, lines = None, [STATUS_LINE[status]]
+    for name, value in headers:
+        name = name.lower()
+        if name == b"content-length" and length is None and value.isdigit():
+            length = int(value)
+        elif name in _LEFT_TO_UVICORN:
+            return False
+        lines += (name, b": ", value, b"\r\n")
+    is_chunked = length is None and cycle.scope["method"] != "HEAD" and status not in (204, 304)
+    if not cycle.keep_alive:
+        lines.append(b"connection: close\r\n")
+    if is_chunked:
+        lines.append(b"transfer-encoding: chunked\r\n")
+    ends = len(headers) + 2 - cycle.keep_alive + is_chunked
+    head = b"".join(lines)
+    if head.count(b"\r") != ends or head.count(b"\n") != ends or _NEVER.search(head):
+        return False
+    cycle.response_started, cycle.waiting_for_100_continue = True, False
+    cycle.chunked_encoding, cycle.expected_content_length = is_chunked or None, length or 0
+    cycle.transport.write(head + b"\r\n")
+    return True
