@@ -12,7 +12,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -55,12 +55,15 @@ class Question(NamedTuple):
     body: bytes
 
 
-def name_of(question: Question, *, seed: str, ignored: frozenset[str]) -> str:
+def name_of(
+    question: Question, *, seed: str, ignored: frozenset[str], told: Mapping[str, Any] | None = None
+) -> str:
+    """`told`: the body's JSON, where somebody has read it already."""
     headers = question.headers
     held = [_lasting(value) if (value := headers.get(name)) else "" for name in CREDENTIALS]
     facts = [question.organization_id, seed, question.method, question.url, held,
              [headers.get(name, "") for name in TELLING]]  # fmt: skip
-    return hashlib.sha256(orjson.dumps(facts) + _plain(question.body, ignored)).hexdigest()
+    return hashlib.sha256(orjson.dumps(facts) + _plain(question.body, ignored, told)).hexdigest()
 
 
 def _lasting(credential: str) -> str:
@@ -71,10 +74,10 @@ def _lasting(credential: str) -> str:
     return signed[1] if signed else credential
 
 
-def _plain(body: bytes, ignored: frozenset[str]) -> bytes:
+def _plain(body: bytes, ignored: frozenset[str], told: Mapping[str, Any] | None) -> bytes:
     """JSON without its white space and the ignored keys; anything else as it is."""
     try:
-        value = orjson.loads(body)
+        value = orjson.loads(body) if told is None else told
     except orjson.JSONDecodeError:
         return body
     if ignored and isinstance(value, dict):

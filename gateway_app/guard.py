@@ -37,7 +37,7 @@ from gateway_app.policies import READ_BYTES, CacheRules, Policies
 from gateway_app.redis_pipe import Pipe, RedisAway, RedisError
 from gateway_app.scripts import Said
 from gateway_app.sessions import Bounded
-from gateway_app.spending import Count, Draw
+from gateway_app.spending import Asking, Count, Draw
 from ingest_app.directives import Directives
 from lib.frozen import dataclass
 from llm.exchange import CacheHit, Hold, Meter, Problem
@@ -174,11 +174,12 @@ class Turn:
     def draw(self, question: Question, directives: Directives) -> None:
         """Which limits, budgets and session the request counts for. Touches nothing yet."""
         self._draw_limits(question, directives)
-        self._draw_stored(question, directives)
+        asking = self._draw_stored(question, directives)
         self._bounded = self._session if self._session is not None and self._policies.caps.is_counted else None
         self.holds = tuple([one.hold for one in (*self._draws, self._bounded) if one is not None])
         if (rules := self._policies.cache) is not None:
-            self._name = cache.name_of(question, seed=rules.seed, ignored=rules.ignored)
+            told = asking.body if asking is not None and asking.is_whole else None
+            self._name = cache.name_of(question, seed=rules.seed, ignored=rules.ignored, told=told)
 
     async def enter(self) -> Entry | None:
         """The kept answer, or None where the call may be made. Raises RateLimited, LimitsUnreachable."""
@@ -250,13 +251,13 @@ class Turn:
 
     # --- before -----------------------------------------------------------------------------------------------------
 
-    def _draw_stored(self, question: Question, directives: Directives) -> None:
-        """What the organization has set."""
+    def _draw_stored(self, question: Question, directives: Directives) -> Asking | None:
+        """What the organization has set. Answers the request as it was read for that; None where nothing is set."""
         asks, told = self._policies, directives.attribution
         if asks.lacks_session:
             self.notes.append(Problem("session_bounds_without_session"))
         if not (asks.rules or asks.budgets or asks.caps):
-            return
+            return None
         length = question.headers.get("content-length", "")
         is_long = length.isdecimal() and int(length) > READ_BYTES
         unread = int(length) - len(question.body) if is_long else 0
@@ -276,6 +277,7 @@ class Turn:
             self._unpriced = ""
         if self._unpriced:
             self.notes.append(Problem("budget_without_price", self._unpriced))
+        return asking
 
     def _bound_session(self, facts: Facts, directives: Directives, body: Mapping[str, Any]) -> None:
         if self._policies.caps and facts.session_id is not None:

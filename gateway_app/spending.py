@@ -56,6 +56,8 @@ class Asking:
     """A request's body, read as far as budgets and sessions need."""
 
     body: Mapping[str, Any]
+    is_whole: bool
+    """`body` is all of its JSON."""
     raw: bytes
     unread: int
     """Bytes of a long body that had not come."""
@@ -65,14 +67,17 @@ class Asking:
 
 def read(url: str, body: bytes, attribution: Attribution, *, unread: int = 0) -> Asking:
     """Never raises: what is no JSON object tells nothing but, of one that has not come whole, the model."""
+    is_whole = True
     try:
         value: Any = orjson.loads(body) if body else None
     except orjson.JSONDecodeError:
+        is_whole = False
         value = {"model": found[1].decode()} if (found := _MODEL.search(body)) else None
     told = value if isinstance(value, dict) else {}
     named = told.get("model")
     model = named if isinstance(named, str) and named else _path_model(url)
-    return Asking(told, body, max(0, unread), model, attribution.end_user_id or user_of(told))
+    user = attribution.end_user_id or user_of(told)
+    return Asking(told, is_whole and told is value, body, max(0, unread), model, user)
 
 
 def _path_model(url: str) -> str | None:
