@@ -48,6 +48,8 @@ class Candidate:
     """A stored key that goes there, whatever the client brought."""
     override: Mapping[str, Any] = field(default_factory=dict)
     """Deep-merged into the body."""
+    dropped: frozenset[str] = frozenset()
+    """Fields of the body that are left out."""
     goes_on: Codes = ANY_FAILURE
     """Statuses after which the next candidate is tried."""
     retries: Retries | None = None
@@ -98,7 +100,7 @@ class Prepared(NamedTuple):
 
     def body(self, body: bytes) -> bytes:
         """What this candidate gets of a body that is there whole. Raises FallbacksInvalid."""
-        body = fallbacks.overridden(body, self.candidate.override)
+        body = fallbacks.overridden(body, self.candidate.override, self.candidate.dropped)
         return body if self.plan is None else self.plan.body(body)
 
     def outgoing(self, incoming: Incoming, sent: bytes) -> Outgoing:

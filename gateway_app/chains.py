@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from accounts_app.snapshot import Snapshot
-from gateway_app import fallbacks, headers, lending, model_lists, models_known, online, retries, stored_routes
+from gateway_app import ai_words, fallbacks, headers, lending, model_lists, models_known, online, retries, stored_routes
 from gateway_app.calling import Skipped, detail
 from gateway_app.candidates import Candidate, Incoming, Prepared, prepared
 from gateway_app.connection import Headers
@@ -119,7 +119,8 @@ def chain(incoming: Incoming, known: Known) -> Chain:
         raise ProviderKeyMissing(AI_GATEWAY_NEEDS)
     wishes = _wishes(incoming, known, own, [one for one in listed if isinstance(one, str)])
     if wishes is None and own is not None:
-        return Chain((prepared(replace(own, retries=rules), incoming),), complaint=_complaint(incoming))
+        own = _worded(replace(own, retries=rules), incoming)
+        return Chain((prepared(own, incoming),), complaint=_complaint(incoming))
     found, skipped = _Resolver(incoming, known, own).all(wishes or _Wishes(()))
     if not found:
         raise _nobody(skipped)
@@ -152,7 +153,8 @@ def _is_nobodys(incoming: Incoming) -> bool:
 def _is_spoken_to(incoming: Incoming, known: Known) -> bool:
     """Whether a key is stored for the provider whose API the request speaks, and its model names nobody else."""
     spoken, model = incoming.route.provider, model_lists.model_of(incoming.first)
-    is_asked_for = model_lists.is_list(model) or model_lists.is_online(model)
+    searches = model_lists.is_online(model) or ai_words.read(incoming.first).web is not None
+    is_asked_for = model_lists.is_list(model) or searches
     if spoken is None or not incoming.lender.has(spoken.slug) or is_asked_for:
         return False
     return not models_known.offering(known.snapshot, model, tuple(incoming.lender.keys))
@@ -163,6 +165,16 @@ def _own(incoming: Incoming, known: Known) -> Candidate:
     slug, url, is_client_named = target_url(incoming.route, incoming.directives, known.provider_urls, lender)
     is_stored = bool(url) and url == lender.base_url(slug)
     return Candidate(slug, url, is_client_named, is_stored=is_stored, borrows=lender is not NOBODY)
+
+
+def _worded(candidate: Candidate, incoming: Incoming) -> Candidate:
+    """At the AI gateway, without what only that knows of a body, and with the same in the provider's own words."""
+    words = ai_words.read(incoming.first) if _is_nobodys(incoming) else ai_words.NOTHING
+    if not words.said:
+        return candidate
+    slug, path = candidate.provider, incoming.route.path if candidate.path is None else candidate.path
+    override = {**candidate.override, **ai_words.override(words, slug, path)}
+    return replace(candidate, override=override, dropped=ai_words.dropped(words, slug))
 
 
 def _complaint(incoming: Incoming) -> str:
@@ -278,6 +290,8 @@ class _Resolver:
         self._own = own
         self._excluded: frozenset[str] = frozenset()
         self._skipped: list[Skipped] = []
+        self._web = ai_words.read(incoming.first).web if _is_nobodys(incoming) else None
+        """A search of the web, asked for by a plugin."""
 
     def all(self, wishes: _Wishes) -> tuple[list[Prepared], list[Skipped]]:
         self._excluded = wishes.excluded
@@ -311,9 +325,9 @@ class _Resolver:
             return None
         model = wanted.deployment or wanted.model
         override: Mapping[str, Any] | None = {"model": model} if model else {}
-        if wanted.is_online:
+        if wanted.is_online or (self._web is not None and candidate.provider not in online.NATIVE):
             path = self._incoming.route.path if candidate.path is None else candidate.path
-            override = online.override(candidate.provider, path, model, self._incoming.first)
+            override = online.override(candidate.provider, path, model, self._incoming.first, self._web)
         if override is None:
             self._skip(wanted.label, "it has no search of the web that can be asked for here", "model_not_supported")
             return None
@@ -322,7 +336,7 @@ class _Resolver:
             goes_on=wish.goes_on, retries=wish.retries, model=model,
         )  # fmt: skip
         try:
-            return prepared(candidate, self._incoming)
+            return prepared(_worded(candidate, self._incoming), self._incoming)
         except GatewayError as error:
             self._skip(wanted.label, error.message, "invalid_format")
             return None

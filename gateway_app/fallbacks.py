@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final
 
@@ -122,9 +122,9 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def overridden(body: bytes, override: Mapping[str, Any]) -> bytes:
-    """Raises FallbacksInvalid where the body is no JSON object."""
-    if not override:
+def overridden(body: bytes, override: Mapping[str, Any], dropped: Iterable[str] = ()) -> bytes:
+    """Raises FallbacksInvalid where the body is no JSON object. `dropped`: fields that are left out."""
+    if not override and not dropped:
         return body
     try:
         told = orjson.loads(body)
@@ -132,4 +132,4 @@ def overridden(body: bytes, override: Mapping[str, Any]) -> bytes:
         told = None
     if not isinstance(told, dict):
         raise FallbacksInvalid("A fallback changes the body, which is no JSON object. Send JSON, or change nothing.")
-    return orjson.dumps(merged(told, override))
+    return orjson.dumps(merged({name: value for name, value in told.items() if name not in dropped}, override))

@@ -22,10 +22,15 @@ _TOOLS: Final[Mapping[tuple[str, str], Mapping[str, str]]] = {
     ("anthropic", "/messages"): {"type": "web_search_20250305", "name": "web_search"},
 }
 """By provider and end of the path, the tool that searches."""
+_OPTIONS: Final = ("max_uses", "allowed_domains", "blocked_domains", "user_location")
+"""Anthropic's own names; OpenAI's tool has two of them."""
 
 
-def override(slug: str, path: str, model: str, body: bytes) -> Mapping[str, Any] | None:
-    """What of the body is otherwise; None where nobody can ask this provider to search on this path."""
+def override(
+    slug: str, path: str, model: str, body: bytes, options: Mapping[str, Any] | None = None
+) -> Mapping[str, Any] | None:
+    """What of the body is otherwise; None where nobody can ask this provider to search on this path. `options` as
+    the plugin `web` has them."""
     if slug in NATIVE:
         return {"model": f"{model}{SUFFIX}"}
     if slug in ALWAYS:
@@ -33,7 +38,17 @@ def override(slug: str, path: str, model: str, body: bytes) -> Mapping[str, Any]
     if slug == "openai" and path.endswith("/chat/completions") and "-search" in model:
         return {"model": model, "web_search_options": {}}
     tool = next((tool for (of, end), tool in _TOOLS.items() if of == slug and path.endswith(end)), None)
-    return None if tool is None else {"model": model, "tools": _with(_tools(body), tool)}
+    return None if tool is None else {"model": model, "tools": _with(_tools(body), {**tool, **_told(tool, options)})}
+
+
+def _told(tool: Mapping[str, str], options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The plugin's options, as far as this tool has them."""
+    kept = {name: value for name in _OPTIONS if (value := (options or {}).get(name)) is not None}
+    if tool["type"].startswith("web_search_2"):
+        return kept
+    found = {"user_location": kept["user_location"]} if "user_location" in kept else {}
+    has_filters = tool["type"] == "web_search" and "allowed_domains" in kept
+    return {**found, "filters": {"allowed_domains": kept["allowed_domains"]}} if has_filters else found
 
 
 def _tools(body: bytes) -> list[Any]:
@@ -45,6 +60,6 @@ def _tools(body: bytes) -> list[Any]:
     return tools if isinstance(tools, list) else []
 
 
-def _with(tools: list[Any], tool: Mapping[str, str]) -> list[Any]:
+def _with(tools: list[Any], tool: Mapping[str, Any]) -> list[Any]:
     is_there = any(isinstance(one, dict) and one.get("type") == tool["type"] for one in tools)
     return tools if is_there else [*tools, tool]
