@@ -13,7 +13,8 @@ Logging is on: every exchange goes durably into a spool. Nothing leaves this mac
 
 `edge` is without policies; `edge+limit` and so on ask for what POLICIES says. Beside its CPU stand the trips to Redis a
 request made, counted by Redis: 0 without policies, at most 2 with. `edge+guarded` is what a target stands for: a limit,
-a budget and a look-up that finds nothing may cost 120 µs more than none of them, in one trip.
+a budget and a look-up that finds nothing may cost 120 µs more than none of them, in one trip. That is of a core with
+work to do (json, sse): one that slept in between has cold caches, so `model` and `paced` show more for everything.
 
 The ways are measured one after the other, and all of them again in each round: of CPU and trips the mean is shown, of
 latencies the median. `from`, `to` are the least and the most that any round had more CPU than `edge` had in it.
