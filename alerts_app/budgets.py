@@ -80,27 +80,31 @@ class Period:
 _edges_at: dict[Period, Edges] = {}
 
 
+AROUND: Final = (-2, -1, 0, 1, 2, 3)
+
+
 def _edges(period: Period, at: datetime) -> Edges:
     zone = zone_of(period.zone)
     today = at.astimezone(zone).date()
     starts = {"day": _days, "week": _weeks, "month": _months}[period.span](today)
-    # sorted and each once: where a zone moved over the date line a day is missing, and begins when the next one does
+    # More starts than are wanted, each once: where a zone moved over the date line a day is missing and begins when the
+    # next one does, and where clocks go back over midnight the date is one period behind the moment.
     seconds = sorted({int(datetime.combine(start, time(), zone).timestamp()) for start in starts})
     now = bisect_right(seconds, at.timestamp()) - 1
     return (seconds[now - 1], seconds[now], seconds[now + 1], seconds[now + 2])
 
 
 def _days(today: date) -> list[date]:
-    return [today + timedelta(days=n) for n in (-2, -1, 0, 1, 2, 3)]
+    return [today + timedelta(days=n) for n in AROUND]
 
 
 def _weeks(today: date) -> list[date]:
     monday = today - timedelta(days=today.weekday())
-    return [monday + timedelta(weeks=n) for n in (-1, 0, 1, 2)]
+    return [monday + timedelta(weeks=n) for n in AROUND]
 
 
 def _months(today: date) -> list[date]:
-    months = [today.year * 12 + today.month - 1 + n for n in (-1, 0, 1, 2)]
+    months = [today.year * 12 + today.month - 1 + n for n in AROUND]
     return [date(month // 12, month % 12 + 1, 1) for month in months]
 
 

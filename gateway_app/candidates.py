@@ -48,8 +48,8 @@ class Candidate:
     """A stored key that goes there, whatever the client brought."""
     override: Mapping[str, Any] = field(default_factory=dict)
     """Deep-merged into the body."""
-    dropped: frozenset[str] = frozenset()
-    """Fields of the body that are left out."""
+    dropped: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the body that are left out, as they came."""
     goes_on: Codes = ANY_FAILURE
     """Statuses after which the next candidate is tried."""
     retries: Retries | None = None

@@ -11,6 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
+
+import orjson
 
 from accounts_app.snapshot import Snapshot
 from gateway_app import ai_words, fallbacks, headers, lending, model_lists, models_known, online, retries, stored_routes
@@ -82,9 +85,22 @@ class Chain:
 
     @property
     def question_url(self) -> str:
-        """Whom the answer is asked of, for the cache: all of them, as any of them may give it."""
-        first = self.ready[0].whole_url
-        return first if not self.is_list else "|".join(f"{one.whole_url}#{one.candidate.model}" for one in self.ready)
+        """Whom the answer is asked of and how, beside the body the first of them gets, for the cache: all of them, as
+        any of them may give it."""
+        first = self.ready[0]
+        if self.is_list:
+            return "|".join(f"{one.whole_url}#{one.candidate.model}{_besides(one.candidate)}" for one in self.ready)
+        return first.whole_url + _besides(first.candidate) if first.candidate.dropped else first.whole_url
+
+
+def _besides(candidate: Candidate) -> str:
+    """What of its question stands in no other candidate's body."""
+    if not candidate.override and not candidate.dropped:
+        return ""
+    try:
+        return "#" + orjson.dumps([candidate.override, candidate.dropped]).decode()
+    except TypeError:  # nested deeper than can be written: like no other
+        return f"#{uuid4()}"
 
 
 def is_plain(incoming: Incoming, known: Known) -> bool:

@@ -132,4 +132,7 @@ def overridden(body: bytes, override: Mapping[str, Any], dropped: Iterable[str] 
         told = None
     if not isinstance(told, dict):
         raise FallbacksInvalid("A fallback changes the body, which is no JSON object. Send JSON, or change nothing.")
-    return orjson.dumps(merged({name: value for name, value in told.items() if name not in dropped}, override))
+    try:
+        return orjson.dumps(merged({name: value for name, value in told.items() if name not in dropped}, override))
+    except (orjson.JSONEncodeError, RecursionError):
+        raise FallbacksInvalid("The body is nested too deeply to be changed, as a fallback does.") from None

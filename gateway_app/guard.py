@@ -340,11 +340,10 @@ class Turn:
 
     def _before(self, slots: int) -> Awaitable[Any]:
         session, options, at = self._bounded, self._guard.options, time.time()
-        keys = [one.key for one in self._limits]
+        lasting = [one.key for one in self._limits]
         for draw in self._draws:
-            keys += draw.keys
-        if session is not None:
-            keys += (session.hold.spent, session.hold.holds)
+            lasting += draw.keys
+        own = () if session is None else (session.hold.spent, session.hold.holds)
         args = scripts.before(
             str(self._id), slots=slots, pick=random.randrange(2**30) if slots > 1 else 0, token=self._token,  # noqa: S311
             ms=PLACE_MS, is_closed=not options.are_budgets_open,
@@ -352,7 +351,7 @@ class Turn:
             budgets=[(draw.numbers(at), draw.value) for draw in self._draws],
             session=None if session is None else (session.numbers, session.tools),
         )  # fmt: skip
-        return self._guard.call(scripts.BEFORE, (_key(self._name),), args, lasting=tuple(keys))
+        return self._guard.call(scripts.BEFORE, (*own, _key(self._name)), args, lasting=tuple(lasting))
 
     def _share(self, entry: Entry | None) -> None:
         """With who waits for it here."""

@@ -74,7 +74,10 @@ def _limit(organization_id: int, policy: RatePolicy, value: str) -> Limit:
 def of_rule(rule: StoredRule, facts: Facts) -> Limit | None:
     """None where the request does not count for it. A stored rule has buckets of its own."""
     value = rule.segment.of(facts)
-    return None if value is None else _rule_limit(rule, value)
+    if value is None:
+        return None
+    make = _rule_limit if len(value) <= LONGEST_VALUE else _rule_limit.__wrapped__  # what is long is not remembered
+    return make(rule, value)
 
 
 @lru_cache(maxsize=4096)

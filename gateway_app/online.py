@@ -36,9 +36,16 @@ def override(
     if slug in ALWAYS:
         return {"model": model}
     if slug == "openai" and path.endswith("/chat/completions") and "-search" in model:
-        return {"model": model, "web_search_options": {}}
+        place = (options or {}).get("user_location")
+        near = {"user_location": {"type": "approximate", "approximate": _place(place)}} if _place(place) else {}
+        return {"model": model, "web_search_options": near}
     tool = next((tool for (of, end), tool in _TOOLS.items() if of == slug and path.endswith(end)), None)
     return None if tool is None else {"model": model, "tools": _with(_tools(body), {**tool, **_told(tool, options)})}
+
+
+def _place(told: Any) -> dict[str, Any]:
+    """As chat completions have it: the other APIs say it flat."""
+    return {name: value for name, value in told.items() if name != "type"} if isinstance(told, dict) else {}
 
 
 def _told(tool: Mapping[str, str], options: Mapping[str, Any] | None) -> dict[str, Any]:

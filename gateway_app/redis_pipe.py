@@ -265,7 +265,7 @@ def command(parts: Sequence[Part]) -> bytes:
     return b"*%d\r\n" % len(parts) + packed(parts)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _head(*parts: Part) -> bytes:
     """What many commands begin with."""
     return packed(parts)

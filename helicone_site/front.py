@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import weakref
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -82,14 +84,19 @@ class Bounded(HttpToolsProtocol):
         self._is_in_head = False
         self._be_patient()
         super().on_headers_complete()
-        if self.cycle is not None:
-            cast(Scope, self.cycle.scope)[HEAD] = partial(send_head, self.cycle)
+        if self.cycle is not None:  # by a weak reference: a request that held itself would wait for the collector
+            cast(Scope, self.cycle.scope)[HEAD] = partial(_send_head, weakref.ref(self.cycle))
 
 
 _NEVER = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Stands in no head; CR and LF are counted."""
 _LEFT_TO_UVICORN = (b"content-length", b"connection", b"transfer-encoding")
 """A second length, or one that is none, too."""
+
+
+def _send_head(reference: Callable[[], Any], status: int, headers: Headers) -> bool:
+    cycle = reference()
+    return cycle is not None and send_head(cycle, status, headers)
 
 
 def send_head(cycle: Any, status: int, headers: Headers) -> bool:

@@ -51,8 +51,11 @@ def request_body(connection: Db, key: Key) -> bytes | None:
 
 
 def replace_request_body(connection: Db, key: Key, data: bytes) -> None:
-    """Writes it with the dictionary its row names already."""
-    found = _parts(connection, key, _READ_BODY + " FOR UPDATE")
+    """Writes it with the dictionary its row names already; not where what is there cannot be unpacked here."""
+    try:
+        found = _parts(connection, key, _READ_BODY + " FOR UPDATE")
+    except (LookupError, zstandard.ZstdError):
+        found = None
     if found is None:
         return
     codec, (_, response, headers) = found

@@ -8,11 +8,21 @@ ALTER TABLE llm_request_body ALTER together SET STORAGE EXTERNAL;
 """
 
 
+BACK = """
+DO $$ BEGIN
+    IF EXISTS (SELECT 1 FROM llm_request_body WHERE together IS NOT NULL) THEN
+        RAISE EXCEPTION 'bodies stored since would be lost';
+    END IF;
+END $$;
+ALTER TABLE llm_request_body DROP COLUMN together;
+"""
+
+
 class Migration(migrations.Migration):
     dependencies = [("requests_app", "0012_less_room")]
     operations = [
         migrations.RunSQL(
-            FORWARD, "ALTER TABLE llm_request_body DROP COLUMN together",
+            FORWARD, BACK,
             state_operations=[migrations.AddField("llmrequestbody", "together", models.BinaryField(null=True))],
         ),
     ]

@@ -49,6 +49,12 @@ def test_an_unknown_zone_is_utc():
     assert Period("day", 0, "Mars/Base").edges(86_400 * 5 + 7) == (86_400 * 4, 86_400 * 5, 86_400 * 6, 86_400 * 7)
 
 
+def test_where_clocks_go_back_into_the_month_before_the_new_one_goes_on():
+    at = 1_257_043_500  # 2009-10-31 23:15 for the second time, after midnight had been
+    before, start, end, after = Period("month", 0, "America/St_Johns").edges(at)
+    assert before < start <= at < end < after
+
+
 @pytest.mark.parametrize(
     ("edges", "expected"),
     [((-2, -1, 1, 2), -1), ((-3, -2, -1, 1), -1), ((-2, 1, 2, 3), -2)],

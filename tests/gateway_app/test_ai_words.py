@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway_app import ai_words, online
-from tests.gateway_app.stage import AUTH, KEY, run, staged
+from tests.gateway_app.stage import AUTH, KEY, json_answer, read_request, run, staged
 from tests.gateway_app.test_fallbacks import JSON_TYPE, answering_by, keys
 
 THINKING = {"reasoning_options": {"budget_tokens": 2048}}
@@ -53,7 +54,7 @@ json_values: Any = st.recursive(
 @given(json_values)
 def test_whatever_stands_in_a_body_is_read(value):
     words = ai_words.read(orjson.dumps(value))
-    assert words.said == (set(ai_words.NAMES) & value.keys() if isinstance(value, dict) else set())
+    assert words.said.keys() == (set(ai_words.NAMES) & value.keys() if isinstance(value, dict) else set())
     for slug in ("anthropic", "openai", "google", "openrouter"):
         ai_words.override(words, slug, "/v1/chat/completions")
     online.override("anthropic", "/v1/messages", "m", b"{}", words.web)
@@ -99,11 +100,63 @@ def test_the_web_plugin_searches_or_is_refused_with_the_reason(tmp_path):
 
 def test_openrouter_has_plugins_of_its_own():
     words = ai_words.read(orjson.dumps({"plugins": [{"id": "web"}], **THINKING}))
-    assert ai_words.dropped(words, "openrouter") == {"reasoning_options"}
-    assert ai_words.dropped(words, "openai") == {"reasoning_options", "plugins"}
+    assert ai_words.dropped(words, "openrouter") == THINKING
+    assert ai_words.dropped(words, "openai") == {**THINKING, "plugins": [{"id": "web"}]}
 
 
 def test_with_a_provider_key_of_ones_own_the_body_goes_on_as_it_came(tmp_path):
     body = {"model": "gpt-4o", "messages": [], **THINKING, "plugins": [WEB]}
     status, sent, _ = sent_by(tmp_path, body, headers={**AUTH, "authorization": "Bearer mine", **JSON_TYPE})
     assert (status, sent) == (200, [body])
+
+
+@pytest.mark.parametrize(("body", "slug", "said"), [
+    ({"thinking": {"type": "disabled"}}, "anthropic", {}),
+    ({"reasoning": {"effort": "high"}}, "openrouter", {}),
+    ({"max_tokens": 1500}, "anthropic", {"thinking": {"type": "enabled", "budget_tokens": 1499}}),
+    ({"max_tokens": 500}, "anthropic", {}),
+])  # fmt: skip
+def test_what_a_client_says_in_the_providers_own_words_stays(body, slug, said):
+    words = ai_words.read(orjson.dumps({**THINKING, **body}))
+    assert ai_words.override(words, slug, "/v1/chat/completions") == said
+
+
+@pytest.mark.parametrize(("models", "more"), [
+    ("gpt-4o/openai,claude-sonnet-4-5/anthropic", [{"reasoning_options": {"budget_tokens": n}} for n in (1024, 9000)]),
+    ("sonar/perplexity,gpt-5/openrouter", [{}, {"plugins": [{"id": "web"}]}]),
+])  # fmt: skip
+def test_what_only_a_later_candidate_acts_on_is_another_question_to_the_cache(tmp_path, models, more):
+    asked: list[Any] = []
+
+    async def play(reader, writer):
+        while True:
+            body = json.loads((await read_request(reader)).body)
+            asked.append(body)
+            if body["model"] in ("gpt-4o", "sonar"):
+                writer.write(json_answer(b"{}", "500 Internal Server Error"))
+                continue
+            await asyncio.sleep(0.2)
+            writer.write(json_answer(orjson.dumps([body.get("thinking"), body.get("plugins")])))
+
+    async def work():
+        async with staged(tmp_path, play) as stage:
+            here = f"http://127.0.0.1:{stage.upstream_port}"
+            stage.gateway.policy.provider_urls.update({"openrouter": here, "perplexity": here})
+            keys(stage, openai="k", anthropic="k", openrouter="k", perplexity="k")
+            headers = {"authorization": f"Bearer {KEY}", **JSON_TYPE, "helicone-cache-enabled": "true"}
+            bodies = [orjson.dumps({"model": models, "messages": [], **one}) for one in more]
+            answers = await asyncio.gather(*(stage.ask(body=body, headers=headers) for body in bodies))
+        assert len({answer for _, _, answer in answers}) == 2
+
+    run(work())
+
+
+def test_a_body_nested_too_deeply_to_be_changed_is_refused_in_words(tmp_path):
+    async def work():
+        async with staged(tmp_path, answering_by({}, [])) as stage:
+            keys(stage, openai="k")
+            body = b'{"model":"gpt-4o","plugins":[],"x":' + b"[" * 300 + b"]" * 300 + b"}"
+            status, _, answer = await stage.ask(body=body, headers={"authorization": f"Bearer {KEY}", **JSON_TYPE})
+        assert (status, "nested too deeply" in json.loads(answer)["error"]["message"]) == (400, True)
+
+    run(work())

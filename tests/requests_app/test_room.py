@@ -13,7 +13,7 @@ from lib import clock
 from llm.exchange import Attribution, Body, Charge, Exchange, PricedExchange, Reading
 from requests_app import bodies, body_frame, page_filling, queries, spellings, store, store_rewriting
 from requests_app.columns import body_row_of
-from requests_app.rows import RequestRow
+from requests_app.rows import BodyRow, RequestRow
 from tests.requests_app.factories import insert, make_request, make_row
 
 ACME = 1
@@ -69,6 +69,20 @@ def test_a_request_is_replaced_and_its_reply_stays(before, after):
     found = bodies.read(queries.body(row))
     assert (found.request, found.response, found.request_headers) == (after, b"said", {"agent": "curl"})
     assert store_rewriting.request_body(raw, key) == after
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("place", ["together", "response"])
+def test_a_row_that_cannot_be_unpacked_is_left_as_it_is(place):
+    row = make_request(ACME)
+    key = (ACME, row.requested_at, row.id)
+    frames = {"request": None, "response": None, "response_raw": None, "headers": None, "together": None}
+    junk = frames | {place: b"\x00no frame"}
+    store.insert_bodies(connection.connection, [BodyRow(*key, 0, 0, **junk, request_type="", response_type="")])
+    store_rewriting.replace_request_body(connection.connection, key, b"[]")
+    stored = queries.body(row)
+    assert stored is not None
+    assert {name: getattr(stored, name) for name in frames} == junk
 
 
 def test_no_two_words_of_a_column_share_a_spelling():
