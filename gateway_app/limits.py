@@ -127,18 +127,21 @@ def headers_of(limits: Sequence[Limit], tokens: Sequence[float]) -> Headers:
 def refusal(limit: Limit, tokens: float) -> RateLimited:
     policy = limit.policy
     wait = max(1, _seconds(policy, (limit.needs or 1e-3) - tokens))
-    whose = {"": "", USER: " for this user"}.get(policy.segment, f" for this {policy.segment}")
+    whose = {"": "", USER: " for this user", "key": " for this API key"}.get(
+        policy.segment, f" for this value of the property {policy.segment}"
+    )
     by = f"rule “{limit.rule}”" if limit.rule else "Helicone-RateLimit-Policy header"
     return RateLimited(
         f"Helicone user was rate limit via {by}. "
         f"The limit {policy.text} is used up{whose}: {policy.quota:.15g} {_unit(policy)} in {policy.window} seconds. "
-        f"Try again in {wait} seconds.",
+        f"Try again in {wait} {'second' if wait == 1 else 'seconds'}.",
         retry_after_seconds=wait,
     )
 
 
 def _unit(policy: RatePolicy) -> str:
-    return "US cents" if policy.unit == "cents" else "requests"
+    one = "US cent" if policy.unit == "cents" else "request"
+    return one if policy.quota == 1 else f"{one}s"
 
 
 def _seconds(policy: RatePolicy, tokens: float) -> int:

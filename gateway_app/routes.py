@@ -94,6 +94,8 @@ MODEL_APIS = frozenset({
 """First words after `/v1` of APIs of models. With a key of ours in the provider's place any other word is a mistaken
 path of our own API."""
 
+AI_MODELS = frozenset({"/ai/v1/models", "/ai/models"})
+"""The AI gateway has no provider of its own to ask for a list: ours is answered."""
 _EXACT = {**dict.fromkeys(HEALTH_PATHS, Whose.HEALTH), **dict.fromkeys(LOG_PATHS, Whose.LOG)}
 _WEB = frozenset(WEB_PREFIXES)
 _BARE = frozenset(BARE_PREFIXES)
@@ -112,7 +114,8 @@ def resolve(
     decoded = "/" + "/".join(words)
     if (owner := _EXACT.get(decoded.rstrip("/") or "/")) is not None:
         return Route(owner, path, path_key)
-    if decoded.rstrip("/") == "/v1/models" and _wants_our_models(headers, path_key, has_target=has_target):
+    is_list = decoded.rstrip("/") == "/v1/models" and _wants_our_models(headers, path_key, has_target=has_target)
+    if is_list or decoded.rstrip("/") in AI_MODELS:
         return Route(Whose.WEB, path, path_key)
     if _has_prefix(words, _WEB):
         return Route(Whose.WEB, path, path_key)

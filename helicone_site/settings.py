@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from accounts_app.secrets import Keyring, new_key
+from gateway_app.targets import Guard
 from helicone_site import places
 from lib import env, files
 
@@ -115,6 +116,10 @@ GATEWAY_REQUIRE_KEY = env.boolean("GATEWAY_REQUIRE_KEY", True)
 """0: a call without a valid key is forwarded and not logged, as Helicone's own proxies do."""
 GATEWAY_PRIVATE_TARGETS = env.text("GATEWAY_PRIVATE_TARGETS", "deny")
 """deny, allow, or a comma list of CIDRs a client may name as its target."""
+try:
+    Guard.read(GATEWAY_PRIVATE_TARGETS)
+except ValueError as error:
+    raise env.BadSetting(str(error)) from None
 GATEWAY_SLOW_SECONDS = env.integer("GATEWAY_SLOW_SECONDS", 0, minimum=0)
 """An answer that has not begun after so long is slow, for which a model may rest; 0: four times what is usual."""
 CACHE_MAX_BYTES = env.integer("CACHE_MAX_BYTES", 64 * 2**20, minimum=0)

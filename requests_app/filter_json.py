@@ -121,7 +121,7 @@ def _table(table: str, columns: Any, path: str) -> Iterator[Node]:
         columns = {"helicone-score-feedback": _mapping(columns, path).get("rating", {})} if columns else {}
         table = "request_response_rmt"
     if table not in COLUMNS:
-        known = ", ".join(sorted(COLUMNS))
+        known = ", ".join(sorted({*COLUMNS, *MAPS, "feedback"}))
         raise FilterError(f"There is no table {table!r} to filter by. There are: {known}.", path=path)
     for column, conditions in _mapping(columns, path).items():
         yield from _column(table, column, conditions, f"{path}.{column}")

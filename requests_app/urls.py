@@ -2,7 +2,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from requests_app import api, price_api, price_views, retention_views, saved_api, saved_views, unpriced_views, views
+from requests_app import (
+    api,
+    models_api,
+    price_api,
+    price_views,
+    retention_views,
+    saved_api,
+    saved_views,
+    unpriced_views,
+    views,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("requests", views.requests, name="requests"),
@@ -26,6 +36,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("unpriced", unpriced_views.inbox, name="unpriced"),
     path("unpriced/dismiss", unpriced_views.dismiss, name="unpriced-dismiss"),
     path("unpriced/alias", unpriced_views.alias, name="unpriced-alias"),
+    path("v1/models", models_api.Models.as_view()),
+    path("ai/v1/models", models_api.Models.as_view()),
+    path("ai/models", models_api.Models.as_view()),
     path("v1/price", price_api.Prices.as_view()),
     path("v1/price/test", price_api.PriceTest.as_view()),
     path("v1/price/<str:price_id>", price_api.OnePrice.as_view()),

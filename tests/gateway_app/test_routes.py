@@ -100,6 +100,7 @@ def test_a_list_of_models_is_the_providers_only_for_who_brings_a_providers_key()
     assert told("/v1/models", THEIRS)[0] == "gateway"
     assert told("/v1/models", OURS)[0] == "web"
     assert told("/v1/models", {})[0] == "web"
+    assert told("/ai/v1/models", OURS)[0] == "web"
 
 
 def test_the_first_label_of_the_host_names_a_provider_but_never_on_our_own_name():

@@ -26,10 +26,11 @@ def spelled(route: str) -> str:
 
 
 def strayed(paths, *, has_target: bool) -> list[str]:
-    """Those of the paths that would leave for a provider, whatever credentials come with them."""
+    """Those of the paths that would leave for a provider, whatever credentials come with them; the list of models is
+    decided by those, see below."""
     return [
         path
-        for path in paths
+        for path in paths if path != "/v1/models"
         for headers in ({}, MINE, OTHERS)
         if routes.resolve(path, headers=headers, has_target=has_target).whose is not Whose.WEB
     ]
