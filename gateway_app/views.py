@@ -14,6 +14,7 @@ from gateway_app import forms, queries, resting_shown, routing
 from gateway_app.forms import RouteForm, Targets
 from gateway_app.models import GatewayRoute
 from gateway_app.queries import Tried
+from gateway_app.refused import REFUSED
 from gateway_app.routing import BadRoute
 from llm.exchange import ATTEMPT
 from llm.providers import all_providers
@@ -30,6 +31,7 @@ PROVIDERS = Kind(
     (tables.REQUESTS, tables.ERRORS, tables.P50, tables.P95,
      Column("ttft", "First token", "duration", "ttft_p50", says="half of the streams began within this"),
      tables.SPEED, tables.COST),
+    without=REFUSED,
 )  # fmt: skip
 UNANSWERED = (TooSlow, BadQuestion)
 

@@ -22,6 +22,7 @@ from llm.exchange import MODEL_KINDS
 from metrics_app import answers, calendar, ranges, sql
 from metrics_app.answers import Found
 from metrics_app.catalog import NAMES, TIER_HISTOGRAMS, TIME, Metric
+from metrics_app.queries_without import taken_away
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
 from metrics_app.rollup import counted_name
 from metrics_app.rollup_statements import DAY, HOUR, MINUTE, Tier
@@ -134,7 +135,7 @@ def _in_usage(asked: _Asked) -> bool:
 
 def _facet_of(asked: _Asked) -> str | None:
     """The `dim` of the facets that can answer, or None."""
-    layout, wanted = asked.layout, _wanted(asked)
+    layout, wanted = asked.layout, _wanted(asked) if asked.question.without is None else None
     if asked.question.kinds != MODEL_KINDS or wanted is None or layout.histograms or len(layout.dimensions) > 1:
         return None
     if asked.grain not in (None, *WHOLE_DAY):
@@ -408,6 +409,8 @@ def _rows_between(asked: _Asked, since: datetime | None, until: datetime | None)
 
 def _ask(asked: _Asked, clauses: Sequence[Clause], *, timeout_ms: int | None = None) -> Found:
     layout, q = asked.layout, asked.question
+    if q.without and (less := taken_away(layout, Piece(GROUND, asked.since, asked.until), q.without)):
+        clauses = [*clauses, less]
     order, is_sorted_after = _order(q)
     has_top = bool(layout.dimensions) and (q.is_series or q.has_rest)
     shows_all = is_sorted_after or q.is_series or has_top

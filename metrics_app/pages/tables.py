@@ -15,6 +15,7 @@ from metrics_app.pages import lengths, source
 from metrics_app.pages.reading import View, condition, page_link, requests_link, with_parameters
 from metrics_app.pages.source import Found
 from metrics_app.question import MOST_GROUPS
+from requests_app.filters import Node
 
 LENGTHS = (50, 200, 1000)
 NAME = "name"
@@ -62,6 +63,8 @@ class Kind:
     by: tuple[str, ...]
     columns: tuple[Column, ...]
     page: str = ""
+    without: Node | None = None
+    """Rows that are not meant, as of a question."""
 
 
 USERS = Kind(
@@ -139,7 +142,7 @@ def _found(kind: Kind, view: View, sort: Column, *, is_rising: bool, length: int
     order, limit = f"{'' if is_rising else '-'}{sort.metric}", length + 1
     if sort is P95_READ:
         order, limit = "-requests", MOST_GROUPS
-    found = source.ask(view, metrics, by=kind.by, order=order, limit=limit)
+    found = source.ask(view, metrics, by=kind.by, order=order, limit=limit, without=kind.without)
     if P95_READ not in kind.columns:
         return found, False
     read = lengths.read(view, kind.by[0])
