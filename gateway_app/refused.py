@@ -8,19 +8,19 @@ from gateway_app import errors
 from llm.exchange import ATTEMPTS_FAILED
 from requests_app.filters import EQUAL, UNEQUAL, And, Leaf, Or
 
-CODES: Final = tuple(sorted({
-    one.code for one in (
-        errors.ProviderKeyMissing, errors.AwsKeysMissing, errors.RegionMissing, errors.BodyTooLarge,
-        errors.TargetMissing, errors.TargetInvalid, errors.TargetRefused, errors.ProviderUnknown, errors.NotSupported,
-        errors.FallbacksInvalid, errors.RouteUnknown, errors.NoCandidate, errors.CacheTooDeep, errors.RateLimited,
-        errors.BudgetExceeded, errors.SessionStopped,
-    )
-} | {
-    "moderation_flagged", "threat_found: user",
+CODES: Final = tuple(dict.fromkeys((
+    *(one.code for one in (
+        errors.RateLimited, errors.BudgetExceeded, errors.SessionStopped, errors.TargetRefused, errors.ProviderUnknown,
+        errors.FallbacksInvalid, errors.ProviderKeyMissing, errors.AwsKeysMissing, errors.RegionMissing,
+        errors.BodyTooLarge, errors.TargetMissing, errors.TargetInvalid, errors.NotSupported, errors.RouteUnknown,
+        errors.NoCandidate, errors.CacheTooDeep,
+    )),
+    "threat_found: user", "moderation_flagged",
     f"{errors.LimitsUnreachable.code}: {errors.LIMITS_AWAY}",
     f"{errors.BudgetsUnreachable.code}: {errors.BUDGETS_AWAY}",
-}))  # fmt: skip
-"""Problems no row has whose request went on. `screen_failed` is none of them: it stands on calls that were made too."""
+)))  # fmt: skip
+"""Problems no row has whose request went on, the commonest first, as Postgres looks for one after the other.
+`screen_failed` is none of them: it stands on calls that were made too."""
 
 REFUSED: Final = And((
     Leaf("failed", EQUAL, True),

@@ -20,6 +20,7 @@ from lib.clock import now
 from llm.exchange import ATTEMPT
 from metrics_app.queries import answer as asked
 from metrics_app.question import Question
+from requests_app.queries import TooSlow
 from tests import factories
 from tests.factories import browser
 from tests.metrics_app import counted
@@ -182,6 +183,18 @@ def test_what_was_refused_before_anybody_was_called_is_no_provider_s_call(cast, 
     assert line.row["duration_p50"] == pytest.approx(2000, rel=0.01)
     assert answer.context["table"].total["requests"] == calls
     assert asked(Question(cast.acme.pk, ("requests",))).total["requests"] == len(CALLED) + 3 * len(REFUSED) + 1
+
+
+def test_where_the_refused_cannot_be_found_in_time_the_page_says_that_they_count(cast, monkeypatch):
+    def slow(*_):
+        raise TooSlow("slow")
+
+    monkeypatch.setattr("metrics_app.queries.taken_away", slow)
+    at = now() - timedelta(minutes=5)
+    counted.count([make_row(cast.acme.pk, at), make_row(cast.acme.pk, at, status=429, problems=("rate_limited: x",))])
+    answer = browser(cast.bob).get(reverse("providers"), {"range": "1h"})
+    assert [line.row["requests"] for line, _, _ in answer.context["lines"]] == [2]
+    assert "are counted here, too" in answer.content.decode()
 
 
 def test_of_every_error_it_is_known_whether_somebody_was_called():
