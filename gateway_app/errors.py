@@ -50,6 +50,10 @@ REGION_MISSING = (
     "/v1/gateway/bedrock/v1/us-east-1/model/<model>/converse."
 )
 
+LIMITS_AWAY = "Rate limits cannot be looked at just now. Try again in a moment."
+BUDGETS_AWAY = "Budgets cannot be looked at just now. Try again in a moment."
+"""Rows of calls that were made all the same have the code without these words."""
+
 Shape = Literal["openai", "anthropic", "aws"]
 
 

@@ -25,6 +25,8 @@ from gateway_app import cache, limits, scripts, sessions, spending
 from gateway_app.cache import Entry, Question
 from gateway_app.connection import Headers
 from gateway_app.errors import (
+    BUDGETS_AWAY,
+    LIMITS_AWAY,
     BudgetExceeded,
     BudgetsUnreachable,
     GatewayError,
@@ -408,13 +410,13 @@ class Turn:
             self.notes.append(Problem("limits_unreachable"))
             self.headers.append((limits.ERROR_HEADER, b"Redis did not answer, so the limit could not be looked at"))
             if not options.is_open_without_redis:
-                raise LimitsUnreachable("Rate limits cannot be looked at just now. Try again in a moment.")
+                raise LimitsUnreachable(LIMITS_AWAY)
         if self._draws:
             self.notes.append(Problem("budgets_unreachable"))
             said = b"Redis did not answer, so budgets could not be looked at"
             self.headers.append((spending.WARNING_HEADER, said))
             if not options.are_budgets_open and any(draw.budget.is_hard for draw in self._draws):
-                raise BudgetsUnreachable("Budgets cannot be looked at just now. Try again in a moment.")
+                raise BudgetsUnreachable(BUDGETS_AWAY)
 
     # --- after ------------------------------------------------------------------------------------------------------
 

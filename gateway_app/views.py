@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -14,6 +16,7 @@ from gateway_app import forms, queries, resting_shown, routing
 from gateway_app.forms import RouteForm, Targets
 from gateway_app.models import GatewayRoute
 from gateway_app.queries import Tried
+from gateway_app.refused import REFUSED
 from gateway_app.routing import BadRoute
 from llm.exchange import ATTEMPT
 from llm.providers import all_providers
@@ -30,6 +33,7 @@ PROVIDERS = Kind(
     (tables.REQUESTS, tables.ERRORS, tables.P50, tables.P95,
      Column("ttft", "First token", "duration", "ttft_p50", says="half of the streams began within this"),
      tables.SPEED, tables.COST),
+    without=REFUSED,
 )  # fmt: skip
 UNANSWERED = (TooSlow, BadQuestion)
 
@@ -55,10 +59,18 @@ def providers(request: OrganizationRequest) -> HttpResponseBase:
 
 def _health(request: OrganizationRequest, view: View) -> dict[str, object]:
     try:
-        table = tables.table(request, PROVIDERS, view)
+        table, has_refused = _table(request, view)
     except UNANSWERED as error:
         return {"table": None, "trouble": str(error)}
-    return {"table": table, **_tried(view, table)}
+    return {"table": table, "has_refused": has_refused, **_tried(view, table)}
+
+
+def _table(request: OrganizationRequest, view: View) -> tuple[Table, bool]:
+    """And whether it counts what was refused, too: where finding that takes too long. Raises TooSlow, BadQuestion."""
+    try:
+        return tables.table(request, PROVIDERS, view), False
+    except TooSlow:
+        return tables.table(request, replace(PROVIDERS, without=None), view), True
 
 
 def _tried(view: View, table: Table) -> dict[str, object]:

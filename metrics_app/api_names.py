@@ -191,26 +191,31 @@ class UserMetrics(Endpoint):
         if key in ORDERS and not conditions:
             order = f"{'' if is_rising else '-'}{ORDERS[key]}"
             found = self.ask(replace(question, order=order, limit=limit, offset=offset))
-            users, count = _users(found, is_exact=True), found.groups
-            if key in ("first_active", "last_active"):  # counts by day tell the day; within it the page is put right
-                users.sort(key=lambda user: user[key] or "", reverse=not is_rising)
+            users, count = _users(organization_id, _named(found), is_exact=True), found.groups
         else:
-            found = self.ask(replace(question, order="-requests", limit=MOST_GROUPS))
-            every = _users(found, is_exact=_are_about_times(conditions))
-            held = [user for user in every if all(one.holds(user) for one in conditions)]
-            held.sort(key=lambda user: (user[key] is not None, user[key] or 0), reverse=not is_rising)
-            users, count = held[offset : offset + limit], len(held)
+            rows = _named(self.ask(replace(question, order="-requests", limit=MOST_GROUPS)))
+            every = _users(organization_id, rows, is_exact=_are_about_times(conditions))
+            held = [place for place, user in enumerate(every) if all(one.holds(user) for one in conditions)]
+            held.sort(key=lambda place: (every[place][key] is not None, every[place][key] or 0), reverse=not is_rising)
+            shown, count = [rows[place] for place in held[offset : offset + limit]], len(held)
+            users = _users(organization_id, shown, is_exact=True)
+        if key in ("first_active", "last_active"):  # counts by day tell the day; within it the page is put right
+            users.sort(key=lambda user: user[key] or "", reverse=not is_rising)
         has_users = queries_names.has_any(organization_id, "user")
         return {"users": users, "count": count, "hasUsers": has_users}
 
 
-def _users(found: Answer, *, is_exact: bool) -> list[dict[str, Any]]:
-    """Without what stands for many; with `is_exact` times to the microsecond where the answer has days."""
-    rows = [row for row in found.rows if row.values[0] is not OTHER]
+def _named(found: Answer) -> list[Row]:
+    """Without what stands for many."""
+    return [row for row in found.rows if row.values[0] is not OTHER]
+
+
+def _users(organization_id: int, rows: Sequence[Row], *, is_exact: bool) -> list[dict[str, Any]]:
+    """With `is_exact` times to the microsecond where the rows have days and the requests are still there."""
     seen = [cast(queries_names.Seen, (row["first_at"], row["last_at"])) for row in rows]
     if is_exact:
         told = [(row.values[0], times) for row, times in zip(rows, seen, strict=True)]
-        seen = queries_names.seen(found.question.organization_id, told)
+        seen = queries_names.seen(organization_id, told)
     return [_user(row, times) for row, times in zip(rows, seen, strict=True)]
 
 
@@ -252,7 +257,7 @@ def _spread(found: Answer) -> list[tuple[Any, Any]]:
 
 def _held(found: Answer, conditions: Sequence[_Condition]) -> list[tuple[Any, Any]]:
     """The same of those the conditions hold for."""
-    users = _users(found, is_exact=_are_about_times(conditions))
+    users = _users(found.question.organization_id, _named(found), is_exact=_are_about_times(conditions))
     held = (user for user in users if all(one.holds(user) for one in conditions))
     return [(user["total_requests"], user["cost"]) for user in held]
 

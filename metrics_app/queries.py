@@ -22,6 +22,7 @@ from llm.exchange import MODEL_KINDS
 from metrics_app import answers, calendar, ranges, sql
 from metrics_app.answers import Found
 from metrics_app.catalog import NAMES, TIER_HISTOGRAMS, TIME, Metric
+from metrics_app.queries_without import taken_away
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
 from metrics_app.rollup import counted_name
 from metrics_app.rollup_statements import DAY, HOUR, MINUTE, Tier
@@ -134,7 +135,7 @@ def _in_usage(asked: _Asked) -> bool:
 
 def _facet_of(asked: _Asked) -> str | None:
     """The `dim` of the facets that can answer, or None."""
-    layout, wanted = asked.layout, _wanted(asked)
+    layout, wanted = asked.layout, _wanted(asked) if asked.question.without is None else None
     if asked.question.kinds != MODEL_KINDS or wanted is None or layout.histograms or len(layout.dimensions) > 1:
         return None
     if asked.grain not in (None, *WHOLE_DAY):
@@ -208,7 +209,7 @@ def of_rows(question: Question) -> Found | None:
         return None
     if asked.is_empty:
         return Found((), answers.nothing(asked.layout), 0)
-    oldest = _ground_from(question.organization_id)
+    oldest = kept_from(question.organization_id)
     is_old = bool(oldest and (asked.since is None or asked.since < oldest))
     counted_from = oldest if is_old else asked.since
     older = [Piece(GROUND, asked.since, min(oldest, asked.until or oldest))] if oldest and is_old else []
@@ -229,7 +230,7 @@ def _is_rounded(pieces: Sequence[Piece], since: datetime | None, until: datetime
 
 def _reached(asked: _Asked, pieces: list[Piece]) -> tuple[list[Piece], tuple[str, ...]]:
     """Edges whose ground is gone are taken from the hours around them, and that is told."""
-    ground_from = _ground_from(asked.question.organization_id)
+    ground_from = kept_from(asked.question.organization_id)
     gone = [one for one in pieces if one.table == GROUND and ground_from and one.since and one.since < ground_from]
     if not gone or asked.grain == "minute":
         return pieces, ()
@@ -243,7 +244,8 @@ def _reached(asked: _Asked, pieces: list[Piece]) -> tuple[list[Piece], tuple[str
     return _pieces(rounded, _tiers(rounded)), (note,)
 
 
-def _ground_from(organization_id: int) -> datetime | None:
+def kept_from(organization_id: int) -> datetime | None:
+    """The oldest moment retention has left single requests of; None for all of time."""
     with reader() as cursor:
         cursor.execute("SELECT ground_from FROM counting_state WHERE organization_id = %s", [organization_id])
         found: datetime | None = (cursor.fetchone() or (None,))[0]
@@ -283,7 +285,7 @@ def _days(asked: _Asked) -> tuple[datetime | None, datetime | None, list[Piece],
         *([Piece(GROUND, asked.since, low)] if asked.since and low and asked.since < low else []),
         *([Piece(GROUND, high, asked.until)] if asked.until and high and high < asked.until else []),
     ]
-    ground_from = _ground_from(asked.question.organization_id)
+    ground_from = kept_from(asked.question.organization_id)
     is_gone = any(ground_from and one.since and one.since < ground_from for one in edges)
     is_short = asked.since is not None and (asked.until or asked.now) - asked.since <= SHORT
     most = MOST_EDGE_ROWS if is_short else MOST_EDGE_ROWS_OF_LONG
@@ -386,6 +388,12 @@ def _bounded(asked: _Asked) -> datetime | None:
     return reached
 
 
+def rows_about(question: Question) -> int:
+    """About how many rows its range holds, whatever its filter. Raises TooSlow."""
+    asked = _read(question, now())
+    return _rows_between(asked, asked.since, asked.until)
+
+
 def _rows_between(asked: _Asked, since: datetime | None, until: datetime | None) -> int:
     """About how many rows there are, whatever the filter; by whole hours, from the tiers."""
     low, high = since and calendar.floor(since, HOUR.width), until and calendar.ceiling(until, HOUR.width)
@@ -401,6 +409,8 @@ def _rows_between(asked: _Asked, since: datetime | None, until: datetime | None)
 
 def _ask(asked: _Asked, clauses: Sequence[Clause], *, timeout_ms: int | None = None) -> Found:
     layout, q = asked.layout, asked.question
+    if q.without and (less := taken_away(layout, Piece(GROUND, asked.since, asked.until), q.without)):
+        clauses = [*clauses, less]
     order, is_sorted_after = _order(q)
     has_top = bool(layout.dimensions) and (q.is_series or q.has_rest)
     shows_all = is_sorted_after or q.is_series or has_top

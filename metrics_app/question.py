@@ -79,6 +79,8 @@ class Question:
     limit: int = DEFAULT_LIMIT
     offset: int = 0
     has_rest: bool = False
+    without: Node | None = None
+    """Rows not meant that counts cannot tell from others; names and days are not asked with it."""
 
     def __post_init__(self) -> None:
         """Raises BadQuestion."""

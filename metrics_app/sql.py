@@ -199,6 +199,22 @@ def ground(layout: Layout, piece: Piece) -> Clause:
     return Clause(f"{sql} GROUP BY {', '.join(map(str, by))}" if by else sql, (*values, *condition.values))
 
 
+def told(layout: Layout, columns: Sequence[Sequence[Any]]) -> Clause:
+    """Rows of the layout that are known already: keys, measures and histograms as columns; without names and edges."""
+    kinds = [
+        *(["timestamptz"] if layout.grain else []), *(["text"] * len(layout.dims)),
+        *(["bigint"] * len(layout.measures)), *(["bytea"] * len(layout.histograms)),
+    ]  # fmt: skip
+    names = [*layout.keys, *(f"m_{one.key}" for one in layout.measures), *(f"h_{one}" for one in layout.histograms)]
+    shown = [
+        *names[: len(names) - len(layout.histograms)],
+        *(part for one in layout.histograms for part in (f"h_{one}", f"NULL::int AS v_{one}")),
+    ]
+    arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+    source = f"unnest({arrays}) AS told ({', '.join(names)})"
+    return Clause(f"SELECT {', '.join(shown)} FROM {source}", tuple(map(list, columns)))
+
+
 # --- facets -------------------------------------------------------------------------------------------------------
 
 _SEEN = ("min(at) AS lo", "max(at) AS hi", "count(*)::int AS days", "NULL::date AS on_day")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from django.urls import reverse
@@ -13,7 +13,7 @@ from accounts_app.permissions import OrganizationRequest, is_at_least
 from metrics_app import hiding
 from metrics_app.catalog import PROPERTY, dimension
 from metrics_app.charts import CHARTS
-from metrics_app.pages import tables
+from metrics_app.pages import lengths, tables
 from metrics_app.pages.reading import (
     SPLITS,
     View,
@@ -188,4 +188,9 @@ def counted_table(request: OrganizationRequest, kind: tables.Kind, view: View, *
     """The table, of names that hold what is searched for. Raises TooSlow, BadQuestion."""
     if kind is tables.USERS and (find := found_by(request)):
         view = view.narrowed(Leaf("user", "~", find))
-    return tables.table(request, kind, view, length=length)
+    if kind.key != tables.VALUES.key:
+        return tables.table(request, kind, view, length=length)
+    wants_p95 = request.GET.get("p95") == "1" or request.GET.get("sort") == tables.P95_READ.key
+    if length or wants_p95 or lengths.are_few(view):
+        return tables.table(request, replace(kind, columns=(*kind.columns, tables.P95_READ)), view, length=length)
+    return replace(tables.table(request, kind, view), p95=with_parameters(request, p95="1"))

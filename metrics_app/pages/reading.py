@@ -17,8 +17,8 @@ from requests_app.asking import Asked, address
 from requests_app.filter_url import parameter, text_of
 from requests_app.filters import EQUAL, Leaf, Node, join
 
-PAGE_KEYS = asking.PAGE_KEYS | {"by", "compare", "sort", "dir", "rows", "values", "format", "find", "of"}
-OWN_KEYS = ("by", "sort", "dir", "rows", "values", "compare", "find", "of")
+PAGE_KEYS = asking.PAGE_KEYS | {"by", "compare", "sort", "dir", "rows", "values", "format", "find", "of", "p95"}
+OWN_KEYS = ("by", "sort", "dir", "rows", "values", "compare", "find", "of", "p95")
 """What the requests page has no use for."""
 ADDING = (*asking.ADDING, "format")
 

@@ -14,6 +14,7 @@ from metrics_app import calendar, queries
 from metrics_app.catalog import TIME
 from metrics_app.pages.reading import View, local
 from metrics_app.question import Answer, Grain, Question, Row, kinds_of
+from requests_app.filters import Node
 
 MOST = 1_000
 STEPS: tuple[tuple[timedelta, Grain], ...] = (
@@ -44,11 +45,11 @@ class Found:
 
 def ask(
     view: View, metrics: Sequence[str], *, by: Sequence[str] = (), over_time: bool = False, order: str = "",
-    limit: int = MOST, has_rest: bool = False,
+    limit: int = MOST, has_rest: bool = False, without: Node | None = None,
 ) -> Found:  # fmt: skip
     """One question of a page. Raises TooSlow, BadQuestion."""
     asked = question(view, metrics, by=(*((TIME,) if over_time else ()), *by), order=order, limit=limit)
-    return _found(queries.answer(_with_rest(asked) if has_rest else asked))
+    return _found(queries.answer(replace(asked, has_rest=has_rest, without=without)))
 
 
 def ask_before(view: View, metrics: Sequence[str], *, over_time: bool = False) -> Found:
@@ -71,10 +72,6 @@ def question(view: View, metrics: Sequence[str], *, by: tuple[str, ...], order: 
     if grain not in queries.WHOLE_DAY and queries.is_kept_by_day(asked):
         grain = None  # the counts know which steps they can tell
     return replace(asked, grain=grain)
-
-
-def _with_rest(question: Question) -> Question:
-    return replace(question, has_rest=True)
 
 
 def _found(answer: Answer) -> Found:

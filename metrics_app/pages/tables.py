@@ -11,9 +11,11 @@ from django.http import HttpRequest
 
 from metrics_app.catalog import OTHER, PROPERTY, metric
 from metrics_app.charts import value_words
-from metrics_app.pages import source
+from metrics_app.pages import lengths, source
 from metrics_app.pages.reading import View, condition, page_link, requests_link, with_parameters
 from metrics_app.pages.source import Found
+from metrics_app.question import MOST_GROUPS
+from requests_app.filters import Node
 
 LENGTHS = (50, 200, 1000)
 NAME = "name"
@@ -42,6 +44,10 @@ OUTPUT = Column("output", "Output tokens", "tokens", "output_tokens")
 AVERAGE = Column("average", "Avg duration", "duration", "duration_avg")
 P50 = Column("p50", "p50", "duration", "duration_p50", says="half of the calls took at most this long")
 P95 = Column("p95", "p95", "duration", "duration_p95", says="95 of 100 calls took at most this long")
+P95_READ = Column("p95", "p95 duration", "duration", lengths.P95, says="95 of 100 calls took at most this long")
+"""Of single requests, beside a table of counts that keep no lengths."""
+PART_WORDS = "p95 of newest"
+"""What it is called where it is not of all the requests counted."""
 SPEED = Column("speed", "Tokens/s", "speed", "tokens_per_second", says="output tokens over the time the calls took")
 FIRST = Column("first", "First active", "day", "first_at", says="in this range; by days (UTC), where days are counted")
 DAYS = Column("days", "Active days", "count", "active_days", says="days (UTC) of this range with a request")
@@ -57,6 +63,8 @@ class Kind:
     by: tuple[str, ...]
     columns: tuple[Column, ...]
     page: str = ""
+    without: Node | None = None
+    """Rows that are not meant, as of a question."""
 
 
 USERS = Kind(
@@ -87,6 +95,7 @@ class Head:
     column: Column
     url: str
     state: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,10 @@ class Table:
     more: str
     """Address of a longer table; empty where all is shown."""
     length: int
+    is_p95_part: bool = False
+    """Its p95 duration is not of all requests its counts are of."""
+    p95: str = ""
+    """Address of the same with the p95 duration; empty where it is there, or the table is of something else."""
 
 
 def property_values(dimension: str) -> Kind:
@@ -112,15 +125,29 @@ def table(request: HttpRequest, kind: Kind, view: View, *, length: int = 0) -> T
     name = Column(NAME, kind.words, "", kind.by[0])
     sort, is_rising = _sorting(request, (*kind.columns, name))
     length = length or _length(request)
-    metrics = (*(column.metric for column in kind.columns), "priced")
-    found = source.ask(view, metrics, by=kind.by, order=f"{'' if is_rising else '-'}{sort.metric}", limit=length + 1)
+    found, is_part = _found(kind, view, sort, is_rising=is_rising, length=length)
     lines = tuple(_line(kind, view, row, found.total) for row in found.rows[:length])
     longer = next((str(one) for one in LENGTHS if one > length), None) if len(found.rows) > length else None
     heads = tuple(_head(request, one, sort, is_rising=is_rising) for one in kind.columns)
+    heads = tuple(replace(one, words=PART_WORDS) if is_part and one.column is P95_READ else one for one in heads)
     return Table(
         kind, _head(request, name, sort, is_rising=is_rising), heads, lines, found, found.total,
-        view, with_parameters(request, rows=longer) if longer else "", length,
+        view, with_parameters(request, rows=longer) if longer else "", length, is_p95_part=is_part,
     )  # fmt: skip
+
+
+def _found(kind: Kind, view: View, sort: Column, *, is_rising: bool, length: int) -> tuple[Found, bool]:
+    """One row more than the table shows, where there are more; and whether the p95 duration is of a part only."""
+    metrics = (*(column.metric for column in kind.columns if column is not P95_READ), "priced")
+    order, limit = f"{'' if is_rising else '-'}{sort.metric}", length + 1
+    if sort is P95_READ:
+        order, limit = "-requests", MOST_GROUPS
+    found = source.ask(view, metrics, by=kind.by, order=order, limit=limit, without=kind.without)
+    if P95_READ not in kind.columns:
+        return found, False
+    read = lengths.read(view, kind.by[0])
+    found = lengths.added(found, kind.by[0], read)
+    return (lengths.ordered(found, is_rising=is_rising) if sort is P95_READ else found), read.is_part
 
 
 def _sorting(request: HttpRequest, columns: Sequence[Column]) -> tuple[Column, bool]:
@@ -141,7 +168,7 @@ def _head(request: HttpRequest, column: Column, sort: Column, *, is_rising: bool
     if turned == ("asc" if column.key == NAME else "desc"):
         turned = None  # as it begins anyway
     state = ("ascending" if is_rising else "descending") if is_this else "none"
-    return Head(column, with_parameters(request, sort=column.key, dir=turned), state)
+    return Head(column, with_parameters(request, sort=column.key, dir=turned), state, column.words)
 
 
 def _line(kind: Kind, view: View, row: Row, total: Row) -> Line:
@@ -160,12 +187,17 @@ def _line(kind: Kind, view: View, row: Row, total: Row) -> Line:
 
 
 def csv_rows(found: Table) -> Iterator[list[Any]]:
-    """The table as a spreadsheet takes it: a head, then plain values; costs in USD, times in ISO."""
+    """The table as a spreadsheet takes it: a head, then plain values; costs in USD, times in ISO.
+
+    A p95 duration that is not of all requests counted is left out: a file has no place to say so.
+    """
     kind = found.kind
+    hidden = lengths.P95 if found.is_p95_part else ""
     metrics = (*(column.metric for column in kind.columns), "priced")
     yield [*(one.removeprefix(PROPERTY) for one in kind.by), *map(_heading, metrics)]
     for line in found.lines:
-        yield [*(_text(line.row[one]) for one in kind.by), *(_value(line.row[one], one) for one in metrics)]
+        values = (None if one == hidden else line.row[one] for one in metrics)
+        yield [*(_text(line.row[one]) for one in kind.by), *map(_value, values, metrics)]
 
 
 def _heading(key: str) -> str:

@@ -10,13 +10,17 @@ from django.db import connection
 from django.urls import reverse
 
 from accounts_app.models import AuditEntry, Role
-from gateway_app import routing
+from gateway_app import errors, routing
 from gateway_app.models import GatewayRoute
+from gateway_app.refused import CODES
 from gateway_app.routing import BadRoute
 from gateway_app.snapshot_parts import ROUTES
 from gateway_app.stored_routes import for_model
 from lib.clock import now
 from llm.exchange import ATTEMPT
+from metrics_app.queries import answer as asked
+from metrics_app.question import Question
+from requests_app.queries import TooSlow
 from tests import factories
 from tests.factories import browser
 from tests.metrics_app import counted
@@ -143,6 +147,67 @@ def test_providers_with_what_was_tried_and_saved(cast):
     assert f"kind={ATTEMPT}" in page
     theirs = browser(cast.charlie).get(reverse("providers"), {"range": "1h"})
     assert (theirs.context["lines"], theirs.context["others"]) == ([], [])
+
+
+CALLED = [
+    (200, ("limits_unreachable", "budgets_unreachable")), (503, ("limits_unreachable",)), (429, ()),
+    (503, ("screen_failed: classifier: away",)), (-4, ("threat_found: assistant: rules: 0.9 x",)),
+    (403, ("attempts_failed: 1", "target_refused: inside")), (502, ("upstream_unreachable: gone",)),
+]  # fmt: skip
+REFUSED = [
+    (429, ("rate_limited: used up",)), (429, ("budget_exceeded: spent",)), (429, ("session_stopped: depth",)),
+    (403, ("target_refused: inside",)), (400, ("request_not_read", "fallbacks_invalid: no list")),
+    (-4, ("threat_found: user: rules: 0.9 x",)), (400, ("moderation_flagged: hate",)),
+    (503, ("limits_unreachable", f"limits_unreachable: {errors.LIMITS_AWAY}")),
+    (503, ("budgets_unreachable", f"budgets_unreachable: {errors.BUDGETS_AWAY}")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", [{}, {"status": "!=200"}, {"country": "DE"}])
+@pytest.mark.parametrize("is_folded", [True, False])
+def test_what_was_refused_before_anybody_was_called_is_no_provider_s_call(cast, query, is_folded):
+    at = now() - timedelta(minutes=5)
+    made = {"country_code": "DE", "duration_ms": 2000, "cost_nano_usd": None}
+    told = {"country_code": "DE", "duration_ms": 1, "cost_nano_usd": None, "time_to_first_token_ms": None}
+    counted.count([
+        *(make_row(cast.acme.pk, at, status=status, problems=said, **made) for status, said in CALLED),
+        *(make_row(cast.acme.pk, at, status=status, problems=said, **told) for status, said in REFUSED * 3),
+        make_row(cast.acme.pk, at, provider="foo", status=404, problems=("provider_unknown: foo",), **told),
+    ])  # fmt: skip
+    if is_folded:
+        counted.fold_all(cast.acme.pk)
+    answer = browser(cast.bob).get(reverse("providers"), {"range": "1h", **query})
+    ((line, _, _),) = answer.context["lines"]
+    calls = len(CALLED) - ("status" in query)
+    assert (line.value, line.row["requests"], line.row["errors"]) == ("openai", calls, 6)
+    assert line.row["duration_p50"] == pytest.approx(2000, rel=0.01)
+    assert answer.context["table"].total["requests"] == calls
+    assert asked(Question(cast.acme.pk, ("requests",))).total["requests"] == len(CALLED) + 3 * len(REFUSED) + 1
+
+
+def test_where_the_refused_cannot_be_found_in_time_the_page_says_that_they_count(cast, monkeypatch):
+    def slow(*_):
+        raise TooSlow("slow")
+
+    monkeypatch.setattr("metrics_app.queries.taken_away", slow)
+    at = now() - timedelta(minutes=5)
+    counted.count([make_row(cast.acme.pk, at), make_row(cast.acme.pk, at, status=429, problems=("rate_limited: x",))])
+    answer = browser(cast.bob).get(reverse("providers"), {"range": "1h"})
+    assert [line.row["requests"] for line, _, _ in answer.context["lines"]] == [2]
+    assert "are counted here, too" in answer.content.decode()
+
+
+def test_of_every_error_it_is_known_whether_somebody_was_called():
+    def kinds(of):
+        return {of, *(one for child in of.__subclasses__() for one in kinds(child))}
+
+    codes = {one.code for one in kinds(errors.GatewayError)}
+    never_on_a_row = {"helicone_key_missing", "invalid_api_key", "helicone_key_read_only", "not_ready",
+                      "gateway_error"}  # fmt: skip
+    was_called = {one.code for one in kinds(errors.UpstreamError)} | {errors.AllFailed.code}
+    said_by_a_screen = {one.code for one in kinds(errors.Blocked)} | {errors.ScreenFailed.code}
+    refused = {code.partition(":")[0] for code in CODES} - {"threat_found", "moderation_flagged"}
+    assert codes - never_on_a_row - was_called - said_by_a_screen == refused
 
 
 def test_providers_of_a_filter_and_of_one_that_cannot_be_read(cast):

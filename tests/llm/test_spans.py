@@ -110,6 +110,24 @@ def test_documents_found_are_shown_one_by_one():
     assert [(part.text, part.name) for part in shown.reply[0].parts] == [("Thirty days.", "d1 · 0.9")]
 
 
+@pytest.mark.parametrize("told", [
+    {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "weather"},
+    {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "agent"},
+    {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}, {"a": 1},
+], ids=["tool", "agent", "llm", "span"])  # fmt: skip
+def test_of_a_span_that_tells_no_content_nothing_was_said(told: dict[str, Any]):
+    for dialect in ("otlp_span", ""):
+        said = render.conversation(dialect=dialect, request=orjson.dumps(document(told)), response=b"")
+        assert (said.messages, said.reply) == ((), ())
+
+
+def test_a_tool_that_tells_its_result_alone_has_no_arguments():
+    told = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "w", "gen_ai.tool.call.result": "21"}
+    said = render.conversation(dialect="otlp_span", request=orjson.dumps(document(told)), response=b"")
+    assert said.messages == ()
+    assert [part.text for message in said.reply for part in message.parts] == ["21"]
+
+
 # --- laws -------------------------------------------------------------------------------------------------------------
 
 NAMES = sorted({

@@ -259,6 +259,16 @@ def test_users_by_when_they_were_seen_have_times_to_the_millisecond(cast, post, 
     assert [user["user_id"] for user in post("/v1/user/metrics/query", {**body, "filter": since})["users"]] == ["bob"]
 
 
+@pytest.mark.parametrize("sort", [None, {"total_requests": "desc"}, {"average_tokens_per_request": "asc"}])
+@pytest.mark.parametrize("held", ["all", {"users_view": {"user_total_requests": {"gte": 1}}}])
+def test_users_have_exact_times_whatever_they_are_filtered_and_sorted_by(cast, post, rows, sort, held):
+    fold_all(cast.acme.pk)
+    body = {"filter": held, "offset": 0, "limit": 10, **({"sort": sort} if sort else {})}
+    found = {user["user_id"]: user for user in post("/v1/user/metrics/query", body)["users"]}
+    assert found["ann"]["first_active"] == found["ann"]["last_active"] == "2026-11-10T09:05:00.000Z"
+    assert found[""]["last_active"] == "2026-11-10T11:00:00.000Z"
+
+
 @pytest.mark.parametrize(("sort", "first"), [
     ({"user_id": "asc"}, ""), ({"id": "desc"}, "bob"), ({"total_prompt_tokens": "desc"}, "ann"),
     ({"active_for": "asc"}, None), ({"average_requests_per_day_active": "desc"}, None),

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts_app.models import Role
 from lib import clock
+from metrics_app import queries
 from metrics_app.charts import CHARTS
+from metrics_app.pages import lengths
 from metrics_app.pages.tops import TOPS
 from tests import factories as people
 from tests.metrics_app import counted
@@ -229,3 +234,72 @@ def test_users_are_found_by_a_part_of_their_id(cast, counted_rows):
     assert [row[0] for row in csv.reader(io.StringIO(client.get("/users?find=mara&format=csv").content.decode()))] == [
         "user", "mara"
     ]  # fmt: skip
+
+
+# --- the p95 duration of a property's values ----------------------------------------------------------------------
+
+
+def of_apps(cast, *, count=20):
+    now = clock.now()
+    rows = [
+        make_row(cast.acme.pk, now - timedelta(minutes=n), properties={"app": app}, duration_ms=duration)
+        for n in range(count) for app, duration in (("chat", 1000 if n == 0 else 100), ("search", 5000), ("mute", None))
+    ]  # fmt: skip
+    counted.count(rows)
+    counted.fold_all(cast.acme.pk)
+
+
+def columns_of(lines, *names):
+    places = [lines[0].index(name) for name in names]
+    return [tuple(line[place] for place in places) for line in lines[1:]]
+
+
+def test_a_property_has_the_p95_duration_of_each_value_and_nothing_where_none_was_measured(cast):
+    of_apps(cast)
+    page = people.browser(cast.alice).get("/properties/app?range=30d").content.decode()
+    assert "p95 duration" in page
+    assert "5.0" in page
+    assert "Show p95 duration" not in page
+    told = dict(columns_of(csv_of(cast, "/properties/app?range=30d&format=csv"), "app", "duration_p95_ms"))
+    assert float(told["chat"]) == pytest.approx(100, rel=0.01)  # the 19th of 20
+    assert float(told["search"]) == pytest.approx(5000, rel=0.01)
+    assert told["mute"] == ""
+
+
+def test_values_are_sorted_by_their_p95_with_the_unknown_at_the_end(cast):
+    of_apps(cast)
+    falling = csv_of(cast, "/properties/app?range=30d&format=csv&sort=p95")
+    rising = csv_of(cast, "/properties/app?range=30d&format=csv&sort=p95&dir=asc")
+    assert [line[0] for line in falling[1:]] == ["search", "chat", "mute"]
+    assert [line[0] for line in rising[1:]] == ["chat", "search", "mute"]
+
+
+def test_of_many_requests_the_p95_is_read_only_where_it_is_asked_for(cast, monkeypatch):
+    of_apps(cast)
+    monkeypatch.setattr(lengths, "FEW", 5)
+    monkeypatch.setattr(queries, "MOST_EDGE_ROWS_OF_LONG", 5)
+    alice = people.browser(cast.alice)
+    with CaptureQueriesContext(connection) as asked:
+        page = alice.get("/properties/app?range=30d").content.decode()
+    assert "Show p95 duration" in page
+    assert not [one for one in asked if "v_duration_hist" in one["sql"]]
+    link = html.unescape(re.search(r'href="([^"]*p95=1[^"]*)"', page)[1])
+    assert "sort=p95" in alice.get(link).content.decode()
+    assert "sort=p95" in alice.get("/properties/app?range=30d&sort=p95").content.decode()
+
+
+def test_a_p95_of_the_newest_requests_only_is_called_so_and_is_in_no_file(cast):
+    of_apps(cast)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO counting_state (organization_id, ground_from) VALUES (%s, %s) ON CONFLICT (organization_id) "
+            "DO UPDATE SET ground_from = excluded.ground_from",
+            [cast.acme.pk, clock.now() - timedelta(days=3)],
+        )
+    page = people.browser(cast.alice).get("/properties/app?range=30d").content.decode()
+    assert "p95 of newest" in page
+    assert "removed by retention" in page
+    told = columns_of(csv_of(cast, "/properties/app?range=30d&format=csv"), "app", "duration_p95_ms")
+    assert {value for _, value in told} == {""}
+    assert {value for _, value in columns_of(csv_of(cast, "/properties/app?range=24h&format=csv"), "app",
+                                             "duration_p95_ms")} > {""}  # fmt: skip

@@ -11,7 +11,7 @@ from django.urls import reverse
 from lib.clock import now
 from requests_app.filters import leaf
 from requests_app.rows import Change
-from sessions_app import queries_traces, rollup
+from sessions_app import chat, queries_traces, rollup
 from sessions_app.queries_traces import Question
 from tests.requests_app.factories import make_request
 from tests.sessions_app.scenes import TRACE, agent_run, call, keep, span
@@ -288,3 +288,17 @@ def test_documents_of_any_shape_are_shown(looking, acme, kind, document):
     assert drawer(looking, row).status_code == 200
     assert looking.get(reverse("request", args=[row.id])).status_code == 200
     assert looking.get(trace_page()).status_code == 200
+
+
+@pytest.mark.parametrize(("kind", "told"), [
+    ("tool", {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "weather"}),
+    ("agent", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "weather"}),
+    ("llm", {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}),
+])  # fmt: skip
+def test_a_step_whose_sdk_told_no_content_says_so_in_the_drawer_and_the_chat(looking, acme, kind, told):
+    row = span(acme.id, now(), "weather", kind=kind, document={"attributes": told}, session_id="quiet")
+    said = drawer(looking, row)
+    assert said.context["drawer"].talk.is_empty
+    assert "did not tell what went in or out" in words(said)
+    (entry,) = chat.read(acme.id, leaf("session", "=", "quiet"), since=row.requested_at, after="").entries
+    assert (entry.is_readable, entry.talk.is_empty) == (False, True)
