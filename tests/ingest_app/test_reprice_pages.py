@@ -70,6 +70,13 @@ def cost(row):
     return LLMRequest.objects.get(id=row.id).cost_nano_usd
 
 
+def test_a_run_nobody_ordered_by_hand_is_an_api_keys(cast):
+    unpriced(cast)
+    look(cast)
+    Repricing.objects.update(created_by_id=None)
+    assert "an API key" in browser(cast.alice).get(reverse("reprice")).text
+
+
 def test_from_the_inbox_to_a_price_to_the_cost_of_what_is_there_and_back(cast):
     row = unpriced(cast)
     alice = browser(cast.alice)
