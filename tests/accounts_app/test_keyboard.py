@@ -55,6 +55,24 @@ def test_the_palette_finds_a_page_by_its_words(page):
     page.wait_for_url("**/settings/members")
 
 
+def test_words_that_name_no_page_lead_to_the_lists_that_may_have_them(page):
+    page.keyboard.press("Control+k")
+    page.keyboard.type("a&b=c")
+    offered = page.locator("#palette-list a")
+    expect(offered).to_have_count(4)
+    for path in ("/requests?q=", "/requests?model=~", "/sessions?q=", "/users?find="):
+        expect(page.locator(f"#palette-list a[href='{path}a%26b%3Dc']")).to_have_count(1)
+    selected = page.locator("#palette-list [aria-selected=true]")
+    expect(selected).to_contain_text("Requests with “a&b=c”")
+    page.keyboard.press("ArrowUp")
+    expect(selected).to_contain_text("Users with “a&b=c”")
+    page.keyboard.press("ArrowDown")
+    expect(selected).to_contain_text("Requests with “a&b=c”")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/requests?q=a%26b%3Dc")
+    expect(page.locator("input[name=q]").first).to_have_value("a&b=c")
+
+
 def test_letters_typed_into_a_field_are_only_letters(page):
     page.click("[name=name]")
     page.keyboard.type("g,?")
