@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -143,6 +144,13 @@ def test_providers_with_what_was_tried_and_saved(cast):
     assert f"kind={ATTEMPT}" in page
     theirs = browser(cast.charlie).get(reverse("providers"), {"range": "1h"})
     assert (theirs.context["lines"], theirs.context["others"]) == ([], [])
+
+
+def test_a_small_screen_shows_errors_and_p95_of_providers(cast):
+    counted.count([make_row(cast.acme.pk, now(), provider="openai")])
+    page = browser(cast.bob).get(reverse("providers"), {"range": "1h"}).content.decode()
+    heads = re.findall(r'<th scope="col" class="num( wide-only)?"[^>]*>(?:<a[^>]*>)?([^<]*)', page)
+    assert [words for wide, words in heads if not wide] == ["Requests", "Errors", "p95", "Cost"]
 
 
 def test_providers_of_a_filter_and_of_one_that_cannot_be_read(cast):
