@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from accounts_app import audit
 from tests.browsing import expect, fits, tabs
 from tests.factories import PASSWORD, Cast
 
@@ -104,10 +105,23 @@ def test_times_stand_in_the_browsers_zone_with_the_exact_one_on_hover(page):
     expect(page.locator("time[data-time]").first).to_have_attribute("title", re.compile(r"GMT\+5:30|IST"))
 
 
+def test_the_audit_log_shows_its_details_whole(page, cast: Cast):
+    audit.record(cast.acme.pk, None, "repricing finished", models="a-model-with-a-name " * 20)
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto("/settings/audit")
+        expect(page.locator(".audit-detail").first).to_be_visible()
+        page.wait_for_function("() => (e => e.scrollWidth <= e.clientWidth)(document.querySelector('.audit-detail'))")
+        page.wait_for_function("() => (e => e.scrollWidth <= e.clientWidth)(document.querySelector('.table-wrap'))")
+
+
 def test_nothing_is_wider_than_a_telephone(page):
     page.set_viewport_size({"width": 390, "height": 800})
     for path in ("/settings", "/settings/keys", "/settings/members", "/settings/profile", "/get-started"):
         page.goto(path)
         fits(page)
+    page.goto("/settings/routes/new")
+    page.wait_for_function("() => (box => box.scrollWidth <= box.clientWidth)(document.querySelector('.table-wrap'))")
+    expect(page.locator("[name$=-calls]").first).to_be_visible()
     page.click(".nav-toggle")
     page.wait_for_selector(".side a:has-text('Settings')", state="visible")
