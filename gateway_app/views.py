@@ -30,7 +30,7 @@ from requests_app.queries import Question, TooSlow, has_any
 
 PROVIDERS = Kind(
     "providers", "Provider", ("provider",),
-    (tables.REQUESTS, tables.ERRORS, tables.P50, tables.P95,
+    (tables.REQUESTS, replace(tables.ERRORS, is_narrow=True), tables.P50, replace(tables.P95, is_narrow=True),
      Column("ttft", "First token", "duration", "ttft_p50", says="half of the streams began within this"),
      tables.SPEED, tables.COST),
     without=REFUSED,

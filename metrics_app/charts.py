@@ -151,7 +151,8 @@ CHARTS: Mapping[str, Chart] = {
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One value for each step; None where nothing was measured. `link` leads to all its requests."""
+    """One value for each step; None where nothing was measured. `link` leads to all its requests; empty for all others,
+    which no filter says."""
 
     name: str
     colour: str
@@ -288,7 +289,7 @@ def _split(chart: Chart, view: View, dimension: str) -> Drawing:
 
 
 def _behind(view: View, dimension: str, value: Value) -> str:
-    return requests_link(view, () if isinstance(value, Rest) else (condition(dimension, value),))
+    return "" if isinstance(value, Rest) else requests_link(view, (condition(dimension, value),))
 
 
 def value_words(dimension: str, value: Value) -> str:

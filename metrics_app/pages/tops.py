@@ -68,6 +68,7 @@ class Bar:
     width: float
     share: float | None
     link: str
+    """Its requests; empty for all others, which no filter says."""
     page: str
     """The page of this one value; empty for none."""
     is_named: bool
@@ -103,15 +104,15 @@ def _rest_last(found: Found, key: str) -> list[Mapping[str, Any]]:
 def _bar(top: Top, view: View, key: str, row: Mapping[str, Any], largest: int, total: int) -> Bar:
     value, (count, amount, known) = row[key], (row[name] for name in top.metrics)
     is_named = value not in (None, "", OTHER)
-    narrower = () if value is OTHER else (condition(key, value if is_named else None),)
+    behind = (*top.only, *top.behind)
     return Bar(
-        words=status_words(value) if key == "status" else value_words(key, value),
+        words=status_words(value) if key == "status" and is_named else value_words(key, value),
         count=count,
         amount=amount,
         known=known,
         width=round(100 * count / largest, 2) if is_named else 0,
         share=count / total if total else None,
-        link=requests_link(view, (*top.only, *top.behind, *narrower)),
+        link="" if value is OTHER else requests_link(view, (*behind, condition(key, value if is_named else None))),
         page=page_link(top.page, view, str(value)) if top.page and is_named else "",
         is_named=is_named,
     )

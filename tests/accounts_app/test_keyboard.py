@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from accounts_app import audit
 from tests.browsing import expect, fits, tabs
 from tests.factories import PASSWORD, Cast
 
@@ -55,6 +56,24 @@ def test_the_palette_finds_a_page_by_its_words(page):
     page.wait_for_url("**/settings/members")
 
 
+def test_words_that_name_no_page_lead_to_the_lists_that_may_have_them(page):
+    page.keyboard.press("Control+k")
+    page.keyboard.type("a&b=c")
+    offered = page.locator("#palette-list a")
+    expect(offered).to_have_count(4)
+    for path in ("/requests?q=", "/requests?model=~", "/sessions?q=", "/users?find="):
+        expect(page.locator(f"#palette-list a[href='{path}a%26b%3Dc']")).to_have_count(1)
+    selected = page.locator("#palette-list [aria-selected=true]")
+    expect(selected).to_contain_text("Requests with “a&b=c”")
+    page.keyboard.press("ArrowUp")
+    expect(selected).to_contain_text("Users with “a&b=c”")
+    page.keyboard.press("ArrowDown")
+    expect(selected).to_contain_text("Requests with “a&b=c”")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/requests?q=a%26b%3Dc")
+    expect(page.locator("input[name=q]").first).to_have_value("a&b=c")
+
+
 def test_letters_typed_into_a_field_are_only_letters(page):
     page.click("[name=name]")
     page.keyboard.type("g,?")
@@ -86,10 +105,23 @@ def test_times_stand_in_the_browsers_zone_with_the_exact_one_on_hover(page):
     expect(page.locator("time[data-time]").first).to_have_attribute("title", re.compile(r"GMT\+5:30|IST"))
 
 
+def test_the_audit_log_shows_its_details_whole(page, cast: Cast):
+    audit.record(cast.acme.pk, None, "repricing finished", models="a-model-with-a-name " * 20)
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto("/settings/audit")
+        expect(page.locator(".audit-detail").first).to_be_visible()
+        page.wait_for_function("() => (e => e.scrollWidth <= e.clientWidth)(document.querySelector('.audit-detail'))")
+        page.wait_for_function("() => (e => e.scrollWidth <= e.clientWidth)(document.querySelector('.table-wrap'))")
+
+
 def test_nothing_is_wider_than_a_telephone(page):
     page.set_viewport_size({"width": 390, "height": 800})
     for path in ("/settings", "/settings/keys", "/settings/members", "/settings/profile", "/get-started"):
         page.goto(path)
         fits(page)
+    page.goto("/settings/routes/new")
+    page.wait_for_function("() => (box => box.scrollWidth <= box.clientWidth)(document.querySelector('.table-wrap'))")
+    expect(page.locator("[name$=-calls]").first).to_be_visible()
     page.click(".nav-toggle")
     page.wait_for_selector(".side a:has-text('Settings')", state="visible")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
-from accounts_app import actions, keys
-from accounts_app.models import ApiKey, AuditEntry, Membership, Organization, Role
+from accounts_app import actions, audit, keys
+from accounts_app.models import ApiKey, AuditEntry, Invitation, Membership, Organization, ProviderKey, Role
+from lib import clock
 from tests.factories import PASSWORD, Cast, api_key, browser, membership, person
 
 KEY = re.compile(r"sk-helicone(?:-[a-z2-7]{7}){4}")
@@ -41,6 +43,22 @@ def test_a_fragments_request_moves_the_whole_window_to_the_login(cast: Cast):
 
 def test_the_audit_log_takes_an_admin(cast: Cast):
     assert browser(cast.bob).get("/settings/audit").status_code == 403
+
+
+def test_the_audit_log_says_what_the_server_did_by_itself(cast: Cast):
+    audit.record(cast.acme.pk, None, "repricing finished", changed=3)
+    seen = browser(cast.alice).get("/settings/audit").text
+    assert re.search(r"<td>the server</td>\s*<td>repricing finished</td>", seen)
+
+
+def test_keys_and_invitations_outlive_who_made_them(cast: Cast):
+    api_key(cast.acme, name="laptop")
+    soon = {"expires_at": clock.now() + timedelta(days=1), "token_hash": "x"}
+    Invitation.objects.create(organization=cast.acme, email="new@example.org", **soon)
+    ProviderKey.objects.create(organization=cast.acme, provider="openai", sealed="s", hint="abcd")
+    seen = {"/settings/keys": "laptop", "/settings/members": "new@example.org", "/settings/provider-keys": "abcd"}
+    for path, words in seen.items():
+        assert words in browser(cast.alice).get(path).text
 
 
 # --- keys ------------------------------------------------------------------------------------------------

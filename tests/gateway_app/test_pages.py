@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -208,6 +209,13 @@ def test_of_every_error_it_is_known_whether_somebody_was_called():
     said_by_a_screen = {one.code for one in kinds(errors.Blocked)} | {errors.ScreenFailed.code}
     refused = {code.partition(":")[0] for code in CODES} - {"threat_found", "moderation_flagged"}
     assert codes - never_on_a_row - was_called - said_by_a_screen == refused
+
+
+def test_a_small_screen_shows_errors_and_p95_of_providers(cast):
+    counted.count([make_row(cast.acme.pk, now(), provider="openai")])
+    page = browser(cast.bob).get(reverse("providers"), {"range": "1h"}).content.decode()
+    heads = re.findall(r'<th scope="col" class="num( wide-only)?"[^>]*>(?:<a[^>]*>)?([^<]*)', page)
+    assert [words for wide, words in heads if not wide] == ["Requests", "Errors", "p95", "Cost"]
 
 
 def test_providers_of_a_filter_and_of_one_that_cannot_be_read(cast):

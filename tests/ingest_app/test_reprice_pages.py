@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -70,10 +71,18 @@ def cost(row):
     return LLMRequest.objects.get(id=row.id).cost_nano_usd
 
 
+def test_a_run_nobody_ordered_by_hand_is_an_api_keys(cast):
+    unpriced(cast)
+    look(cast)
+    Repricing.objects.update(created_by_id=None)
+    assert "an API key" in browser(cast.alice).get(reverse("reprice")).text
+
+
 def test_from_the_inbox_to_a_price_to_the_cost_of_what_is_there_and_back(cast):
     row = unpriced(cast)
     alice = browser(cast.alice)
     inbox = alice.get(reverse("unpriced")).content.decode()
+    assert re.search(r'mine</a>\s*<span class="narrow-only[^>]*>ollama<', inbox)
     assert "mine" in inbox and "model=mine&amp;provider=ollama&amp;next=reprice" in inbox
     form = alice.get(reverse("price-add"), {"model": "mine", "provider": "ollama", "next": "reprice"})
     assert 'value="mine"' in form.content.decode()

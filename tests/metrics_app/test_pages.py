@@ -109,6 +109,20 @@ def test_nothing_a_client_names_becomes_markup(cast, counted_rows, path):
     assert "<!--" not in text.split("<body", 1)[-1]
 
 
+def test_what_a_list_leaves_over_is_all_others_and_leads_nowhere(cast):
+    statuses = [400, 401, 403, 404, 409, 422, 429, 500, 502, 503]
+    at = clock.now() - timedelta(minutes=5)
+    names = [f"model-{number}" for number in range(len(statuses))]
+    counted.count([make_row(cast.acme.pk, at, model=name, request_model=name, response_model=name, status=status)
+                   for name, status in zip(names, statuses, strict=True)])  # fmt: skip
+    counted.fold_all(cast.acme.pk)
+    for key in ("errors", "top-models", "requests-by", "requests-by?by=status"):
+        text = people.browser(cast.alice).get(f"/dashboard/chart/{key}").content.decode()
+        assert re.search(r"<span[^>]*>all others</span>", text), key
+        assert "Rest." not in text
+        assert not re.search(r"<a [^>]*>(<span[^>]*></span><span[^>]*>)?all others", text), key
+
+
 def test_data_of_a_chart_reads_back_as_what_was_named(cast, counted_rows):
     text = people.browser(cast.alice).get("/dashboard/chart/cost?by=model&range=24h").content.decode()
     block = re.search(r'<script[^>]*type="application/json">(.*?)</script>', text, re.DOTALL)

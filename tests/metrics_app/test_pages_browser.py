@@ -127,6 +127,11 @@ def test_a_small_screen_shows_every_page_without_scrolling_sideways(look, path, 
     fits(tab)
 
 
+def test_a_small_screen_names_the_provider_of_each_model(look):
+    tab = look("/models", NARROW)
+    expect(tab.locator(".counted td.value .small").first).to_be_visible()
+
+
 def test_charts_take_the_colours_of_the_theme_one_changes_to(look):
     tab = look("/dashboard?range=7d")
     drawn(tab, 5)

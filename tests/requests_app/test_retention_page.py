@@ -84,6 +84,12 @@ def test_a_member_pins_a_session_of_their_own_organisation_only(cast):
     assert [e.action for e in AuditEntry.objects.order_by("id")] == ["session pinned", "session unpinned"]
 
 
+def test_a_pin_outlives_who_set_it(cast):
+    browser(cast.bob).post(reverse("session-pin"), {"session_id": "kept-by-bob"})
+    cast.bob.delete()
+    assert "kept-by-bob" in browser(cast.alice).get(reverse("retention")).text
+
+
 def test_a_viewer_pins_nothing_and_nobody_is_sent_elsewhere(cast):
     viewer = factories.person("viewer@example.org")
     factories.membership(cast.acme, viewer, Role.VIEWER)

@@ -69,6 +69,18 @@ def test_the_costliest_path_leads_to_the_dearest_call_and_back(look, organizatio
     wait_for_labels(page, *before, is_beginning=True)
 
 
+def test_enter_after_the_button_opens_the_dearest_call(look, organization_id):
+    research_agent(organization_id, now() - timedelta(hours=1))
+    page = look(RUN)
+    wait_for_labels(page, "agent", is_beginning=True)
+    page.click("[data-trace=costliest]")
+    wait_for_current(page, "summarise")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#drawer .drawer-head .badge")
+    expect(page.locator(".trace-row.is-shown .trace-label")).to_have_text("summarise")
+    expect(page.locator("[data-trace=costliest]")).to_have_attribute("aria-pressed", "true")
+
+
 def test_errors_only_and_words_leave_what_they_ask_for(look, organization_id):
     research_agent(organization_id, now() - timedelta(hours=1))
     page = look(RUN)

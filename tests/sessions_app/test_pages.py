@@ -47,6 +47,14 @@ def test_the_list_shows_name_requests_errors_and_cost(looking, acme):
     assert "No sessions yet" not in text
 
 
+def test_one_of_a_kind_is_not_called_many(looking, acme):
+    keep([call(acme.id, now() - HOUR, "/a", session="short", status=500)])
+    for path in (reverse("sessions"), address("short")):
+        labels = re.findall(r"<dt>([^<]*)</dt>", looking.get(path).content.decode())
+        assert "request" in labels
+        assert not {"requests", "errors", "sessions"} & set(labels)
+
+
 def test_sessions_of_another_organisation_are_neither_listed_nor_opened(looking, acme, globex):
     keep([call(globex.id, now() - HOUR, "/a", session="theirs")])
     keep([call(acme.id, now() - HOUR, "/a", session="ours")])

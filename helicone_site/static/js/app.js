@@ -11,7 +11,8 @@
 //   data-shortcut="t"          that key clicks or focuses the element ("/" the filter, "t" the range, "l" live, "[" "]" in the drawer)
 //   data-go="r"                g then r follows the link
 //   .bar[data-left][data-width] (also .wf-axis > span[data-left])  per cent of its row
-//   #palette[data-source="/find"]   GET ?q= → [{"label","detail","url"}] is added to the pages
+//   [data-palette="Label"]     a page of the palette; data-detail stands beside it
+//   #palette[data-requests="/requests" data-sessions data-users]  where the words go that are no page's
 //   <form data-submit-on-change>    sends itself when a field changes
 // Events: "drawer:open" and "drawer:close" on document, detail.id.
 "use strict";
@@ -281,7 +282,6 @@ function follow(link) {
 
 // --- palette ---------------------------------------------------------------------------------------------
 const palette = $("#palette");
-let paletteQuery = 0;
 
 function paletteEntries() {
   return $$("[data-palette]").map((link) => ({ label: link.dataset.palette || link.textContent.trim(), detail: link.dataset.detail || "", url: link.getAttribute("href") }));
@@ -298,25 +298,32 @@ function paletteItem(entry) {
   return link;
 }
 
+const paletteItems = () => $$("a", $(".palette-list", palette));
+
 function selectPaletteItem(index) {
-  const items = $$("a", palette);
+  const items = paletteItems();
   items.forEach((item, place) => item.setAttribute("aria-selected", String(place === index)));
   items[index]?.scrollIntoView({ block: "nearest" });
 }
 
-function fillPalette(entries) {
-  $(".palette-list", palette).replaceChildren(...entries.map(paletteItem));
-  selectPaletteItem(0);
+// Where the words go that name no page: lists that open whatever was typed, and say so where they have none of it.
+function paletteLists(text) {
+  if (!text) return [];
+  const { requests, sessions, users } = palette.dataset;
+  const word = encodeURIComponent(text);
+  return [
+    { label: `Requests with “${text}”`, detail: "id or words", url: `${requests}?q=${word}` },
+    { label: `Requests of models with “${text}”`, detail: "model", url: `${requests}?model=~${word}` },
+    { label: `Sessions with “${text}”`, detail: "name or id", url: `${sessions}?q=${word}` },
+    { label: `Users with “${text}”`, detail: "id", url: `${users}?find=${word}` },
+  ];
 }
 
-async function searchPalette(query) {
-  const turn = ++paletteQuery;
+function searchPalette(query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const pages = paletteEntries().filter((entry) => words.every((word) => entry.label.toLowerCase().includes(word)));
-  fillPalette(pages);
-  if (!palette.dataset.source || !query.trim()) return;
-  const answer = await fetch(`${palette.dataset.source}?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } }).catch(() => null);
-  if (answer?.ok && turn === paletteQuery) fillPalette([...pages, ...(await answer.json())]);
+  $(".palette-list", palette).replaceChildren(...[...pages, ...paletteLists(query.trim())].map(paletteItem));
+  selectPaletteItem(0);
 }
 
 function openPalette() {
@@ -329,7 +336,7 @@ function openPalette() {
 }
 
 function paletteKey(event) {
-  const items = $$("a", palette);
+  const items = paletteItems();
   const current = items.findIndex((item) => item.getAttribute("aria-selected") === "true");
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (step && items.length) selectPaletteItem((current + step + items.length) % items.length);

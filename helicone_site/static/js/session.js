@@ -560,8 +560,10 @@
   document.querySelector(".trace-tools").addEventListener("click", (event) => {
     const name = event.target.closest("[data-trace]")?.dataset.trace;
     if (!name) return;
-    if (MODES.includes(name)) setMode(name);
-    else if (name === "unzoom") zoom(0);
+    if (MODES.includes(name)) {
+      setMode(name);
+      if (state.mode) body.focus({ preventScroll: true }); // Enter now opens the step, and does not press again
+    } else if (name === "unzoom") zoom(0);
     else if (name === "idle") { state.isIdleHidden = !state.isIdleHidden; tool("idle").setAttribute("aria-pressed", String(state.isIdleHidden)); redraw(); } else {
       const isOpen = name === "expand";
       for (let node = 1; node < count; node += 1) state.opened[node] = isOpen ? 1 : state.mode === "errors" || state.hits ? 2 : 0;
