@@ -75,6 +75,7 @@ def everything(start: str, end: str) -> list[Question]:
         Question("properties", "/properties?range=30d"),
         Question("one property", "/properties/feature?range=30d"),
         Question("models", "/models?range=30d"),
+        Question("providers", "/providers?range=30d"),
         Question("API request/query", "/v1/request/query-clickhouse", TABLE_MS, {"filter": "all", "limit": 100}),
         Question("API request/count", "/v1/request/count/query", PAGE_MS, {"filter": "all"}),
         Question("API session/query", "/v1/session/query", PAGE_MS, {**sessions, "limit": 50}),

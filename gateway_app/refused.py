@@ -24,6 +24,7 @@ CODES: Final = tuple(dict.fromkeys((
 
 REFUSED: Final = And((
     Leaf("failed", EQUAL, True),
+    Leaf("has_problems", EQUAL, True),  # as the index of them has it
     Or(tuple(Leaf("problem", EQUAL, code) for code in CODES)),
     Leaf("problem", UNEQUAL, ATTEMPTS_FAILED),
 ))  # fmt: skip

@@ -15,12 +15,15 @@ from metrics_app.sql import Layout, Piece
 from requests_app.filters import Clause, Node, join
 from requests_app.queries import reader
 
+MOST_MS = 250
+"""So long a page waits for what it leaves out, before it shows all that counts know and says so."""
+
 
 def taken_away(layout: Layout, piece: Piece, without: Node) -> Clause | None:
     """None where there are none. To be asked before the counts, so that nothing is taken away that is not in them."""
     narrowed = replace(layout, tree=join("and", (layout.tree, without)))
     asking = sql.whole(narrowed, [sql.ground(narrowed, piece)], order="sum(m_requests) DESC")
-    with reader() as cursor:
+    with reader(MOST_MS) as cursor:
         cursor.execute(asking.sql, asking.values)
         rows = [_negative(layout, row) for row in cursor.fetchall()]
     return sql.told(layout, list(zip(*rows, strict=True))) if rows else None

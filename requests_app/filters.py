@@ -153,6 +153,7 @@ ENTRIES = (
     Entry("organization", "Organization", "text", "r.organization_id::text", is_offered=False),
     Entry("uncached_input_tokens", "Uncached input tokens", "number", UNCACHED_INPUT, is_offered=False),
     Entry("visible_output_tokens", "Output without reasoning", "number", UNREASONED_OUTPUT, is_offered=False),
+    Entry("has_problems", "Has problems", "boolean", "(r.problems IS NOT NULL)", is_offered=False),
     Entry("has_scores", "Has scores", "boolean", "(coalesce(r.scores, '{}') <> '{}')", is_offered=False),
     Entry("property_key", "Has property", "names", "r.properties", is_offered=False),
     Entry("nothing", "Not recorded", "text", "''", is_offered=False),
