@@ -17,6 +17,7 @@ import orjson
 
 from accounts_app.snapshot import Snapshot
 from gateway_app import ai_words, fallbacks, headers, lending, model_lists, models_known, online, retries, stored_routes
+from gateway_app.ai_words import Words
 from gateway_app.calling import Skipped, detail
 from gateway_app.candidates import Candidate, Incoming, Prepared, prepared
 from gateway_app.connection import Headers
@@ -135,7 +136,7 @@ def chain(incoming: Incoming, known: Known) -> Chain:
         raise ProviderKeyMissing(AI_GATEWAY_NEEDS)
     wishes = _wishes(incoming, known, own, [one for one in listed if isinstance(one, str)])
     if wishes is None and own is not None:
-        own = _worded(replace(own, retries=rules), incoming)
+        own = _worded(replace(own, retries=rules), incoming, _words(incoming))
         return Chain((prepared(own, incoming),), complaint=_complaint(incoming))
     found, skipped = _Resolver(incoming, known, own).all(wishes or _Wishes(()))
     if not found:
@@ -183,9 +184,13 @@ def _own(incoming: Incoming, known: Known) -> Candidate:
     return Candidate(slug, url, is_client_named, is_stored=is_stored, borrows=lender is not NOBODY)
 
 
-def _worded(candidate: Candidate, incoming: Incoming) -> Candidate:
-    """At the AI gateway, without what only that knows of a body, and with the same in the provider's own words."""
-    words = ai_words.read(incoming.first) if _is_nobodys(incoming) else ai_words.NOTHING
+def _words(incoming: Incoming) -> Words:
+    """What its body says in words only the AI gateway knows; to a target a client names it goes as it came."""
+    return ai_words.read(incoming.first) if _is_nobodys(incoming) else ai_words.NOTHING
+
+
+def _worded(candidate: Candidate, incoming: Incoming, words: Words) -> Candidate:
+    """Without what only the AI gateway knows of a body, and with the same in the provider's own words."""
     if not words.said:
         return candidate
     slug, path = candidate.provider, incoming.route.path if candidate.path is None else candidate.path
@@ -306,8 +311,7 @@ class _Resolver:
         self._own = own
         self._excluded: frozenset[str] = frozenset()
         self._skipped: list[Skipped] = []
-        self._web = ai_words.read(incoming.first).web if _is_nobodys(incoming) else None
-        """A search of the web, asked for by a plugin."""
+        self._words = _words(incoming)
 
     def all(self, wishes: _Wishes) -> tuple[list[Prepared], list[Skipped]]:
         self._excluded = wishes.excluded
@@ -341,9 +345,10 @@ class _Resolver:
             return None
         model = wanted.deployment or wanted.model
         override: Mapping[str, Any] | None = {"model": model} if model else {}
-        if wanted.is_online or (self._web is not None and candidate.provider not in online.NATIVE):
+        web = self._words.web
+        if wanted.is_online or (web is not None and candidate.provider not in online.NATIVE):
             path = self._incoming.route.path if candidate.path is None else candidate.path
-            override = online.override(candidate.provider, path, model, self._incoming.first, self._web)
+            override = online.override(candidate.provider, path, model, self._incoming.first, web)
         if override is None:
             self._skip(wanted.label, "it has no search of the web that can be asked for here", "model_not_supported")
             return None
@@ -352,7 +357,7 @@ class _Resolver:
             goes_on=wish.goes_on, retries=wish.retries, model=model,
         )  # fmt: skip
         try:
-            return prepared(_worded(candidate, self._incoming), self._incoming)
+            return prepared(_worded(candidate, self._incoming, self._words), self._incoming)
         except GatewayError as error:
             self._skip(wanted.label, error.message, "invalid_format")
             return None

@@ -16,9 +16,6 @@ from llm.providers import Provider
 
 ORDER: Final = {"helicone": 2, "anthropic": 3, "openai": 3, "google": 5, "openrouter": 10}
 """Of several that have a model the lower number is asked first; 4 for all others. Helicone's own order."""
-
-
-MAKERS: Final = ("openai", "anthropic", "google", "mistral", "xai", "deepseek", "cohere")
 PART: Final = "models"
 """Of the snapshot."""
 
@@ -64,6 +61,6 @@ def offering(snapshot: Snapshot | None, model: str, slugs: Sequence[str]) -> tup
 def context_window(snapshot: Snapshot | None, provider: str, model: str) -> int | None:
     """Tokens the model takes, prompt and reply; None where nobody told. Of an unknown provider the makers are asked."""
     described = providers.by_slug(provider)
-    asked = [described] if described is not None and described.prices else map(providers.by_slug, MAKERS)
+    asked = [described] if described is not None and described.prices else map(providers.by_slug, providers.MAKERS)
     found = (_of(snapshot).find(one, model)[1] for one in asked if one is not None)
     return next((window for window in found if window is not None), None)

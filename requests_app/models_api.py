@@ -10,10 +10,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from lib.clock import now
+from llm.providers import MAKERS
 from requests_app.models import ModelPrice
-
-MAKERS = ("openai", "anthropic", "google", "mistral", "xai", "deepseek", "cohere")
-"""Who a model is of, where several sell it: the first of these, else the first by name."""
 
 
 class Models(APIView):
@@ -25,7 +23,8 @@ class Models(APIView):
 
 
 def listed() -> list[dict[str, Any]]:
-    """By id. `created` is when its price began, 0 where that is not known."""
+    """By id; where several sell a model it is the first maker's, else the first's by name. `created` is when its price
+    began, 0 where that is not known."""
     at = now()
     rows = ModelPrice.objects.filter(
         Q(starts_at=None) | Q(starts_at__lte=at), Q(ends_at=None) | Q(ends_at__gt=at),

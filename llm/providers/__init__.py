@@ -95,6 +95,8 @@ class Provider:
         return self.helicone_name or self.slug.upper()
 
 
+MAKERS: Final = ("openai", "anthropic", "google", "mistral", "xai", "deepseek", "cohere")
+"""Slugs of who makes models, in the order they are asked of a model several sell."""
 EXTRAS: Final = ("base_url", "api_version", "access_key_id", "region", "project")
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _TUPLES: Final = frozenset(field.name for field in fields(Provider) if str(field.type).startswith("tuple"))
