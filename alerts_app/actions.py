@@ -70,7 +70,8 @@ def _clean(told: str) -> str:
     return told.replace("\x00", "").strip()
 
 
-def _segment(told: Segment, kinds: Sequence[str]) -> Segment:
+def checked_segment(told: Segment, kinds: Sequence[str]) -> Segment:
+    """As it is kept. Raises BadRule, as all of these do."""
     name, value = _clean(told.name).lower(), _clean(told.value)
     if told.by not in kinds:
         raise BadRule("by", f"It counts by one of {', '.join(kinds)}.")
@@ -83,28 +84,44 @@ def _segment(told: Segment, kinds: Sequence[str]) -> Segment:
     return Segment(told.by, name if told.by == "property" else "", value)
 
 
-def _rule(asked: RuleAsked) -> RuleAsked:
-    if not math.isfinite(asked.quota) or not 0 < asked.quota <= LARGEST_QUOTA:
+def check_quota(quota: float) -> None:
+    if not math.isfinite(quota) or not 0 < quota <= LARGEST_QUOTA:
         raise BadRule("quota", f"The quota is above 0 and at most {LARGEST_QUOTA:,}.")
-    if not SHORTEST_WINDOW <= asked.window_seconds <= LONGEST_WINDOW:
+
+
+def check_window(seconds: int) -> None:
+    if not SHORTEST_WINDOW <= seconds <= LONGEST_WINDOW:
         raise BadRule("window_seconds", f"The window is {SHORTEST_WINDOW} to {LONGEST_WINDOW:,} seconds.")
+
+
+def _rule(asked: RuleAsked) -> RuleAsked:
+    check_quota(asked.quota)
+    check_window(asked.window_seconds)
     if asked.unit not in ("request", "cents"):
         raise BadRule("unit", "The unit is request or cents.")
-    return replace(asked, name=_name(asked.name), segment=_segment(asked.segment, RULE_KINDS))
+    return replace(asked, name=_name(asked.name), segment=checked_segment(asked.segment, RULE_KINDS))
+
+
+def check_limit(nano_usd: int) -> None:
+    if not 0 < nano_usd <= LARGEST_NANO:
+        raise BadRule("limit_usd", f"The limit is above 0 and at most {usd(LARGEST_NANO)}.")
+
+
+def checked_percents(told: Sequence[int]) -> list[int]:
+    if any(not 1 <= each <= 1000 for each in told) or len(told) > 10:
+        raise BadRule("warn_percents", "Thresholds are at most ten whole percentages from 1 to 1000.")
+    return sorted(set(told))
 
 
 def _budget(asked: BudgetAsked) -> BudgetAsked:
-    if not 0 < asked.limit_nano_usd <= LARGEST_NANO:
-        raise BadRule("limit_usd", f"The limit is above 0 and at most {usd(LARGEST_NANO)}.")
-    if any(not 1 <= each <= 1000 for each in asked.warn_percents) or len(asked.warn_percents) > 10:
-        raise BadRule("warn_percents", "Thresholds are at most ten whole percentages from 1 to 1000.")
+    check_limit(asked.limit_nano_usd)
     return replace(
-        asked, name=_name(asked.name), period=_period(asked.period), segment=_segment(asked.segment, KINDS),
-        warn_percents=sorted(set(asked.warn_percents)),
+        asked, name=_name(asked.name), period=checked_period(asked.period),
+        segment=checked_segment(asked.segment, KINDS), warn_percents=checked_percents(asked.warn_percents),
     )  # fmt: skip
 
 
-def _period(asked: Period) -> Period:
+def checked_period(asked: Period) -> Period:
     if asked.span not in SPANS:
         raise BadRule("span", f"The period is one of {', '.join(SPANS)}.")
     if asked.span == "rolling":
@@ -114,6 +131,13 @@ def _period(asked: Period) -> Period:
     if asked.zone != "UTC" and asked.zone not in _zones():
         raise BadRule("time_zone", "There is no such time zone: write it as Europe/Berlin.")
     return Period(asked.span, 0, asked.zone)
+
+
+def check_bound(name: str, bound: int | None) -> None:
+    """Of a session, by field of SessionGuard."""
+    most = LARGEST_NANO if name == "max_cost_nano_usd" else LARGEST_COUNT
+    if bound is not None and not 0 < bound <= most:
+        raise BadRule(name, "A bound is above 0; leave it empty for none.")
 
 
 @cache
@@ -215,9 +239,7 @@ def _after(work: Any) -> None:
 def save_session_guard(by: Author, bounds: Mapping[str, int | None]) -> SessionGuard:
     """`bounds` by field of SessionGuard; None is none. Raises BadRule."""
     for name, bound in bounds.items():
-        most = LARGEST_NANO if name == "max_cost_nano_usd" else LARGEST_COUNT
-        if bound is not None and not 0 < bound <= most:
-            raise BadRule(name, "A bound is above 0; leave it empty for none.")
+        check_bound(name, bound)
     made, _ = SessionGuard.objects.update_or_create(organization_id=by.organization_id, defaults=dict(bounds))
     said = {name: "none" if bound is None else bound for name, bound in bounds.items()}
     audit.record(by.organization_id, by.user, "session guard changed", **said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -12,7 +14,7 @@ from alerts_app.actions import BudgetAsked, RuleAsked
 from alerts_app.budgets import NANO, Period
 from alerts_app.models import Budget, RateLimitRule, SessionGuard
 from alerts_app.rules import RULE_KINDS
-from alerts_app.segments import Segment
+from alerts_app.segments import KINDS, Segment
 from requests_app.price_rules import BadRule
 
 INPUT = {"class": "input", "autocomplete": "off"}
@@ -28,7 +30,29 @@ def _text(**attributes: Any) -> forms.TextInput:
     return forms.TextInput({**INPUT, **attributes})
 
 
-class _Counting(forms.Form):
+class _Checked(forms.Form):
+    """Says all that `actions` would refuse, part by part: who made three mistakes is told of three."""
+
+    @property
+    def checks(self) -> tuple[Callable[[], object], ...]:
+        """Each raises BadRule, or KeyError for a field that is refused already."""
+        raise NotImplementedError
+
+    def clean(self) -> None:
+        for check in self.checks:
+            try:
+                check()
+            except BadRule as error:
+                self.refuse(error)
+            except KeyError:
+                continue
+
+    def refuse(self, error: BadRule) -> None:
+        """The sentence beside the field it is about."""
+        self.add_error(error.field if error.field in self.fields else None, str(error))
+
+
+class _Counting(_Checked):
     """By whom something is counted."""
 
     name = forms.CharField(max_length=actions.LONGEST_NAME, widget=_text())
@@ -41,10 +65,6 @@ class _Counting(forms.Form):
         said = self.cleaned_data
         return Segment(said["by"], said["property_name"], said["value"])
 
-    def refuse(self, error: BadRule) -> None:
-        """The sentence beside the field it is about."""
-        self.add_error(error.field if error.field in self.fields else None, str(error))
-
 
 class RuleForm(_Counting):
     quota = forms.FloatField(label="At most", widget=_text(inputmode="decimal", placeholder="1000"))
@@ -55,6 +75,14 @@ class RuleForm(_Counting):
         super().__init__(*args, **kwargs)
         field: Any = self.fields["by"]
         field.choices = [choice for choice in BY.items() if choice[0] in RULE_KINDS]
+
+    @property
+    def checks(self) -> tuple[Callable[[], object], ...]:
+        said = self.cleaned_data
+        return (
+            lambda: actions.check_quota(said["quota"]), lambda: actions.check_window(said["window_seconds"]),
+            lambda: actions.checked_segment(self.segment, RULE_KINDS),
+        )  # fmt: skip
 
     @property
     def asked(self) -> RuleAsked:
@@ -71,13 +99,25 @@ class BudgetForm(_Counting):
     is_hard = forms.BooleanField(label="Refuse calls beyond the limit", required=False)
 
     @property
-    def asked(self) -> BudgetAsked:
-        """Raises BadRule."""
+    def checks(self) -> tuple[Callable[[], object], ...]:
         said = self.cleaned_data
-        period = Period(said["span"], said["hours"] or 0, said["time_zone"] or "UTC")
+        return (
+            lambda: actions.check_limit(actions.nano_usd(said["limit_usd"])),
+            lambda: actions.checked_period(self.period), lambda: actions.checked_segment(self.segment, KINDS),
+            lambda: actions.checked_percents(_percents(said["warn_percents"])),
+        )  # fmt: skip
+
+    @property
+    def period(self) -> Period:
+        said = self.cleaned_data
+        return Period(said["span"], said["hours"] or 0, said["time_zone"] or "UTC")
+
+    @property
+    def asked(self) -> BudgetAsked:
+        said = self.cleaned_data
         return BudgetAsked(
-            said["name"], actions.nano_usd(said["limit_usd"]), period, self.segment, _percents(said["warn_percents"]),
-            said["is_hard"],
+            said["name"], actions.nano_usd(said["limit_usd"]), self.period, self.segment,
+            _percents(said["warn_percents"]), said["is_hard"],
         )  # fmt: skip
 
 
@@ -88,18 +128,28 @@ def _percents(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-class SessionForm(forms.Form):
+class SessionForm(_Checked):
     max_cost_usd = forms.CharField(label="Cost, USD", required=False, widget=_text(inputmode="decimal"))
     max_calls = forms.IntegerField(label="Calls", required=False, widget=_text(inputmode="numeric"))
     max_depth = forms.IntegerField(label="Depth of its path", required=False, widget=_text(inputmode="numeric"))
     max_repeats = forms.IntegerField(label="Same tool call", required=False, widget=_text(inputmode="numeric"))
 
     @property
+    def checks(self) -> tuple[Callable[[], object], ...]:
+        return tuple(partial(self._check, name) for name in self.fields)
+
+    def _check(self, name: str) -> None:
+        actions.check_bound(*self._bound(name))
+
+    def _bound(self, name: str) -> tuple[str, int | None]:
+        said = self.cleaned_data[name]
+        if name != "max_cost_usd":
+            return name, said
+        return "max_cost_nano_usd", actions.nano_usd(said) if said else None
+
+    @property
     def bounds(self) -> dict[str, int | None]:
-        """Raises BadRule."""
-        said = dict(self.cleaned_data)
-        cost = said.pop("max_cost_usd")
-        return {"max_cost_nano_usd": actions.nano_usd(cost) if cost else None, **said}
+        return dict(map(self._bound, self.fields))
 
     def refuse(self, error: BadRule) -> None:
         place = "max_cost_usd" if error.field in ("max_cost_nano_usd", "limit_usd") else error.field

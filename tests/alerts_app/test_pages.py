@@ -91,6 +91,22 @@ def test_what_cannot_be_is_said_beside_its_field(cast, url, form, wrong, said):
     assert not RateLimitRule.objects.exists() and not Budget.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "wrong", "fields"),
+    [
+        ("limit-add", {**RULE, "name": "", "quota": "0", "window_seconds": "1"}, {"name", "quota", "window_seconds"}),
+        ("budget-add", {**BUDGET, "name": "", "limit_usd": "0", "property_name": "", "warn_percents": "0"},
+         {"name", "limit_usd", "property_name", "warn_percents"}),
+        ("budget-add", {**BUDGET, "limit_usd": "x", "span": "rolling", "by": "?"}, {"limit_usd", "hours", "by"}),
+        ("session-guard", {"max_cost_usd": "x", "max_calls": "0", "max_depth": "deep"},
+         {"max_cost_usd", "max_calls", "max_depth"}),
+    ],
+)  # fmt: skip
+def test_whoever_made_several_mistakes_is_told_of_each(cast, url, wrong, fields):
+    answer = browser(cast.alice).post(reverse(url), wrong)
+    assert (answer.status_code, set(answer.context["form"].errors)) == (400, fields)
+
+
 @pytest.mark.parametrize("role", [Role.MEMBER, Role.VIEWER])
 def test_others_see_and_set_nothing(cast, role):
     row, _ = a_budget(cast.acme, 5)
