@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Literal
 
-from requests_app.filters import TOTAL_TOKENS, UNCACHED_INPUT, UNREASONED_OUTPUT
+from requests_app.filters import TOTAL_TOKENS, UNCACHED_INPUT, UNDATED_MODEL, UNREASONED_OUTPUT
 
 Unit = Literal["", "nano-USD", "ms", "share", "per minute", "per second", "time"]
 Number = int | float | datetime
@@ -217,6 +217,8 @@ _ALL_DIMENSIONS = (
     Dimension(TIME, "Time", "", "", filter="at"),
     Dimension("provider", "Provider", "nullif(r.provider, '')", "nullif(r.provider, '')", filter="provider"),
     Dimension("model", "Model", "nullif(r.model, '')", "nullif(r.model, '')", filter="model"),
+    Dimension("undated_model", "Model of any date", f"nullif({UNDATED_MODEL}, '')", f"nullif({UNDATED_MODEL}, '')",
+              filter="undated_model"),
     Dimension("status", "Status", "r.status::text", "r.status::text", filter="status", kind="number"),
     Dimension("cached", "Answered from cache", "r.cached::text", "r.cached::text", filter="cached", kind="boolean"),
     Dimension("kind", "Kind", "r.kind", "r.kind", filter="kind"),

@@ -35,7 +35,7 @@ MOST_EDGE_ROWS, MOST_EDGE_ROWS_OF_LONG = 50_000, 15_000
 """Single requests read to be exact at the edges of counted days; of a range longer than SHORT, which a part of a day
 changes little, the fewer."""
 GROUND_TIMEOUT_MS = 4_000
-USAGE_KEYS = frozenset({"model", "provider", "status", "failed", "cached", "kind"})
+USAGE_KEYS = frozenset({"model", "undated_model", "provider", "status", "failed", "cached", "kind"})
 SELECTIVE_KEYS = frozenset({"user", "session", "trace", "id", "property"})
 """An equality with one of these is found by an index."""
 WHOLE_DAY = ("day", "week", "month", "year")

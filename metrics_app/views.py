@@ -91,7 +91,7 @@ def property_page(request: OrganizationRequest, name: str) -> HttpResponseBase:
 @require_safe
 @page()
 def models(request: OrganizationRequest) -> HttpResponseBase:
-    return _table_file(request, tables.MODELS) or _page(request, "models", frame.models)
+    return _table_file(request, frame.models_asked(request)) or _page(request, "models", frame.models)
 
 
 @require_safe

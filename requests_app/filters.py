@@ -100,6 +100,8 @@ TOTAL_TOKENS = "(coalesce(r.input_tokens, 0) + coalesce(r.output_tokens, 0))"
 REQUEST_MODEL = "(CASE r.request_model WHEN '' THEN r.model ELSE r.request_model END)"
 RESPONSE_MODEL = "(CASE r.response_model WHEN '' THEN r.model ELSE r.response_model END)"
 """An empty one is the same as `model`: so a row keeps a name once (`spellings.SAME`)."""
+UNDATED_MODEL = r"regexp_replace(r.model, '[-@]20\d\d(-[01]\d-[0-3]\d|[01]\d[0-3]\d)$', '')"
+"""The same for `gpt-4o`, which a call asks for, and `gpt-4o-2024-08-06`, which answers it."""
 TARGET_URL = spellings.in_sql("r.target_url", "target_url")
 QUARTER = "date_bin('15 minutes', {}, '2000-01-01+00')"
 """The quarter of an hour a moment falls into: by it the rows of one model or user are in order in their index."""
@@ -128,6 +130,7 @@ ENTRIES = (
     Entry("cache_read_tokens", "Cached input tokens", "number", "r.cache_read_tokens"),
     Entry("cache_write_tokens", "Cache write tokens", "number", "r.cache_write_tokens"),
     Entry("reasoning_tokens", "Reasoning tokens", "number", "r.reasoning_tokens"),
+    Entry("undated_model", "Model of any date", "text", UNDATED_MODEL),
     Entry("cached", "Answered from cache", "boolean", "r.cached"),
     Entry("cached_from", "Answered with the reply of", "text", "r.cached_from::text", is_offered=False),
     Entry("stream", "Streamed", "boolean", "r.is_stream"),

@@ -134,13 +134,20 @@ def users(request: OrganizationRequest, view: View) -> dict[str, Any]:
     return {**_table(request, view, tables.USERS), "find": found_by(request)}
 
 
+def models_asked(request: OrganizationRequest) -> tables.Kind:
+    """The table of the models page; `?by=model` tells versions of different dates apart."""
+    return tables.VERSIONS if request.GET.get("by") == tables.VERSIONS.by[0] else tables.MODELS
+
+
 def models(request: OrganizationRequest, view: View) -> dict[str, Any]:
-    found = _table(request, view, tables.MODELS)
-    slots = [slot(view, "requests-by", 4, by="model"), slot(view, "cost", 4, by="model"),
-             slot(view, "duration-by", 4, by="model")]  # fmt: skip
-    picked = [value for value in request.GET.getlist("model") if value]
-    kept = [(k, v) for k, v in view.without("model", "rows", "add_key")]
-    return {**found, "slots": slots, "picked": picked, "kept": kept}
+    kind = models_asked(request)
+    by = kind.by[0]
+    slots = [slot(view, key, 4, by=by) for key in ("requests-by", "cost", "duration-by")]
+    picked = [value for value in request.GET.getlist(by) if value]
+    kept = [(k, v) for k, v in view.without(by, "rows", "add_key")]
+    other = None if kind is tables.VERSIONS else tables.VERSIONS.by[0]
+    return {**_table(request, view, kind), "slots": slots, "picked": picked, "kept": kept,
+            "is_apart": kind is tables.VERSIONS, "other": with_parameters(request, by=other)}  # fmt: skip
 
 
 def user(request: OrganizationRequest, view: View, user_id: str) -> dict[str, Any]:

@@ -108,11 +108,11 @@ def with_parameters(request: HttpRequest, path: str = "", **changes: str | None)
 
 # --- dimensions -------------------------------------------------------------------------------------------------
 
-SPLITS = ("model", "provider", "user", "session_name", "prompt", "country")
+SPLITS = ("model", "undated_model", "provider", "user", "session_name", "prompt", "country")
 """Dimensions a chart of the dashboard can be split by, beside properties."""
 ABSENT: Mapping[str, str] = {
-    "model": "no model named", "provider": "no provider", "user": "no user named", "session_name": "not in a session",
-    "prompt": "no prompt named", "country": "country not told",
+    "model": "no model named", "undated_model": "no model named", "provider": "no provider", "user": "no user named",
+    "session_name": "not in a session", "prompt": "no prompt named", "country": "country not told",
 }  # fmt: skip
 
 

@@ -71,8 +71,11 @@ USERS = Kind(
     "users", "User", ("user",), (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, AVERAGE, DAYS, FIRST, LAST), "user"
 )  # fmt: skip
 MODELS = Kind(
-    "models", "Model", ("model", "provider"), (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, P50, P95, SPEED)
-)
+    "models", "Model", ("undated_model", "provider"),
+    (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, P50, P95, SPEED),
+)  # fmt: skip
+VERSIONS = replace(MODELS, by=("model", "provider"))
+"""Each dated version for itself. A call that failed told none: it stands under the name it asked for."""
 VALUES = Kind("values", "Value", (), (REQUESTS, ERRORS, COST, PER_CALL, INPUT, OUTPUT, AVERAGE))
 
 

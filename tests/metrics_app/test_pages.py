@@ -158,6 +158,25 @@ def test_no_cell_of_a_file_begins_a_formula(cast, path):
     assert [line[0] for line in csv_of(cast, path)[1:]] == [f"'{FORMULA}"]
 
 
+VERSIONS = [("gpt-4o", 429), ("gpt-4o-2024-08-06", 200), ("gpt-4o-2024-11-20", 200), ("gpt-4o-mini-2024-07-18", 200),
+            ("claude-haiku-4-5@20251001", 200), ("claude-haiku-4-5-20251001", 200), ("mistral-2411-latest", 200),
+            ("room-2024-99-99", 200)]  # fmt: skip
+
+
+def test_a_model_is_one_row_whatever_its_date_and_each_version_one_where_asked(cast):
+    counted.count([make_row(cast.acme.pk, model=model, status=status) for model, status in VERSIONS])
+    together = {line[0]: line[2:4] for line in csv_of(cast, "/models?format=csv")[1:]}
+    assert together == {
+        "gpt-4o": ["3", "1"], "gpt-4o-mini": ["1", "0"], "claude-haiku-4-5": ["2", "0"],
+        "mistral-2411-latest": ["1", "0"], "room-2024-99-99": ["1", "0"],
+    }  # fmt: skip
+    assert {line[0] for line in csv_of(cast, "/models?format=csv&by=model")[1:]} == {model for model, _ in VERSIONS}
+    page = people.browser(cast.alice).get("/models").content.decode()
+    assert 'name="undated_model" value="gpt-4o"' in page and "undated_model=gpt-4o&amp;" in page
+    apart = people.browser(cast.alice).get("/models?by=model").content.decode()
+    assert 'name="model" value="gpt-4o"' in apart and "its errors are that model's too" in apart
+
+
 def test_the_head_of_a_split_chart_begins_no_formula_either(cast):
     counted.count([make_row(cast.acme.pk, model=FORMULA)])
     assert csv_of(cast, "/dashboard/chart/cost.csv")[0][1].startswith("'=")
