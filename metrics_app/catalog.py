@@ -240,9 +240,9 @@ def metric(key: str) -> Metric:
 
 
 def dimension(key: str) -> Dimension:
-    """The dimension of that key; `property.<key>` is made on the spot."""
-    if key.startswith(PROPERTY) and len(key) > len(PROPERTY):
-        name = key.removeprefix(PROPERTY)
+    """The dimension of that key; `property.<key>` is made on the spot, in lower case as properties are kept."""
+    if key.startswith(PROPERTY) and len(key) > len(PROPERTY) and "\x00" not in key:
+        name = key.removeprefix(PROPERTY).lower()
         return Dimension(key, name, "(r.properties ->> %s)", facet=f"p:{name}", filter="property", name=name)
     if key not in DIMENSIONS:
         known = ", ".join((*DIMENSIONS, "property.<key>"))

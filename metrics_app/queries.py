@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cmp_to_key
 from typing import Any
 
-from lib.clock import now
+from lib.clock import now, reckonable
 from llm.exchange import MODEL_KINDS
 from metrics_app import answers, calendar, ranges, sql
 from metrics_app.answers import Found
-from metrics_app.catalog import NAMES, TIER_HISTOGRAMS, TIME, Metric
+from metrics_app.catalog import NAMES, OTHER, TIER_HISTOGRAMS, TIME, Metric
 from metrics_app.queries_without import taken_away
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
 from metrics_app.rollup import counted_name
@@ -84,8 +84,8 @@ def compared(question: Question, *, at: datetime | None = None) -> tuple[Answer,
 
 def _read(question: Question, at: datetime) -> _Asked:
     tree, low, high = without_times(question.filter)
-    since = max((moment for moment in (question.since, low) if moment), default=None)
-    until = min((moment for moment in (question.until, high) if moment), default=None)
+    since = max((reckonable(moment) for moment in (question.since, low) if moment), default=None)
+    until = min((reckonable(moment) for moment in (question.until, high) if moment), default=None)
     grain: Grain | None = None
     if question.is_series:
         start = since or first_day(question.organization_id) or at
@@ -452,6 +452,8 @@ def _sorted(found: Found, question: Question) -> Found:
         return sign * ((one > other) - (one < other))  # type: ignore[operator]
 
     rows = sorted(found.rows, key=cmp_to_key(compare))
+    if question.has_rest:  # the groups are chosen already, and what stands for all others comes behind them
+        return replace(found, rows=tuple(sorted(rows, key=lambda row: OTHER in row.values)))
     return replace(found, rows=tuple(rows[question.offset : question.offset + question.limit]))
 
 
@@ -472,7 +474,7 @@ def _zone_notes(asked: _Asked) -> tuple[str, ...]:
     is_ragged = any(offset % timedelta(hours=1) for offset in _offsets(asked))
     if asked.grain in (None, "minute", "hour") or not is_ragged:
         return ()
-    return ("Days begin at the full hour before midnight of this time zone: counts are kept by the hour of UTC.",)
+    return ("Days begin at the full hour after midnight of this time zone: counts are kept by the hour of UTC.",)
 
 
 def _told(

@@ -9,7 +9,7 @@ of an older time (`request`, `response`, `request_response_versioned`) mean the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llm.providers import by_helicone_name
@@ -146,7 +146,7 @@ def _condition(table: str, column: str, at: _At) -> Node:
     if column in BODIES:
         raise at.error("Whole bodies cannot be filtered: they are stored compressed. Filter by other columns.")
     if column == "helicone-score-feedback":
-        return leaf("score", at.operator, int(at.value in (True, "true", 1)), name=column)
+        return _leaf("score", replace(at, value=_thumb(at)), name=column)
     if column == "property_key":
         return _leaf("property_key", at)
     if column == "scores_column":
@@ -172,6 +172,15 @@ def _leaf(key: str, at: _At, *, name: str = "") -> Leaf:
         return leaf(key, at.operator, value, name=name)
     except FilterError as error:
         raise at.error(error.message) from None
+
+
+def _thumb(at: _At) -> int | str:
+    """A thumb up or down as the score it is kept as; "null" asks for none."""
+    words: dict[str, int | str] = {"true": 1, "1": 1, "false": 0, "0": 0, "null": "null"}
+    said = str(at.value).lower()
+    if said not in words:
+        raise at.error("Feedback is compared with true or false.")
+    return words[said]
 
 
 def _provider(value: str, operator: str) -> str:
@@ -219,7 +228,7 @@ def _dump_leaf(node: Leaf) -> Any:
     if entry.is_map:
         column = "properties" if entry.kind == "property" else "scores"
         return {"request_response_rmt": {column: {node.name: condition}}}
-    table, name = _place(entry)
+    table, name = ("request_response_rmt", entry.key) if entry.key == "property_key" else _place(entry)
     if table == "properties":
         return {"request_response_rmt": {"properties": {name: condition}}}
     return {table: {name: condition}}

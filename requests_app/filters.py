@@ -197,10 +197,14 @@ def leaf(key: str, operator: str, raw: object, *, name: str = "") -> Leaf:
         raise FilterError(message, path=key, value=raw)
     if entry.is_map and not name:
         raise FilterError(f"{entry.words} needs a name, as in {key}.env", path=key, value=raw)
-    kept_name = name.lower() if entry.kind == "property" else name
     if "\x00" in name:
         raise FilterError("A name holds no NUL.", path=key)
-    return Leaf(key, operator, None if raw is None else value_of(entry, raw), kept_name)
+    value = None if raw is None else value_of(entry, raw)
+    if key == "property_key" and isinstance(value, str):
+        value = value.lower()
+    if operator in ("like", "ilike") and isinstance(value, str) and (len(value) - len(value.rstrip("\\"))) % 2:
+        raise FilterError("A pattern may not end with a single backslash.", path=key, value=raw)
+    return Leaf(key, operator, value, name.lower() if entry.kind == "property" else name)
 
 
 def join(operator: Literal["and", "or"], parts: Iterable[Node]) -> Node:
@@ -331,8 +335,6 @@ def _compare_text(sql: str, operator: str, value: str | None, *, names: tuple[st
     if operator in {"~", "!~"}:
         negation = "NOT " if operator == "!~" else ""
         return Clause(f"{known} {negation}ILIKE %s", (*names, f"%{escaped(value)}%"))
-    if (len(value) - len(value.rstrip("\\"))) % 2:
-        raise FilterError("A pattern may not end with a single backslash.", value=value)
     return Clause(f"{known} {operator.upper()} %s", (*names, value))
 
 
@@ -382,18 +384,19 @@ def _score(entry: Entry, node: Leaf) -> Clause:
 
 
 def _named(entry: Entry, node: Leaf) -> Clause:
-    """A name in a list, or a key of a map."""
+    """A name in a list, or a key of a map; None: with none at all."""
+    if node.value is None:
+        empty = f"coalesce({entry.sql}, '{{}}') {'<>' if node.operator == UNEQUAL else '='} '{{}}'"
+        return Clause(empty)
     if entry.key == "problem":
         return _troubled(entry, node)
     is_map = entry.key == "property_key"
     has = f"jsonb_exists({entry.sql}, %s)" if is_map else f"coalesce(%s = ANY({entry.sql}), FALSE)"
-    return Clause(has if node.operator == EQUAL else f"NOT {has}", (str(node.value or ""),))
+    return Clause(has if node.operator == EQUAL else f"NOT {has}", (str(node.value),))
 
 
 def _troubled(entry: Entry, node: Leaf) -> Clause:
-    """With a problem of that code, kept as `code` or `code: detail`; None: with none at all."""
-    if node.value is None:
-        return Clause(f"coalesce({entry.sql}, '{{}}') {'<>' if node.operator == UNEQUAL else '='} '{{}}'")
+    """With a problem of that code, kept as `code` or `code: detail`."""
     code = str(node.value)
     has = f"coalesce({entry.sql} <> '{{}}' AND (%s = ANY({entry.sql}) OR has_problem({entry.sql}, %s)), FALSE)"
     return Clause(has if node.operator == EQUAL else f"NOT {has}", (code, f"{code}: "))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
 
 from llm.exchange import MODEL_KINDS
-from metrics_app import calendar, fold, queries, queries_list, rollup
+from metrics_app import calendar, fold, queries, queries_list, rollup, sql
 from metrics_app.catalog import DIMENSIONS, METRICS, OTHER, TIME
 from metrics_app.question import BadQuestion, Question
 from requests_app import queries_sums
@@ -179,8 +180,10 @@ def test_rows_are_counted_without_reading_them_and_as_many(cast, rows, tree, sin
 
 
 @pytest.mark.parametrize(
-    "zone", [UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), timezone(timedelta(hours=-3))]
-)
+    "zone",
+    [UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), timezone(timedelta(hours=-3)),
+     ZoneInfo("Asia/Kolkata"), ZoneInfo("Asia/Kathmandu"), timezone(timedelta(minutes=-210)), ZoneInfo("CET")],
+)  # fmt: skip
 @pytest.mark.parametrize("grain", ["hour", "6 hours", "day", "week", "month"])
 def test_buckets_are_the_readers_own(cast, rows, zone, grain):
     answer = ask(cast, by=(TIME,), since=NOW - timedelta(days=5, minutes=3), grain=grain, zone=zone)
@@ -197,6 +200,33 @@ def test_days_of_a_zone_off_the_hour_are_rounded_and_it_is_told(cast, rows):
     answer = ask(cast, by=(TIME,), grain="day", zone=zone)
     assert sum(row["requests"] for row in answer.rows) == len(calls(rows))
     assert any("hour" in note for note in answer.notes)
+    for begun, ended in pairwise((*answer.times, NOW)):
+        [found] = [row["requests"] for row in answer.rows if row.at == begun] or [0]
+        assert found == len(calls(rows, begun, ended)), "a step and the requests behind it"
+
+
+CLOCK_CHANGES = {
+    "Europe/Berlin": datetime(2026, 10, 25, 1, tzinfo=UTC), "CET": datetime(2026, 3, 29, 1, tzinfo=UTC),
+    "America/Havana": datetime(2026, 11, 1, 5, tzinfo=UTC), "Atlantic/Azores": datetime(2026, 10, 25, 1, tzinfo=UTC),
+    "Australia/Lord_Howe": datetime(2026, 10, 3, 15, 30, tzinfo=UTC),
+    "Africa/Cairo": datetime(2026, 4, 23, 22, tzinfo=UTC),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", CLOCK_CHANGES)
+@pytest.mark.parametrize("grain", ["6 hours", "day", "week", "month"])
+def test_steps_begin_alike_in_python_and_in_postgres_when_clocks_change(zone, grain):
+    place = ZoneInfo(zone)
+    moments = [CLOCK_CHANGES[zone] + timedelta(minutes=30 * half) for half in range(-70, 71)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {sql.bucket('at', grain, place)} FROM unnest(%s::timestamptz[]) AS at", [moments]
+        )
+        begun = [found for (found,) in cursor.fetchall()]
+    assert begun == [calendar.start(moment, grain, place) for moment in moments]
+    starts = calendar.starts(moments[0], moments[-1] + timedelta(hours=1), grain, place)
+    assert [calendar.start(moment, grain, place) for moment in starts] == starts
+    assert set(begun) <= set(starts)
 
 
 FILTERS = [
@@ -264,6 +294,9 @@ def test_the_rest_stands_for_what_a_limit_leaves_out(cast, rows):
     assert len(answer.rows) == 3
     assert answer.rows[-1].values == (OTHER,) or OTHER in {row.values[0] for row in answer.rows}
     assert sum(row["requests"] for row in answer.rows) == len(calls(rows))
+    slow = ask(cast, "duration_p95", "requests", by=("status",), limit=2, has_rest=True)
+    assert [OTHER in row.values for row in slow.rows] == [False, False, True]
+    assert sum(row["requests"] for row in slow.rows) == len(calls(rows))
     series = ask(cast, by=(TIME, "model"), limit=1, grain="day")
     assert {row.values[0] for row in series.rows} <= {
         OTHER,
@@ -322,8 +355,26 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(cast):
     for more in ({"metrics": ("love",)}, {"metrics": ()}, {"dimensions": ("moon",)}, {"order": "cost"}, {"limit": 0}):
         with pytest.raises(BadQuestion, match=r"\."):
             Question(cast.acme.pk, **{"metrics": ("requests",), **more})
+    with pytest.raises(BadQuestion, match="dimension"):
+        Question(cast.acme.pk, ("requests",), ("property.\x00",))
     with pytest.raises(BadQuestion, match="points"):
         ask(cast, by=(TIME,), since=NOW - timedelta(days=100), grain="minute")
+
+
+LONG_AGO, FAR_AHEAD = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("by", [(), (TIME,), ("user",)])
+@pytest.mark.parametrize("zone", [ZoneInfo("Asia/Kolkata"), timezone(timedelta(hours=-23))])
+def test_a_range_may_reach_from_the_first_to_the_last_of_all_times(cast, rows, by, zone):
+    grain = "year" if by == (TIME,) else None
+    every = ask(cast, "requests", "users", by=by, since=LONG_AGO, until=FAR_AHEAD, grain=grain, zone=zone)
+    assert every.total["requests"] == len(calls(rows))
+    tree = join("and", [leaf("at", ">=", LONG_AGO), leaf("at", "<=", FAR_AHEAD)])
+    assert ask(cast, filter=tree, by=by, grain=grain, zone=zone).total["requests"] == len(calls(rows))
+    assert ask(cast, since=FAR_AHEAD, by=by, grain=grain, zone=zone).total["requests"] == 0
+    first, before = queries.compared(Question(cast.acme.pk, ("requests",), since=LONG_AGO), at=NOW)
+    assert (first.total["requests"], before.total["requests"]) == (len(calls(rows)), 0)
 
 
 def test_a_filter_by_name_takes_the_facets_where_they_know_all_names(cast, rows):

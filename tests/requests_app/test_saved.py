@@ -95,6 +95,16 @@ def test_the_api_tells_a_pages_view_as_the_filter_it_means(cast, client):
 def test_the_api_refuses_what_is_no_filter(cast, client, body):
     answer = client.post("/v1/filter", body, "application/json", headers=bearer(api_key(cast.acme)))
     assert answer.status_code == 400 and not SavedFilter.objects.exists()
+    assert answer.json()["data"] is None and isinstance(answer.json()["error"], str)
+
+
+def test_a_filter_that_is_not_there_and_a_change_that_is_none_are_told_in_helicones_shape(cast, client):
+    key = bearer(api_key(cast.acme))
+    answer = client.get("/v1/filter/7", headers=key)
+    assert (answer.status_code, answer.json()["data"]) == (404, None)
+    made = client.post("/v1/filter", {"name": "f", "filter": TREE}, "application/json", headers=key).json()["data"]
+    answer = client.patch(f"/v1/filter/{made['id']}", "null", "application/json", headers=key)
+    assert (answer.status_code, answer.json()["data"]) == (400, None)
 
 
 def test_a_key_that_reads_does_not_save(cast, client):
