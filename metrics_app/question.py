@@ -118,7 +118,7 @@ class Question:
         if self.since is None:
             raise BadQuestion("All of time has no time before it to compare with.", "compare")
         since = reckonable(self.since)
-        length = (self.until or now) - since
+        length = max((self.until or now) - since, timedelta())
         return replace(self, since=since - min(length, since - FIRST), until=since)
 
 

@@ -317,3 +317,12 @@ def test_a_p95_of_the_newest_requests_only_is_called_so_and_is_in_no_file(cast):
     assert {value for _, value in told} == {""}
     assert {value for _, value in columns_of(csv_of(cast, "/properties/app?range=24h&format=csv"), "app",
                                              "duration_p95_ms")} > {""}  # fmt: skip
+
+
+def test_a_period_before_without_anything_measured_has_no_length(cast, counted_rows):
+    """A median of nothing is unknown, not 0."""
+    now = clock.now()
+    counted.count([make_row(cast.acme.pk, now - timedelta(hours=30), time_to_first_token_ms=None)])
+    seen = people.browser(cast.alice).get("/dashboard/chart/ttft?range=24h&compare=1").content.decode()
+    legend = seen.partition("<ul")[2].partition("</ul>")[0]
+    assert "period before" in legend and "0 ms" not in legend

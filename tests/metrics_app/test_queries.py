@@ -375,6 +375,9 @@ def test_a_range_may_reach_from_the_first_to_the_last_of_all_times(cast, rows, b
     assert ask(cast, since=FAR_AHEAD, by=by, grain=grain, zone=zone).total["requests"] == 0
     first, before = queries.compared(Question(cast.acme.pk, ("requests",), since=LONG_AGO), at=NOW)
     assert (first.total["requests"], before.total["requests"]) == (len(calls(rows)), 0)
+    for ahead in (FAR_AHEAD, NOW + timedelta(days=3)):
+        both = queries.compared(Question(cast.acme.pk, ("requests",), since=ahead), at=NOW)
+        assert [one.total["requests"] for one in both] == [0, 0]
 
 
 def test_a_filter_by_name_takes_the_facets_where_they_know_all_names(cast, rows):
