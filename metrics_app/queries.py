@@ -22,6 +22,7 @@ from llm.exchange import MODEL_KINDS
 from metrics_app import answers, calendar, ranges, sql
 from metrics_app.answers import Found
 from metrics_app.catalog import NAMES, OTHER, TIER_HISTOGRAMS, TIME, Metric
+from metrics_app.queries_kept import kept_from, lacking
 from metrics_app.queries_without import taken_away
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
 from metrics_app.rollup import counted_name
@@ -197,8 +198,8 @@ def _from_usage(asked: _Asked) -> Answer:
     clauses = [*(sql.usage(asked.layout, tiers) if tiers else []), *(sql.ground(asked.layout, one) for one in edges)]
     if not tiers and _rows_between(asked, asked.since, asked.until) > MOST_GROUND_ROWS:
         return _from_ground(asked)
-    found = _ask(asked, clauses)
-    return _told(asked, found, _sources(pieces), notes=(*notes, *_zone_notes(asked)))
+    told = _told(asked, _ask(asked, clauses), _sources(pieces), notes=(*notes, *_zone_notes(asked)))
+    return lacking(told) if asked.grain == "minute" and edges else told
 
 
 def of_rows(question: Question) -> Found | None:
@@ -242,14 +243,6 @@ def _reached(asked: _Asked, pieces: list[Piece]) -> tuple[list[Piece], tuple[str
     )
     note = "The range is rounded to whole hours: its single requests are removed by retention, only counts are left."
     return _pieces(rounded, _tiers(rounded)), (note,)
-
-
-def kept_from(organization_id: int) -> datetime | None:
-    """The oldest moment retention has left single requests of; None for all of time."""
-    with reader() as cursor:
-        cursor.execute("SELECT ground_from FROM counting_state WHERE organization_id = %s", [organization_id])
-        found: datetime | None = (cursor.fetchone() or (None,))[0]
-    return found
 
 
 def _from_facets(asked: _Asked, dim: str) -> Answer | None:
@@ -343,11 +336,11 @@ def newest_note(since: datetime) -> str:
 def _from_ground(asked: _Asked) -> Answer:
     """From the rows themselves; the newest of them where there are too many."""
     if not _is_selective(asked.tree):
-        return _from_newest(asked)
+        return lacking(_from_newest(asked))
     try:
-        return _told(asked, _ask(asked, [_all_ground(asked)], timeout_ms=GROUND_TIMEOUT_MS), (GROUND,))
+        return lacking(_told(asked, _ask(asked, [_all_ground(asked)], timeout_ms=GROUND_TIMEOUT_MS), (GROUND,)))
     except TooSlow:
-        return _from_newest(asked)
+        return lacking(_from_newest(asked))
 
 
 def _from_newest(asked: _Asked) -> Answer:

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from lib.clock import now
-from metrics_app import calendar, queries
+from metrics_app import calendar, queries, queries_kept
 from metrics_app.catalog import TIME
 from metrics_app.pages.reading import View, local
 from metrics_app.question import Answer, Grain, Question, Row, kinds_of
@@ -69,6 +69,8 @@ def question(view: View, metrics: Sequence[str], *, by: tuple[str, ...], order: 
         return asked
     length = (period.until or now()) - period.since
     grain = next((step for longest, step in STEPS if length <= longest), None)
+    if grain == "minute" and (kept := queries_kept.kept_from(view.organization_id)) and period.since < kept:
+        grain = "hour"  # so long ago no minutes are counted
     if grain not in queries.WHOLE_DAY and queries.is_kept_by_day(asked):
         grain = None  # the counts know which steps they can tell
     return replace(asked, grain=grain)

@@ -326,3 +326,20 @@ def test_a_period_before_without_anything_measured_has_no_length(cast, counted_r
     seen = people.browser(cast.alice).get("/dashboard/chart/ttft?range=24h&compare=1").content.decode()
     legend = seen.partition("<ul")[2].partition("</ul>")[0]
     assert "period before" in legend and "0 ms" not in legend
+
+
+def test_of_requests_that_retention_has_removed_hours_are_drawn_and_no_change_is_told(cast):
+    now = clock.now()
+    counted.count([make_row(cast.acme.pk, now - timedelta(days=n, minutes=m)) for n in (3, 7) for m in (20, 30, 40)])
+    counted.fold_all(cast.acme.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO counting_state VALUES (%s, %s)", [cast.acme.pk, now - timedelta(days=5)])
+        cursor.execute("DELETE FROM llm_request WHERE requested_at < %s", [now - timedelta(days=5)])
+    alice = people.browser(cast.alice)
+    since, until = (f"{now - timedelta(days=7, hours=hours):%Y-%m-%dT%H:%MZ}" for hours in (2, -1))
+    told = alice.get(f"/dashboard/chart/requests.csv?from={since}&to={until}").content.decode()
+    assert sum(int(line.split(",")[1]) for line in told.splitlines()[1:]) == 3
+    span = f"from={now - timedelta(days=4):%Y-%m-%dT%H:%MZ}&to={now - timedelta(days=1):%Y-%m-%dT%H:%MZ}"
+    assert "against the period before" not in alice.get(f"/dashboard/figures?{span}&duration=>0").content.decode()
+    seen = alice.get(f"/dashboard/chart/requests?{span}&duration=>0&compare=1").content.decode()
+    assert "period before (a part of it)" in seen

@@ -344,6 +344,22 @@ def test_where_the_ground_is_gone_the_range_is_rounded_and_it_is_told(cast, rows
     assert any("rounded" in note for note in answer.notes)
 
 
+def test_what_counts_cannot_answer_is_partial_where_retention_has_removed_requests(cast, rows):
+    kept = NOW - timedelta(days=1)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO counting_state VALUES (%s, %s)", [cast.acme.pk, kept])
+        cursor.execute("DELETE FROM llm_request WHERE requested_at < %s", [kept])
+    for tree in (leaf("duration", ">=", 0), join("and", [leaf("user", "=", "bob"), leaf("duration", ">=", 0)])):
+        for since in (None, NOW - timedelta(days=5)):
+            answer = ask(cast, since=since, filter=tree)
+            assert answer.is_partial and any("retention" in note for note in answer.notes)
+        answer = ask(cast, since=kept, filter=tree)
+        assert not answer.is_partial and answer.notes == ()
+    two_hours = {"since": NOW - timedelta(days=5, hours=2), "until": NOW - timedelta(days=5)}
+    assert ask(cast, by=(TIME,), grain="minute", **two_hours).is_partial
+    assert not ask(cast, by=(TIME,), grain="hour", **two_hours).is_partial
+
+
 def test_the_period_before_is_as_long_and_ends_where_this_one_begins(cast, rows):
     since = NOW - timedelta(days=2)
     now, before = queries.compared(Question(cast.acme.pk, ("requests",), since=since), at=NOW)
