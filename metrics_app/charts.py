@@ -223,7 +223,7 @@ def _plain(chart: Chart, view: View) -> Drawing:
 
 
 def _drawing(chart: Chart, view: View, series: tuple[Series, ...], found: Found, dimension: str) -> Drawing:
-    return Drawing(chart, _edges(found), series, _before(chart, view, len(found.times)), found, dimension, view)
+    return Drawing(chart, _edges(found), series, _before(chart, view, found), found, dimension, view)
 
 
 def _edges(found: Found) -> tuple[datetime, ...]:
@@ -250,11 +250,11 @@ def _number(value: Any) -> float | int | None:
     return int(value) if value == int(value) else float(value)
 
 
-def _before(chart: Chart, view: View, count: int) -> Series | None:
+def _before(chart: Chart, view: View, now: Found) -> Series | None:
     """The first line, or all layers together, of the previous period, laid over this one step by step."""
-    if not view.compares:
+    if not view.compares or now.grain is None:
         return None
-    found = source.ask_before(view, chart.metrics, over_time=True)
+    found, count = source.ask_before(view, chart.metrics, grain=now.grain), len(now.times)
     at = {row[TIME]: row for row in found.rows}
     shown = chart.measures if chart.form == "bars" else chart.measures[:1]
     parts = [_values(chart, one, at, found.times) for one in shown]

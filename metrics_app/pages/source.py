@@ -52,10 +52,10 @@ def ask(
     return _found(queries.answer(replace(asked, has_rest=has_rest, without=without)))
 
 
-def ask_before(view: View, metrics: Sequence[str], *, over_time: bool = False) -> Found:
-    """The same of the stretch of equal length before. Raises TooSlow, BadQuestion."""
-    asked = question(view, metrics, by=(TIME,) if over_time else (), order="", limit=MOST)
-    return _found(queries.answer(asked.previous(now())))
+def ask_before(view: View, metrics: Sequence[str], *, grain: Grain | None = None) -> Found:
+    """The same of the stretch of equal length before, in steps of that grain. Raises TooSlow, BadQuestion."""
+    asked = question(view, metrics, by=(TIME,) if grain else (), order="", limit=MOST)
+    return _found(queries.answer(replace(asked.previous(now()), grain=grain)))
 
 
 def question(view: View, metrics: Sequence[str], *, by: tuple[str, ...], order: str, limit: int) -> Question:

@@ -343,3 +343,17 @@ def test_of_requests_that_retention_has_removed_hours_are_drawn_and_no_change_is
     assert "against the period before" not in alice.get(f"/dashboard/figures?{span}&duration=>0").content.decode()
     seen = alice.get(f"/dashboard/chart/requests?{span}&duration=>0&compare=1").content.decode()
     assert "period before (a part of it)" in seen
+
+
+def test_the_period_before_has_the_steps_of_the_chart_it_is_laid_over(cast):
+    """Split by model beside a filter by user only single requests answer, in hours; the sum alone is counted by day."""
+    now = clock.now()
+    counted.count([make_row(cast.acme.pk, now - timedelta(hours=8 * n), end_user_id="mara") for n in range(60)])
+    counted.fold_all(cast.acme.pk)
+    for by in ("", "&by=model"):
+        path = f"/dashboard/chart/cost.csv?range=7d&user=mara&compare=1{by}"
+        rows = list(csv.reader(io.StringIO(people.browser(cast.alice).get(path).content.decode())))
+        before = [row[-1] for row in rows[1:]]
+        assert rows[0][-1].startswith("period before")
+        assert sum(value == "" for value in before) <= 1, by
+        assert sum(float(value) > 0 for value in before[len(before) // 2:]) >= 3
