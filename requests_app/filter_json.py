@@ -23,6 +23,7 @@ from requests_app.filters import (
     FilterError,
     Leaf,
     Node,
+    catalogue,
     entry_of,
     join,
     leaf,
@@ -60,6 +61,8 @@ COLUMNS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Helicone's tables and columns, and the entry each means. Rooms above add theirs with `contribute`."""
 
+OWN_TABLE = "request_response_rmt"
+"""Takes our own keys as columns too: `tool`, `finish_reason`, `failed` and all others of the filter bar."""
 MAPS = {"properties": "property", "search_properties": "property", "scores": "score"}
 SESSION_PROPERTIES = {
     "helicone-session-id": "session", "helicone-session-name": "session_name",
@@ -154,10 +157,17 @@ def _condition(table: str, column: str, at: _At) -> Node:
     if column == "cache_reference_id" and at.operator in (EQUAL, UNEQUAL):
         is_hit = at.operator == UNEQUAL
         return leaf("cached", EQUAL, is_hit) if at.value == NO_CACHE_HIT else _leaf("cached_from", at)
-    if column not in COLUMNS[table]:
+    key = COLUMNS[table].get(column) or _own(table, column)
+    if not key:
         known = ", ".join(sorted({*COLUMNS[table], *MAPS}))
         raise at.error(f"{table} has no column {column!r} to filter by. It has: {known}.")
-    return _leaf(COLUMNS[table][column], at)
+    return _leaf(key, at)
+
+
+def _own(table: str, column: str) -> str:
+    """The entry we call so, which Helicone has no column for; empty for none. Its columns keep its own meaning."""
+    entry = catalogue().get(column)
+    return entry.key if entry and not entry.is_map and table == OWN_TABLE else ""
 
 
 def _leaf(key: str, at: _At, *, name: str = "") -> Leaf:
@@ -210,7 +220,7 @@ def _mapping(value: Any, path: str) -> Mapping[str, Any]:
 
 
 def dump(node: Node) -> Any:
-    """The JSON that `parse` reads as this tree. Raises FilterError for a leaf Helicone has no column for."""
+    """The JSON that `parse` reads as this tree; what Helicone has no column for stands under our own key."""
     if isinstance(node, Leaf):
         return _dump_leaf(node)
     if not node.parts:
@@ -228,7 +238,7 @@ def _dump_leaf(node: Leaf) -> Any:
     if entry.is_map:
         column = "properties" if entry.kind == "property" else "scores"
         return {"request_response_rmt": {column: {node.name: condition}}}
-    table, name = ("request_response_rmt", entry.key) if entry.key == "property_key" else _place(entry)
+    table, name = _place(entry)
     if table == "properties":
         return {"request_response_rmt": {"properties": {name: condition}}}
     return {table: {name: condition}}
@@ -250,4 +260,4 @@ def _place(entry: Entry) -> tuple[str, str]:
     for name, key in SESSION_PROPERTIES.items():
         if key == entry.key:
             return "properties", name
-    raise FilterError(f"Helicone's filters have no column for {entry.words}.", path=entry.key)
+    return OWN_TABLE, entry.key

@@ -47,6 +47,7 @@ LEAVES = st.one_of(
     leaves_of("score", filters.ORDERED, NUMBERS, name="tone"),
     leaves_of("problem", ("=", "!="), st.sampled_from(("fell_back", "fell", "redacted"))),
     leaves_of("property_key", ("=", "!="), st.sampled_from(("env", "plan"))),
+    leaves_of("tool", ("=", "!="), st.sampled_from(("search", "read"))),
     leaves_of("uncached_input_tokens", filters.ORDERED, NUMBERS),
     leaves_of("at", filters.ORDERED, st.integers(0, 5).map(lambda hours: START + timedelta(hours=hours))),
 )

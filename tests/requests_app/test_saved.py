@@ -5,10 +5,12 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 import pytest
+from django.http import QueryDict
 from django.urls import reverse
 
 from accounts_app.models import Role
-from requests_app import saved
+from requests_app import filter_json, filter_url, saved
+from requests_app.filters import leaves
 from requests_app.models import SavedFilter
 from tests import factories
 from tests.factories import api_key, bearer, browser
@@ -89,6 +91,15 @@ def test_the_api_tells_a_pages_view_as_the_filter_it_means(cast, client):
     browser(cast.alice).post(reverse("save-view"), {**ERRORS, "name": "Mine"})
     [told] = client.get("/v1/filter", headers=bearer(api_key(cast.acme))).json()["data"]
     assert told["filter"] == TREE
+
+
+def test_a_view_of_any_page_is_told_with_all_its_conditions(cast, client):
+    """What is the page's own, as what it compares or sorts, is no condition; what Helicone has no column for is."""
+    query = "model=gpt-4o&finish_reason=length&tool=*&compare=1&sort=cost&by=user&range=7d"
+    browser(cast.alice).post(reverse("save-view"), {"name": "D", "page": "dashboard", "query": query, "shared": "1"})
+    [told] = client.get("/v1/filter", headers=bearer(api_key(cast.acme))).json()["data"]
+    meant = filter_url.parse(QueryDict("model=gpt-4o&finish_reason=length&tool=*"))
+    assert set(leaves(filter_json.parse(told["filter"]))) == set(leaves(meant))
 
 
 @pytest.mark.parametrize("body", [{}, {"name": "f"}, {"name": 3, "filter": {}}, {"name": "f", "filter": 3}, []])
