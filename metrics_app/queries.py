@@ -22,7 +22,7 @@ from llm.exchange import MODEL_KINDS
 from metrics_app import answers, calendar, ranges, sql
 from metrics_app.answers import Found
 from metrics_app.catalog import NAMES, OTHER, TIER_HISTOGRAMS, TIME, Metric
-from metrics_app.queries_kept import kept_from, lacking
+from metrics_app.queries_kept import first_day, kept_from, lacking
 from metrics_app.queries_without import taken_away
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
 from metrics_app.rollup import counted_name
@@ -91,7 +91,7 @@ def _read(question: Question, at: datetime) -> _Asked:
     if question.is_series:
         start = since or first_day(question.organization_id) or at
         length = max((until or at) - start, timedelta())
-        fitting: Grain = next((grain for longest, grain in FITTING if length <= longest), "month")
+        fitting: Grain = next((grain for longest, grain in FITTING if length <= longest), "year")
         if length > SHORT and fitting not in WHOLE_DAY and is_kept_by_day(question):
             fitting = "day"
         grain = question.grain or fitting
@@ -107,18 +107,6 @@ def is_kept_by_day(question: Question) -> bool:
     tree = without_times(question.filter)[0]
     asked = _Asked(question, tree, None, None, "day" if question.is_series else None, now())
     return not _in_usage(asked) and _facet_of(asked) is not None
-
-
-def first_day(organization_id: int) -> datetime | None:
-    """The day of the organisation's first request that is counted."""
-    with reader() as cursor:
-        cursor.execute(
-            "SELECT least((SELECT min(bucket) FROM usage_day WHERE organization_id = %s), "
-            "(SELECT min(minute) FROM usage_delta WHERE organization_id = %s))",
-            [organization_id, organization_id],
-        )
-        found: datetime | None = (cursor.fetchone() or (None,))[0]
-    return found
 
 
 # --- which table --------------------------------------------------------------------------------------------------
@@ -265,7 +253,22 @@ def _from_facets(asked: _Asked, dim: str) -> Answer | None:
         return None
     if dim.startswith("p:") and _has_others(asked, "p", days):
         return None
+    if DAYS in asked.question.metrics and (values is None or len(values) > 1):
+        covered = (asked.since, asked.until) if edges else (since, until)
+        found = _with_days_of_all(asked, found, *covered)
     return _told(asked, found, _sources([days, *edges]), notes=notes)
+
+
+DAYS = "active_days"
+
+
+def _with_days_of_all(asked: _Asked, found: Found, since: datetime | None, until: datetime | None) -> Found:
+    """A day on which several values have requests is one day of all of them together."""
+    by_day = replace(asked.question, metrics=("requests",), dimensions=(TIME,), grain="day", zone=UTC, order="",
+                     filter=asked.tree, since=since, until=until)  # fmt: skip
+    days = len(answer(by_day, at=asked.now).rows)
+    total = replace(found.total, numbers={**found.total.numbers, DAYS: days})
+    return replace(found, total=total, rows=found.rows if asked.layout.keys else (total,) * len(found.rows))
 
 
 def _days(asked: _Asked) -> tuple[datetime | None, datetime | None, list[Piece], tuple[str, ...]]:

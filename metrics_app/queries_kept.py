@@ -1,4 +1,4 @@
-"""How far back single requests are left, and what an answer made of them says where it reaches further.
+"""How far back counts and single requests go, and what an answer made of these says where it reaches further.
 
 TooSlow        of the requests room: the statement took longer than it may
 """
@@ -16,6 +16,18 @@ def kept_from(organization_id: int) -> datetime | None:
     """The oldest moment retention has left single requests of; None for all of time."""
     with reader() as cursor:
         cursor.execute("SELECT ground_from FROM counting_state WHERE organization_id = %s", [organization_id])
+        found: datetime | None = (cursor.fetchone() or (None,))[0]
+    return found
+
+
+def first_day(organization_id: int) -> datetime | None:
+    """The day of the organisation's first request that is counted."""
+    with reader() as cursor:
+        cursor.execute(
+            "SELECT least((SELECT min(bucket) FROM usage_day WHERE organization_id = %s), "
+            "(SELECT min(minute) FROM usage_delta WHERE organization_id = %s))",
+            [organization_id, organization_id],
+        )
         found: datetime | None = (cursor.fetchone() or (None,))[0]
     return found
 

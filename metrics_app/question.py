@@ -33,9 +33,9 @@ LENGTHS: Mapping[Grain, timedelta] = {
 """About; a day of a zone may have 23 or 25 hours."""
 FITTING: tuple[tuple[timedelta, Grain], ...] = (
     (timedelta(hours=3), "minute"), (timedelta(days=14), "hour"), (timedelta(days=60), "6 hours"),
-    (timedelta(days=400), "day"), (timedelta(days=1500), "week"),
+    (timedelta(days=400), "day"), (timedelta(days=1500), "week"), (timedelta(days=36_500), "month"),
 )  # fmt: skip
-"""The grain a range of at most this length is drawn in, where none is asked for; beyond, months."""
+"""The grain a range of at most this length is drawn in, where none is asked for; beyond, years."""
 MOST_POINTS = 20_000
 MOST_GROUPS = 10_000
 DEFAULT_LIMIT = 100

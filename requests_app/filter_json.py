@@ -2,6 +2,11 @@
 
     node := "all" | {} | {table: {column: {operator: value}}} | {"left": node, "operator": "and" | "or", "right": node}
 
+What Helicone's own pages save is a second grammar of the same, which `parse` takes too:
+
+    expr := {"type": "all"} | {"type": "and" | "or", "expressions": [expr…]}
+          | {"type": "condition", "field": {"table", "column", "subtype"?, "key"?}, "operator": "eq" | …, "value": …}
+
 All tables, columns and operators of one leaf are ANDed. Unknown ones raise FilterError with the path to them. Names
 of an older time (`request`, `response`, `request_response_versioned`) mean the same columns.
 """
@@ -17,6 +22,7 @@ from requests_app.filters import (
     DEEPEST,
     EQUAL,
     EVERYTHING,
+    FEEDBACK,
     UNEQUAL,
     And,
     Entry,
@@ -33,6 +39,8 @@ OPERATORS = {
     "equals": "=", "not-equals": "!=", "gte": ">=", "lte": "<=", "gt": ">", "lt": "<",
     "like": "like", "ilike": "ilike", "contains": "~", "not-contains": "!~",
 }  # fmt: skip
+EXPRESSED = {"eq": "equals", "is": "equals", "neq": "not-equals"}
+"""Operators of the second grammar that are called otherwise there."""
 NAMES = {ours: theirs for theirs, ours in OPERATORS.items()}
 NO_CACHE_HIT = "00000000-0000-0000-0000-000000000000"
 
@@ -99,6 +107,8 @@ def _parse(node: Any, path: str, depth: int) -> Node:
         raise FilterError('A filter is "all" or an object.', path=path, value=node)
     if depth > DEEPEST:
         raise FilterError(f"A filter nests at most {DEEPEST} levels.", path=path)
+    if "type" in node:
+        return _expression(node, path, depth)
     if "left" in node or "right" in node:
         return _branch(node, path, depth)
     return join("and", (part for table, columns in node.items() for part in _table(table, columns, path)))
@@ -113,6 +123,39 @@ def _branch(node: Mapping[str, Any], path: str, depth: int) -> Node:
             raise FilterError("A branch has a left and a right side.", path=f"{path}.{side}")
     sides = [_parse(node[side], f"{path}.{side}", depth + 1) for side in ("left", "right")]
     return join(operator, sides)
+
+
+def _expression(node: Mapping[str, Any], path: str, depth: int) -> Node:
+    kind = node["type"]
+    if kind == "all":
+        return EVERYTHING
+    if kind == "condition":
+        return _parse(_as_leaf(node, path), path, depth)
+    if kind not in ("and", "or"):
+        raise FilterError('An expression is of the type "all", "and", "or" or "condition".', path=f"{path}.type",
+                          value=kind)  # fmt: skip
+    parts, path = node.get("expressions"), f"{path}.expressions"
+    if not isinstance(parts, list):
+        raise FilterError("A list of expressions is expected.", path=path)
+    found = [_parse(part, f"{path}.{place}", depth + 1) for place, part in enumerate(parts)]
+    return join(kind, found) if found else EVERYTHING
+
+
+def _as_leaf(node: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """A condition of the second grammar as a leaf of the first. A column with a "-" is the name of a property."""
+    field = _mapping(node.get("field"), f"{path}.field")
+    said = (field.get("table", OWN_TABLE), field.get("column"), field.get("key") or field.get("column"),
+            node.get("operator"))  # fmt: skip
+    if not all(isinstance(text, str) for text in said):
+        raise FilterError("A condition has a field with a table and a column, an operator and a value.", path=path)
+    table, column, name, operator = map(str, said)
+    condition = {EXPRESSED.get(operator, operator): node.get("value")}
+    if field.get("subtype") == "score":
+        return {OWN_TABLE: {"scores": {name: condition}}}
+    if field.get("subtype") == "property" or ("-" in column and column != FEEDBACK):
+        is_key = field.get("valueMode") == "key"
+        return {OWN_TABLE: {"property_key": condition} if is_key else {"properties": {name: condition}}}
+    return {table: {column: condition}}
 
 
 def _table(table: str, columns: Any, path: str) -> Iterator[Node]:

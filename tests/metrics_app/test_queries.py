@@ -281,6 +281,17 @@ def test_days_that_came_to_nothing_are_no_active_days(cast, is_folded):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("by", [(), ("user",), ("property.env",), ("country",)])
+@pytest.mark.parametrize(("since", "until"), RANGES)
+@pytest.mark.parametrize("tree", [EVERYTHING, join("or", [leaf("user", "=", "ann"), leaf("user", "=", "bob")])])
+def test_a_day_of_several_values_is_one_day_of_all(cast, rows, by, since, until, tree):
+    answer = ask(cast, "active_days", "requests", by=by, since=since, until=until, filter=tree)
+    meant = [row for row in calls(rows, since, until) if tree is EVERYTHING or row.end_user_id in ("ann", "bob")]
+    assert answer.total["active_days"] == len({row.requested_at.date() for row in meant})
+    for row in answer.rows:
+        assert row["active_days"] <= answer.total["active_days"]
+
+
 def test_a_list_has_pages_and_its_total_is_of_all(cast, rows):
     every = ask(cast, "requests", "cost", by=("user",), order="-requests")
     pages = [ask(cast, "requests", "cost", by=("user",), order="-requests", limit=2, offset=o) for o in (0, 2)]

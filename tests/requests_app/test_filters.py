@@ -307,6 +307,55 @@ def test_what_helicones_json_cannot_ask_names_the_place(said, path):
     assert caught.value.path == path
 
 
+def condition(column, operator, value, **field):
+    return {"type": "condition", "field": {"table": "request_response_rmt", "column": column, **field},
+            "operator": operator, "value": value}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"type": "all"}, EVERYTHING),
+        ({"type": "and", "expressions": []}, EVERYTHING),
+        ({"type": "or", "expressions": []}, EVERYTHING),
+        (condition("status", "gte", 400), Leaf("status", ">=", 400)),
+        (condition("model", "neq", "m"), Leaf("model", "!=", "m")),
+        (condition("Env", "is", "Prod", subtype="property"), Leaf("property", "=", "Prod", "env")),
+        (condition("my-key", "contains", "x"), Leaf("property", "~", "x", "my-key")),
+        (condition("properties", "eq", "Env", subtype="property", valueMode="key"), Leaf("property_key", "=", "env")),
+        (condition("tone", "gt", 3, subtype="score"), Leaf("score", ">", 3, "tone")),
+        (condition("helicone-score-feedback", "eq", True), Leaf("score", "=", 1, "helicone-score-feedback")),
+        (
+            {"type": "or", "expressions": [
+                condition("status", "lt", 0),
+                {"type": "and", "expressions": [condition("model", "eq", "m"), condition("user_id", "eq", "u")]},
+            ]},
+            Or((Leaf("status", "<", 0), And((Leaf("model", "=", "m"), Leaf("user", "=", "u"))))),
+        ),
+    ],
+)  # fmt: skip
+def test_what_helicones_pages_save_is_understood(said, meant):
+    assert filter_json.parse(said) == meant
+
+
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [
+        ({"type": "xor"}, "filter.type"),
+        ({"type": "and"}, "filter.expressions"),
+        ({"type": "or", "expressions": [7]}, "filter.expressions.0"),
+        ({"type": "condition"}, "filter.field"),
+        ({"type": "condition", "field": {"column": "model"}}, "filter"),
+        (condition("model", "in", "a"), "filter.request_response_rmt.model.in"),
+        (condition("colour", "eq", "a"), "filter.request_response_rmt.colour.equals"),
+    ],
+)  # fmt: skip
+def test_what_helicones_pages_cannot_have_saved_names_the_place(said, path):
+    with pytest.raises(FilterError) as caught:
+        filter_json.parse(said)
+    assert caught.value.path == path
+
+
 def test_a_filter_without_end_is_refused():
     deep = reduce(lambda inner, _: {"left": inner, "operator": "and", "right": {}}, range(250), {})
     with pytest.raises(FilterError, match="nests"):
