@@ -147,7 +147,7 @@ def _keys(layout: Layout, at: str, *, is_ground: bool) -> tuple[list[str], list[
     for place, one in enumerate(layout.dimensions):
         expression = one.ground if is_ground else one.usage
         found.append(f"coalesce({expression}, '{ABSENT}') AS d{place}")
-        values += [one.name] if one.name else []
+        values += [one.name] * (expression.count("%s") if one.name else 0)
     return found, values
 
 

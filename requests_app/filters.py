@@ -23,7 +23,7 @@ from uuid import UUID
 
 import orjson
 
-from requests_app import spellings
+from requests_app import long_names, spellings
 
 EQUAL, UNEQUAL = "=", "!="
 ORDERED = (EQUAL, UNEQUAL, ">", ">=", "<", "<=")
@@ -350,7 +350,15 @@ def _plain(entry: Entry, node: Leaf) -> Clause:
 def _worded(entry: Entry, node: Leaf) -> Clause:
     if entry.key == "id" and node.operator == EQUAL and node.value:
         return _identified(str(node.value))
+    if node.operator == EQUAL and long_names.is_shortened(str(node.value)):
+        return _shortened(entry.sql, str(node.value))
     return _compare_text(entry.sql, node.operator, None if node.value is None else str(node.value))
+
+
+def _shortened(sql: str, value: str, *, name: str = "") -> Clause:
+    """A name as counts tell it, for the longer ones it may stand for and for itself."""
+    asked = long_names.in_sql(sql)
+    return Clause(f"{asked} = %s", (*[name] * asked.count("%s"), value))
 
 
 def _identified(value: str) -> Clause:
@@ -373,6 +381,8 @@ def _priced(entry: Entry, node: Leaf) -> Clause:
 
 
 def _property(entry: Entry, node: Leaf) -> Clause:
+    if node.operator == EQUAL and long_names.is_shortened(str(node.value)):
+        return _shortened(f"({entry.sql} ->> %s)", str(node.value), name=node.name)
     if node.value and node.operator == EQUAL:
         return Clause(f"{entry.sql} @> %s::jsonb", (orjson.dumps({node.name: node.value}).decode(),))
     value = None if node.value is None else str(node.value)

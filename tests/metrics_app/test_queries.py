@@ -15,7 +15,7 @@ from llm.exchange import MODEL_KINDS
 from metrics_app import calendar, fold, queries, queries_list, rollup, sql
 from metrics_app.catalog import DIMENSIONS, METRICS, OTHER, TIME
 from metrics_app.question import BadQuestion, Question
-from requests_app import queries_sums
+from requests_app import long_names, queries_sums
 from requests_app.asking import CALLS
 from requests_app.filters import EVERYTHING, Leaf, join, leaf
 from requests_app.queries import Question as RequestsQuestion
@@ -290,6 +290,32 @@ def test_a_day_of_several_values_is_one_day_of_all(cast, rows, by, since, until,
     assert answer.total["active_days"] == len({row.requested_at.date() for row in meant})
     for row in answer.rows:
         assert row["active_days"] <= answer.total["active_days"]
+
+
+LONG = ("ü" * 250, "ü" * 250 + "!", "y" * 201, "y" * 200, "z" * 2_000)
+
+
+def test_a_name_too_long_to_be_counted_whole_is_one_name_whichever_table_answers(cast):
+    """Of a range that begins and ends within days: these are read from single requests, those between from counts."""
+    long_ago = [
+        factories.make_row(cast.acme.pk, NOW - timedelta(hours=9 * n), end_user_id=LONG[n % 5],
+                           session_name=LONG[n % 5],
+                           model=LONG[n % 5], properties={"env": LONG[n % 5]}) for n in range(20)
+    ]  # fmt: skip
+    count(long_ago)
+    fold_all(cast.acme.pk)
+    since = NOW - timedelta(days=6, hours=3)
+    meant = tally(long_names.counted_name(row.end_user_id) for row in calls(long_ago, since))
+    for by in ("user", "session_name", "property.env", "model"):
+        answer = ask(cast, "requests", "users", by=(by,), since=since)
+        assert {row.values[0]: row["requests"] for row in answer.rows} == meant, by
+        assert answer.total["users"] == 5
+    assert ask(cast, "users", since=since).total["users"] == 5
+    for name, held in meant.items():
+        for tree in (leaf("user", "=", name), leaf("model", "=", name), leaf("property", "=", name, name="env")):
+            of_requests = join("and", [tree, leaf("at", ">=", since)])
+            assert queries_sums.count_all(RequestsQuestion(cast.acme.pk, of_requests)) == held
+            assert ask(cast, filter=tree, since=since).total["requests"] == held
 
 
 def test_a_list_has_pages_and_its_total_is_of_all(cast, rows):
