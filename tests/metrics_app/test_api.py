@@ -364,3 +364,16 @@ def test_without_a_key_there_is_no_answer(client, db):
 def test_now_is_within_the_last_day(cast, post):
     count([make_row(cast.acme.pk, clock.now() - timedelta(seconds=5))])
     assert post("/v1/metrics/query", {"range": "24h"})["total"] == {"requests": 1}
+
+
+@pytest.mark.parametrize("path", ["/v1/metrics/totalRequests", "/v1/metrics/query"])
+def test_an_error_nobody_expected_is_told_in_json_too(cast, client, monkeypatch, path):
+    def fails(*_):
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr("metrics_app.api.answer", fails)
+    client.raise_request_exception = False
+    headers = bearer(api_key(cast.acme))
+    answer = client.post(path, RANGE if "total" in path else {}, "application/json", headers=headers)
+    assert (answer.status_code, answer.json()["data"]) == (500, None)
+    assert "its log says which" in answer.json()["error"]
