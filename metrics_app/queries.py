@@ -22,7 +22,7 @@ from llm.exchange import MODEL_KINDS
 from metrics_app import answers, calendar, ranges, sql
 from metrics_app.answers import Found
 from metrics_app.catalog import NAMES, OTHER, TIER_HISTOGRAMS, TIME, Metric
-from metrics_app.queries_kept import first_day, kept_from, lacking
+from metrics_app.queries_kept import first_day, forgotten, kept_from, lacking
 from metrics_app.queries_without import taken_away
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
 from metrics_app.rollup import counted_name
@@ -67,7 +67,11 @@ class _Asked:
 
 def answer(question: Question, *, at: datetime | None = None) -> Answer:
     """Raises TooSlow and BadQuestion."""
-    asked = _read(question, at or now())
+    return forgotten(_answered(question, at or now()))
+
+
+def _answered(question: Question, at: datetime) -> Answer:
+    asked = _read(question, at)
     if asked.is_empty:
         return _told(asked, Found((), answers.nothing(asked.layout), 0), ())
     if _in_usage(asked):

@@ -42,3 +42,17 @@ def lacking(answer: Answer) -> Answer:
         "left of them, their counts, cannot answer this."
     )
     return replace(answer, is_partial=True, notes=(*answer.notes, note))
+
+
+def forgotten(answer: Answer) -> Answer:
+    """It says so where retention has removed counts of its range, of which nothing is known any more."""
+    with reader() as cursor:
+        cursor.execute(
+            "SELECT max(before_at) FROM retention_run WHERE organization_id = %s AND what = 'counts'",
+            [answer.question.organization_id],
+        )
+        before: datetime | None = (cursor.fetchone() or (None,))[0]
+    if before is None or (answer.since and answer.since >= before):
+        return answer
+    note = f"Nothing is counted before {before:%Y-%m-%d}: retention has removed the counts too."
+    return replace(answer, notes=tuple(dict.fromkeys((*answer.notes, note))))

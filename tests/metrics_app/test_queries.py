@@ -18,6 +18,7 @@ from metrics_app.question import BadQuestion, Question
 from requests_app import long_names, queries_sums
 from requests_app.asking import CALLS
 from requests_app.filters import EVERYTHING, Leaf, join, leaf
+from requests_app.models import RetentionRun
 from requests_app.queries import Question as RequestsQuestion
 from requests_app.rows import Change
 from tests.metrics_app.counted import count, fold_all, random_row, raw, sown, tally
@@ -395,6 +396,17 @@ def test_what_counts_cannot_answer_is_partial_where_retention_has_removed_reques
     two_hours = {"since": NOW - timedelta(days=5, hours=2), "until": NOW - timedelta(days=5)}
     assert ask(cast, by=(TIME,), grain="minute", **two_hours).is_partial
     assert not ask(cast, by=(TIME,), grain="hour", **two_hours).is_partial
+
+
+def test_where_retention_has_removed_counts_it_is_told(cast, rows):
+    before = (NOW - timedelta(days=3)).replace(hour=0, minute=0, second=0, microsecond=0)
+    RetentionRun.objects.create(organization_id=cast.acme.pk, what="counts", before_at=before, removed=7)
+    for by in ((), ("user",)):
+        told = [note for note in ask(cast, "requests", "users", by=by).notes if "removed the counts" in note]
+        assert len(told) == 1 and f"{before:%Y-%m-%d}" in told[0]
+        assert ask(cast, "requests", "users", by=by, since=before).notes == ()
+    other = queries.answer(Question(cast.umbrella.pk, ("requests",)), at=NOW)
+    assert other.notes == ()
 
 
 def test_the_period_before_is_as_long_and_ends_where_this_one_begins(cast, rows):
