@@ -187,6 +187,14 @@ def test_beyond_ten_values_the_rest_is_other(cast, post):
     assert found[-1]["count"] == 1 + 2 + 3 + 4 + 5
 
 
+def test_a_property_may_have_a_slash_in_its_name(cast, post):
+    count([make_row(cast.acme.pk, DAY + timedelta(hours=1), properties={"team/area": "a"})])
+    for name in ("team/area", "team%2Farea"):
+        assert post(f"/v1/property/{name}/search", {"searchTerm": ""}) == ["a"]
+        top = post(f"/v1/property/{name}/top-requests/query", {"timeFilter": TIMES})
+        assert top == [{"value": "a", "count": 1}]
+
+
 def test_any_question_in_our_own_words(post, rows):
     body = {"metrics": ["requests", "cost", "duration_p50"], "by": ["model"], "from": TIMES["start"],
             "to": TIMES["end"],
