@@ -260,7 +260,7 @@ def _before(chart: Chart, view: View, now: Found) -> Series | None:
     parts = [_values(chart, one, at, found.times) for one in shown]
     total = [None if all(v is None for v in step) else sum(v or 0 for v in step) for step in zip(*parts, strict=True)]
     words = "period before" if chart.form == "bars" else f"{shown[0].words}, period before"
-    words += " (a part of it)" if found.is_partial else ""
+    words += " (part)" if found.is_partial else ""
     known = [value for one in shown if (value := one.of(found.total)) is not None]
     whole = sum(known) if known else None
     return Series(words, "before", tuple([*total, *([None] * count)][:count]), whole, requests_link(view))
