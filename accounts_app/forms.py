@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from typing import Any
 
 from django import forms
@@ -11,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from accounts_app.models import Role, User
+from lib import zones
 
 INPUT = {"class": "input"}
 PERMISSIONS = (
@@ -99,9 +99,8 @@ class ProfileForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        zones = sorted(zoneinfo.available_timezones())
         field = self.fields["time_zone"]
-        field.choices = [("", "As the browser says"), *((zone, zone) for zone in zones)]  # type: ignore[attr-defined]
+        field.choices = [("", "As the browser says"), *((zone, zone) for zone in sorted(zones.known()))]  # type: ignore[attr-defined]
 
 
 class ThemeForm(forms.Form):

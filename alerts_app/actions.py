@@ -9,9 +9,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from functools import cache
 from typing import Any, Final
-from zoneinfo import available_timezones
 
 import redis
 from django.db import transaction
@@ -23,6 +21,7 @@ from alerts_app.ledger import Ledger
 from alerts_app.models import Budget, RateLimitRule, SessionGuard
 from alerts_app.rules import LARGEST_QUOTA, LONGEST_WINDOW, RULE_KINDS, SHORTEST_WINDOW
 from alerts_app.segments import KINDS, Segment
+from lib import zones
 from lib.frozen import dataclass, replace
 from requests_app.price_rules import Author, BadRule
 
@@ -128,7 +127,7 @@ def checked_period(asked: Period) -> Period:
         if not SHORTEST_HOURS <= asked.hours <= LONGEST_HOURS:
             raise BadRule("hours", f"A rolling window has {SHORTEST_HOURS} to {LONGEST_HOURS:,} hours.")
         return Period("rolling", asked.hours)
-    if asked.zone != "UTC" and asked.zone not in _zones():
+    if asked.zone != "UTC" and asked.zone not in zones.known():
         raise BadRule("time_zone", "There is no such time zone: write it as Europe/Berlin.")
     return Period(asked.span, 0, asked.zone)
 
@@ -138,12 +137,6 @@ def check_bound(name: str, bound: int | None) -> None:
     most = LARGEST_NANO if name == "max_cost_nano_usd" else LARGEST_COUNT
     if bound is not None and not 0 < bound <= most:
         raise BadRule(name, "A bound is above 0; leave it empty for none.")
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """To list them opens every file of the zone database, so it is done once."""
-    return frozenset(available_timezones())
 
 
 def nano_usd(told: str | float) -> int:

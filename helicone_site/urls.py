@@ -9,6 +9,7 @@ from accounts_app import entrance
 from helicone_site import icon, system
 
 handler404 = "helicone_site.not_found.not_found"
+handler500 = "helicone_site.not_found.broken"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("system", system.system, name="system"),

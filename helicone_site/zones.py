@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Callable
-from functools import cache
 from urllib.parse import unquote
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
+from lib import zones
+
 
 def zone_of(request: HttpRequest) -> zoneinfo.ZoneInfo:
     chosen = getattr(request.user, "time_zone", "")
     for name in (chosen, unquote(request.COOKIES.get("zone", ""))):
-        if name in _known():
+        if name in zones.known():
             return zoneinfo.ZoneInfo(name)
     return zoneinfo.ZoneInfo("UTC")
-
-
-@cache
-def _known() -> frozenset[str]:
-    """The zones there are. To list them opens every file of the zone database, so it is done once."""
-    return frozenset(zoneinfo.available_timezones())
 
 
 def readers(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:

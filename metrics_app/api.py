@@ -41,7 +41,7 @@ from metrics_app.api_bodies import (
     tree,
     zone,
 )  # fmt: skip
-from metrics_app.catalog import OTHER, TIME, Value
+from metrics_app.catalog import METRICS, OTHER, TIME, Value
 from metrics_app.queries import answer
 from metrics_app.question import Answer, BadQuestion, Question, Row, kinds_of
 from requests_app.filters import EVERYTHING, FilterError, Leaf, Node, join, leaf
@@ -301,7 +301,7 @@ def _numbers(row: Row) -> dict[str, Any]:
     """Money in USD, times as text."""
     return {
         key: iso(number) if isinstance(number, datetime)
-        else number / 1e9 if key.startswith("cost") and number is not None else number
+        else number / 1e9 if METRICS[key].unit == "nano-USD" and number is not None else number
         for key, number in row.numbers.items()
     }  # fmt: skip
 

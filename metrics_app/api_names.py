@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -62,9 +63,14 @@ class Users(Endpoint):
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "equals": eq, "not-equals": ne, "gte": ge, "lte": le, "lt": lt, "gt": gt,
-    "contains": lambda known, asked: str(asked).lower() in str(known).lower(),
-    "not-contains": lambda known, asked: str(asked).lower() not in str(known).lower(),
-}  # fmt: skip
+}
+_TEXT_COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
+    "equals": eq, "not-equals": ne,
+    "contains": lambda known, asked: asked.lower() in known.lower(),
+    "not-contains": lambda known, asked: asked.lower() not in known.lower(),
+    "like": lambda known, asked: _is_like(known, asked),
+    "ilike": lambda known, asked: _is_like(known.lower(), asked.lower()),
+}
 SORTS = {
     "id": "user_id", "user_id": "user_id", "active_for": "active_for", "first_active": "first_active",
     "last_active": "last_active", "total_requests": "total_requests", "cost": "cost",
@@ -93,12 +99,21 @@ class _Condition:
         known, value = user[self.column], self.value
         if known is None:
             return False
+        if self.column == "user_id":
+            return _TEXT_COMPARISONS[self.operator](known, value)
         if self.column in ("first_active", "last_active"):
             known, value = datetime.fromisoformat(known), datetime.fromisoformat(str(value))
             value = value.replace(tzinfo=known.tzinfo) if value.tzinfo is None else value
-        elif not isinstance(known, str):
+        else:
             value = float(value)
         return _COMPARISONS[self.operator](known, value)
+
+
+def _is_like(known: str, pattern: str) -> bool:
+    """As SQL's LIKE: % is any text, _ any character, a backslash takes either's meaning away."""
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    wild = {"%": ".*", "_": "."}
+    return re.fullmatch("".join(wild.get(part) or re.escape(part[-1]) for part in parts), known, re.DOTALL) is not None
 
 
 def _parted(said: Any) -> tuple[Node, list[_Condition]]:
@@ -121,8 +136,9 @@ def _conditions(columns: Any) -> list[_Condition]:
         if name not in SORTS.values() or not is_mapping(operators):
             raise _wrong(f"users_view has no column {column!r} to filter by.")
         for operator, value in operators.items():
-            if operator not in _COMPARISONS:
-                raise _wrong(f"There is no operator {operator!r}.")
+            known = _TEXT_COMPARISONS if name == "user_id" else _COMPARISONS
+            if operator not in known:
+                raise _wrong(f"{column} cannot be asked with {operator!r}, only with {', '.join(known)}.")
             _checked(name, value)
             found.append(_Condition(name, operator, value))
     return found
@@ -139,6 +155,8 @@ def _checked(column: str, value: Any) -> None:
             datetime.fromisoformat(value)
         elif column != "user_id":
             float(value)
+        elif not isinstance(value, str):
+            raise TypeError
     except (TypeError, ValueError):
         raise _wrong(f"{value!r} cannot be compared with {column}.") from None
 
@@ -196,7 +214,9 @@ class UserMetrics(Endpoint):
             rows = _named(self.ask(replace(question, order="-requests", limit=MOST_GROUPS)))
             every = _users(organization_id, rows, is_exact=_are_about_times(conditions))
             held = [place for place, user in enumerate(every) if all(one.holds(user) for one in conditions)]
-            held.sort(key=lambda place: (every[place][key] is not None, every[place][key] or 0), reverse=not is_rising)
+            known = [place for place in held if every[place][key] is not None]
+            known.sort(key=lambda place: every[place][key], reverse=not is_rising)
+            held = [*known, *(place for place in held if every[place][key] is None)]
             shown, count = [rows[place] for place in held[offset : offset + limit]], len(held)
             users = _users(organization_id, shown, is_exact=True)
         if key in ("first_active", "last_active"):  # counts by day tell the day; within it the page is put right

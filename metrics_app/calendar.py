@@ -21,11 +21,14 @@ def ceiling(moment: datetime, width: timedelta) -> datetime:
 
 
 def start(moment: datetime, grain: Grain, zone: tzinfo) -> datetime:
-    """Start of the bucket a moment falls into, UTC."""
+    """Start of the bucket a moment falls into, UTC.
+
+    Of a zone off the hour it is the first full hour after the zone's own, as hours are what is counted.
+    """
     if grain in ("minute", "hour"):
         return floor(moment, timedelta(minutes=1) if grain == "minute" else HOUR)
-    local = floor(moment, HOUR).astimezone(zone).replace(tzinfo=None)
-    return _cut(local, grain).replace(tzinfo=zone).astimezone(UTC)
+    local = floor(moment, HOUR).astimezone(zone).replace(tzinfo=None, fold=0)
+    return ceiling(_cut(local, grain).replace(tzinfo=zone).astimezone(UTC), HOUR)
 
 
 def _cut(local: datetime, grain: Grain) -> datetime:
@@ -50,7 +53,6 @@ def following(at: datetime, grain: Grain, zone: tzinfo) -> datetime:
     """Start of the bucket after the one that begins at `at`."""
     if grain in ("minute", "hour"):
         return at + _AFTER[grain]
-    # The hour that is cut off above would carry a start that is not on the hour into the bucket before.
     return start(at + _AFTER[grain], grain, zone)
 
 

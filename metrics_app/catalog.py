@@ -15,7 +15,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Literal
 
-from requests_app.filters import TOTAL_TOKENS, UNCACHED_INPUT, UNDATED_MODEL, UNREASONED_OUTPUT
+from requests_app import long_names
+from requests_app.filters import TOTAL_TOKENS, UNCACHED_INPUT, UNDATED_MODEL, UNREASONED_OUTPUT, undated
 
 Unit = Literal["", "nano-USD", "ms", "share", "per minute", "per second", "time"]
 Number = int | float | datetime
@@ -93,7 +94,9 @@ HISTOGRAMS: Mapping[str, str] = {
 """What percentiles are taken of, over one request."""
 TIER_HISTOGRAMS = frozenset({"duration_hist", "ttft_hist"})
 """Those the tiers keep; the others are made from the ground."""
-NAMES: Mapping[str, tuple[str, str]] = {"users": ("r.end_user_id", "user"), "sessions": ("r.session_id", "")}
+NAMES: Mapping[str, tuple[str, str]] = {
+    "users": (long_names.in_sql("r.end_user_id"), "user"), "sessions": ("r.session_id", ""),
+}  # fmt: skip
 """What can be counted without repetition: over the ground, and the facet that lists it."""
 SECONDS = "seconds"
 """How long the stretch an answer is about lasted: a denominator that is no measure."""
@@ -213,19 +216,25 @@ class Dimension:
 TIME = "time"
 PROPERTY = "property."
 
+
+def _named(column: str) -> str:
+    """As counts name it, so that answers from counts and from single requests are one."""
+    return f"nullif({long_names.in_sql(column)}, '')"
+
+
 _ALL_DIMENSIONS = (
     Dimension(TIME, "Time", "", "", filter="at"),
     Dimension("provider", "Provider", "nullif(r.provider, '')", "nullif(r.provider, '')", filter="provider"),
-    Dimension("model", "Model", "nullif(r.model, '')", "nullif(r.model, '')", filter="model"),
-    Dimension("undated_model", "Model of any date", f"nullif({UNDATED_MODEL}, '')", f"nullif({UNDATED_MODEL}, '')",
-              filter="undated_model"),
+    Dimension("model", "Model", _named("r.model"), "nullif(r.model, '')", filter="model"),
+    Dimension("undated_model", "Model of any date", f"nullif({undated(long_names.in_sql('r.model'))}, '')",
+              f"nullif({UNDATED_MODEL}, '')", filter="undated_model"),
     Dimension("status", "Status", "r.status::text", "r.status::text", filter="status", kind="number"),
     Dimension("cached", "Answered from cache", "r.cached::text", "r.cached::text", filter="cached", kind="boolean"),
     Dimension("kind", "Kind", "r.kind", "r.kind", filter="kind"),
-    Dimension("user", "User", "nullif(r.end_user_id, '')", facet="user", filter="user"),
+    Dimension("user", "User", _named("r.end_user_id"), facet="user", filter="user"),
     Dimension("key", "API key", "r.api_key_id::text", facet="key"),
-    Dimension("session_name", "Session name", "nullif(r.session_name, '')", facet="session", filter="session_name"),
-    Dimension("prompt", "Prompt", "nullif(r.prompt_id, '')", facet="prompt", filter="prompt"),
+    Dimension("session_name", "Session name", _named("r.session_name"), facet="session", filter="session_name"),
+    Dimension("prompt", "Prompt", _named("r.prompt_id"), facet="prompt", filter="prompt"),
     Dimension("country", "Country", "nullif(r.country_code, '')", facet="country", filter="country"),
 )  # fmt: skip
 DIMENSIONS: Mapping[str, Dimension] = {dimension.key: dimension for dimension in _ALL_DIMENSIONS}
@@ -242,10 +251,11 @@ def metric(key: str) -> Metric:
 
 
 def dimension(key: str) -> Dimension:
-    """The dimension of that key; `property.<key>` is made on the spot."""
-    if key.startswith(PROPERTY) and len(key) > len(PROPERTY):
-        name = key.removeprefix(PROPERTY)
-        return Dimension(key, name, "(r.properties ->> %s)", facet=f"p:{name}", filter="property", name=name)
+    """The dimension of that key; `property.<key>` is made on the spot, in lower case as properties are kept."""
+    if key.startswith(PROPERTY) and len(key) > len(PROPERTY) and "\x00" not in key:
+        name = key.removeprefix(PROPERTY).lower()
+        value = long_names.in_sql("(r.properties ->> %s)")
+        return Dimension(key, name, value, facet=f"p:{name}", filter="property", name=name)
     if key not in DIMENSIONS:
         known = ", ".join((*DIMENSIONS, "property.<key>"))
         raise Unknown(f"There is no dimension {key!r}. There are: {known}.")

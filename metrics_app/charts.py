@@ -223,7 +223,7 @@ def _plain(chart: Chart, view: View) -> Drawing:
 
 
 def _drawing(chart: Chart, view: View, series: tuple[Series, ...], found: Found, dimension: str) -> Drawing:
-    return Drawing(chart, _edges(found), series, _before(chart, view, len(found.times)), found, dimension, view)
+    return Drawing(chart, _edges(found), series, _before(chart, view, found), found, dimension, view)
 
 
 def _edges(found: Found) -> tuple[datetime, ...]:
@@ -250,17 +250,19 @@ def _number(value: Any) -> float | int | None:
     return int(value) if value == int(value) else float(value)
 
 
-def _before(chart: Chart, view: View, count: int) -> Series | None:
+def _before(chart: Chart, view: View, now: Found) -> Series | None:
     """The first line, or all layers together, of the previous period, laid over this one step by step."""
-    if not view.compares:
+    if not view.compares or now.grain is None:
         return None
-    found = source.ask_before(view, chart.metrics, over_time=True)
+    found, count = source.ask_before(view, chart.metrics, grain=now.grain), len(now.times)
     at = {row[TIME]: row for row in found.rows}
     shown = chart.measures if chart.form == "bars" else chart.measures[:1]
     parts = [_values(chart, one, at, found.times) for one in shown]
     total = [None if all(v is None for v in step) else sum(v or 0 for v in step) for step in zip(*parts, strict=True)]
     words = "period before" if chart.form == "bars" else f"{shown[0].words}, period before"
-    whole = sum(one.of(found.total) or 0 for one in shown)
+    words += " (part)" if found.is_partial else ""
+    known = [value for one in shown if (value := one.of(found.total)) is not None]
+    whole = sum(known) if known else None
     return Series(words, "before", tuple([*total, *([None] * count)][:count]), whole, requests_link(view))
 
 

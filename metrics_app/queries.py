@@ -17,11 +17,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cmp_to_key
 from typing import Any
 
-from lib.clock import now
+from lib.clock import now, reckonable
 from llm.exchange import MODEL_KINDS
 from metrics_app import answers, calendar, ranges, sql
 from metrics_app.answers import Found
-from metrics_app.catalog import NAMES, TIER_HISTOGRAMS, TIME, Metric
+from metrics_app.catalog import NAMES, OTHER, TIER_HISTOGRAMS, TIME, Metric
+from metrics_app.queries_kept import first_day, forgotten, kept_from, lacking
 from metrics_app.queries_without import taken_away
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
 from metrics_app.rollup import counted_name
@@ -66,7 +67,11 @@ class _Asked:
 
 def answer(question: Question, *, at: datetime | None = None) -> Answer:
     """Raises TooSlow and BadQuestion."""
-    asked = _read(question, at or now())
+    return forgotten(_answered(question, at or now()))
+
+
+def _answered(question: Question, at: datetime) -> Answer:
+    asked = _read(question, at)
     if asked.is_empty:
         return _told(asked, Found((), answers.nothing(asked.layout), 0), ())
     if _in_usage(asked):
@@ -84,13 +89,13 @@ def compared(question: Question, *, at: datetime | None = None) -> tuple[Answer,
 
 def _read(question: Question, at: datetime) -> _Asked:
     tree, low, high = without_times(question.filter)
-    since = max((moment for moment in (question.since, low) if moment), default=None)
-    until = min((moment for moment in (question.until, high) if moment), default=None)
+    since = max((reckonable(moment) for moment in (question.since, low) if moment), default=None)
+    until = min((reckonable(moment) for moment in (question.until, high) if moment), default=None)
     grain: Grain | None = None
     if question.is_series:
         start = since or first_day(question.organization_id) or at
         length = max((until or at) - start, timedelta())
-        fitting: Grain = next((grain for longest, grain in FITTING if length <= longest), "month")
+        fitting: Grain = next((grain for longest, grain in FITTING if length <= longest), "year")
         if length > SHORT and fitting not in WHOLE_DAY and is_kept_by_day(question):
             fitting = "day"
         grain = question.grain or fitting
@@ -106,18 +111,6 @@ def is_kept_by_day(question: Question) -> bool:
     tree = without_times(question.filter)[0]
     asked = _Asked(question, tree, None, None, "day" if question.is_series else None, now())
     return not _in_usage(asked) and _facet_of(asked) is not None
-
-
-def first_day(organization_id: int) -> datetime | None:
-    """The day of the organisation's first request that is counted."""
-    with reader() as cursor:
-        cursor.execute(
-            "SELECT least((SELECT min(bucket) FROM usage_day WHERE organization_id = %s), "
-            "(SELECT min(minute) FROM usage_delta WHERE organization_id = %s))",
-            [organization_id, organization_id],
-        )
-        found: datetime | None = (cursor.fetchone() or (None,))[0]
-    return found
 
 
 # --- which table --------------------------------------------------------------------------------------------------
@@ -197,8 +190,8 @@ def _from_usage(asked: _Asked) -> Answer:
     clauses = [*(sql.usage(asked.layout, tiers) if tiers else []), *(sql.ground(asked.layout, one) for one in edges)]
     if not tiers and _rows_between(asked, asked.since, asked.until) > MOST_GROUND_ROWS:
         return _from_ground(asked)
-    found = _ask(asked, clauses)
-    return _told(asked, found, _sources(pieces), notes=(*notes, *_zone_notes(asked)))
+    told = _told(asked, _ask(asked, clauses), _sources(pieces), notes=(*notes, *_zone_notes(asked)))
+    return lacking(told) if asked.grain == "minute" and edges else told
 
 
 def of_rows(question: Question) -> Found | None:
@@ -244,14 +237,6 @@ def _reached(asked: _Asked, pieces: list[Piece]) -> tuple[list[Piece], tuple[str
     return _pieces(rounded, _tiers(rounded)), (note,)
 
 
-def kept_from(organization_id: int) -> datetime | None:
-    """The oldest moment retention has left single requests of; None for all of time."""
-    with reader() as cursor:
-        cursor.execute("SELECT ground_from FROM counting_state WHERE organization_id = %s", [organization_id])
-        found: datetime | None = (cursor.fetchone() or (None,))[0]
-    return found
-
-
 def _from_facets(asked: _Asked, dim: str) -> Answer | None:
     """None where values asked for by name may be among those not kept apart."""
     since, until, edges, notes = _days(asked)
@@ -272,7 +257,22 @@ def _from_facets(asked: _Asked, dim: str) -> Answer | None:
         return None
     if dim.startswith("p:") and _has_others(asked, "p", days):
         return None
+    if DAYS in asked.question.metrics and (values is None or len(values) > 1):
+        covered = (asked.since, asked.until) if edges else (since, until)
+        found = _with_days_of_all(asked, found, *covered)
     return _told(asked, found, _sources([days, *edges]), notes=notes)
+
+
+DAYS = "active_days"
+
+
+def _with_days_of_all(asked: _Asked, found: Found, since: datetime | None, until: datetime | None) -> Found:
+    """A day on which several values have requests is one day of all of them together."""
+    by_day = replace(asked.question, metrics=("requests",), dimensions=(TIME,), grain="day", zone=UTC, order="",
+                     filter=asked.tree, since=since, until=until)  # fmt: skip
+    days = len(answer(by_day, at=asked.now).rows)
+    total = replace(found.total, numbers={**found.total.numbers, DAYS: days})
+    return replace(found, total=total, rows=found.rows if asked.layout.keys else (total,) * len(found.rows))
 
 
 def _days(asked: _Asked) -> tuple[datetime | None, datetime | None, list[Piece], tuple[str, ...]]:
@@ -343,11 +343,11 @@ def newest_note(since: datetime) -> str:
 def _from_ground(asked: _Asked) -> Answer:
     """From the rows themselves; the newest of them where there are too many."""
     if not _is_selective(asked.tree):
-        return _from_newest(asked)
+        return lacking(_from_newest(asked))
     try:
-        return _told(asked, _ask(asked, [_all_ground(asked)], timeout_ms=GROUND_TIMEOUT_MS), (GROUND,))
+        return lacking(_told(asked, _ask(asked, [_all_ground(asked)], timeout_ms=GROUND_TIMEOUT_MS), (GROUND,)))
     except TooSlow:
-        return _from_newest(asked)
+        return lacking(_from_newest(asked))
 
 
 def _from_newest(asked: _Asked) -> Answer:
@@ -452,6 +452,8 @@ def _sorted(found: Found, question: Question) -> Found:
         return sign * ((one > other) - (one < other))  # type: ignore[operator]
 
     rows = sorted(found.rows, key=cmp_to_key(compare))
+    if question.has_rest:  # the groups are chosen already, and what stands for all others comes behind them
+        return replace(found, rows=tuple(sorted(rows, key=lambda row: OTHER in row.values)))
     return replace(found, rows=tuple(rows[question.offset : question.offset + question.limit]))
 
 
@@ -472,7 +474,7 @@ def _zone_notes(asked: _Asked) -> tuple[str, ...]:
     is_ragged = any(offset % timedelta(hours=1) for offset in _offsets(asked))
     if asked.grain in (None, "minute", "hour") or not is_ragged:
         return ()
-    return ("Days begin at the full hour before midnight of this time zone: counts are kept by the hour of UTC.",)
+    return ("Days begin at the full hour after midnight of this time zone: counts are kept by the hour of UTC.",)
 
 
 def _told(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from lib.clock import now
-from metrics_app import calendar, queries
+from metrics_app import calendar, queries, queries_kept
 from metrics_app.catalog import TIME
 from metrics_app.question import GRAINS, LENGTHS, Grain, Question
 from requests_app.queries import Question as Listed
@@ -34,7 +34,7 @@ def summed(of: Listed, most: int) -> Summary | None:
         return None
     since, until = time_range(of)
     until = until or now()
-    since = since or queries.first_day(of.organization_id) or until
+    since = since or queries_kept.first_day(of.organization_id) or until
     grain = _grain(since, until, most=most)
     metrics = ("requests", "errors", "priced", "cost", "duration_p95")
     found = queries.of_rows(_question(of, metrics, grain)) if grain else None

@@ -12,11 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, cast, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from django.http import QueryDict
 
-from lib import periods
+from lib import periods, zones
+from lib.clock import FIRST, reckonable
 from lib.periods import BadPeriod
 from llm.exchange import MODEL_KINDS
 from metrics_app.catalog import TIME, Dimension, Metric, Number, Unknown, Value, dimension, metric
@@ -32,9 +33,9 @@ LENGTHS: Mapping[Grain, timedelta] = {
 """About; a day of a zone may have 23 or 25 hours."""
 FITTING: tuple[tuple[timedelta, Grain], ...] = (
     (timedelta(hours=3), "minute"), (timedelta(days=14), "hour"), (timedelta(days=60), "6 hours"),
-    (timedelta(days=400), "day"), (timedelta(days=1500), "week"),
+    (timedelta(days=400), "day"), (timedelta(days=1500), "week"), (timedelta(days=36_500), "month"),
 )  # fmt: skip
-"""The grain a range of at most this length is drawn in, where none is asked for; beyond, months."""
+"""The grain a range of at most this length is drawn in, where none is asked for; beyond, years."""
 MOST_POINTS = 20_000
 MOST_GROUPS = 10_000
 DEFAULT_LIMIT = 100
@@ -116,8 +117,9 @@ class Question:
         """The same question about the stretch of equal length just before. Raises BadQuestion without a start."""
         if self.since is None:
             raise BadQuestion("All of time has no time before it to compare with.", "compare")
-        length = (self.until or now) - self.since
-        return replace(self, since=self.since - length, until=self.since)
+        since = reckonable(self.since)
+        length = max((self.until or now) - since, timedelta())
+        return replace(self, since=since - min(length, since - FIRST), until=since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +241,9 @@ def without_times(tree: Node) -> tuple[Node, datetime | None, datetime | None]:
         if not isinstance(part, Leaf) or part.key != "at" or not isinstance(part.value, datetime):
             kept.append(part)
         elif part.operator in (">", ">="):
-            lows.append(part.value + (step if part.operator == ">" else timedelta()))
+            lows.append(reckonable(part.value) + (step if part.operator == ">" else timedelta()))
         elif part.operator in ("<", "<="):
-            highs.append(part.value + (step if part.operator == "<=" else timedelta()))
+            highs.append(reckonable(part.value) + (step if part.operator == "<=" else timedelta()))
         else:
             kept.append(part)
     return join("and", kept), max(lows, default=None), min(highs, default=None)
@@ -271,15 +273,14 @@ def _grain(text: str) -> Grain | None:
 
 
 def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadQuestion(f"There is no time zone {name!r}; write one as Europe/Berlin.", "zone") from None
+    if name not in zones.known():
+        raise BadQuestion(f"There is no time zone {name!r}; write one as Europe/Berlin.", "zone")
+    return ZoneInfo(name)
 
 
 def _whole(raw: Any, key: str) -> int:
     try:
-        if isinstance(raw, bool):
+        if isinstance(raw, bool) or (isinstance(raw, float) and not raw.is_integer()):
             raise ValueError
         return int(raw)
     except (TypeError, ValueError, OverflowError):

@@ -24,7 +24,6 @@ Names are compared as `counted_name` gives them.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
@@ -36,7 +35,7 @@ from psycopg import Connection, sql
 from lib.frozen import dataclass
 from llm.exchange import ATTEMPT, MODEL_KINDS
 from metrics_app import histogram
-from requests_app import columns
+from requests_app.long_names import counted_name as counted_name
 from requests_app.rows import Change, is_error
 
 SAVED = ("saved_nano_usd", "saved_priced", "saved_ms", "saved_tokens")
@@ -57,9 +56,6 @@ KEY = ("kind", "provider", "model", "status", "cached")
 """Of the usage tables, after the organisation and the time."""
 
 ALL, PROPERTIES, PROPERTY = "all", "p", "p:"
-LONGEST_NAME = 200
-"""Characters of a counted name; of a longer one its beginning and a digest. Keeps index entries in Postgres's bound."""
-
 UsageKey = tuple[int, datetime, str, str, str, int, bool]
 """(organization_id, minute, kind, provider, model, status, cached)"""
 Facet = tuple[str, str]
@@ -168,15 +164,6 @@ class _Names(dict[Any, str]):
     def __missing__(self, value: Any) -> str:
         name = self[value] = counted_name(value)
         return name
-
-
-def counted_name(value: str) -> str:
-    """A value as the counts name it: what the ground stores of it, and of a long one its beginning and a digest."""
-    stored = columns.text(str(value), columns.LONGEST_TEXT) or ""
-    if len(stored) <= LONGEST_NAME:
-        return stored
-    digest = hashlib.blake2b(stored.encode(), digest_size=8).hexdigest()
-    return f"{stored[: LONGEST_NAME - 17]}…{digest}"
 
 
 def aggregate(rows: Iterable[tuple[int, Counted]]) -> Sums:

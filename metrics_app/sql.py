@@ -99,22 +99,33 @@ class Layout:
 # --- pieces -------------------------------------------------------------------------------------------------------
 
 
+_FULL_NAMES = {"CET": "Europe/Brussels", "MET": "Europe/Brussels", "EET": "Europe/Athens", "WET": "Europe/Lisbon"}
+"""Zones with a summer, whose names are to Postgres abbreviations of an offset without one."""
+
+_TWO_MIDNIGHTS = frozenset({"America/Havana", "Cuba", "Atlantic/Azores"})
+"""Zones whose clocks go back over midnight: that day begins with the first one, where Postgres takes the second."""
+
+
 def _zone(zone: tzinfo) -> str:
     """A time zone as SQL: by name, or as an offset."""
     if isinstance(zone, ZoneInfo) and re.fullmatch(r"[\w+/-]+", zone.key):
-        return f"'{zone.key}'"
+        return f"'{_FULL_NAMES.get(zone.key, zone.key)}'"
     offset = zone.utcoffset(None)
     return f"make_interval(secs => {int(offset.total_seconds()) if offset else 0})"
 
 
 def bucket(at: str, grain: Grain, zone: tzinfo) -> str:
-    """The start of the bucket a moment falls into; steps of six hours and more are the zone's, of whole hours."""
+    """The start of the bucket a moment falls into; from six hours on the zone's, each from its first full hour."""
     if grain in _WIDTHS:
         return f"date_bin('{_WIDTHS[grain]}', {at}, {UTC_ORIGIN})"
     place = _zone(zone)
     local = f"(date_bin('1 hour', {at}, {UTC_ORIGIN}) AT TIME ZONE {place})"
     cut = f"date_bin('6 hours', {local}, '2000-01-01')" if grain == "6 hours" else f"date_trunc('{grain}', {local})"
-    return f"({cut} AT TIME ZONE {place})"
+    begun = f"({cut} AT TIME ZONE {place})"
+    if isinstance(zone, ZoneInfo) and zone.key in _TWO_MIDNIGHTS:
+        before = f"{begun} - interval '1 hour'"
+        begun = f"(CASE WHEN ({before}) AT TIME ZONE {place} = {cut} THEN {before} ELSE {begun} END)"
+    return f"date_bin('1 hour', {begun} + interval '59:59.999999', {UTC_ORIGIN})"
 
 
 def _measure(layout: Layout, one: Measure, sql: str) -> str:
@@ -136,7 +147,7 @@ def _keys(layout: Layout, at: str, *, is_ground: bool) -> tuple[list[str], list[
     for place, one in enumerate(layout.dimensions):
         expression = one.ground if is_ground else one.usage
         found.append(f"coalesce({expression}, '{ABSENT}') AS d{place}")
-        values += [one.name] if one.name else []
+        values += [one.name] * (expression.count("%s") if one.name else 0)
     return found, values
 
 

@@ -41,7 +41,7 @@ urlpatterns: list[URLPattern] = [
     path("v1/property/restore", api_properties.RestoreProperty.as_view()),
     path("v1/property/hidden/query", api_properties.HiddenProperties.as_view()),
     path("v1/dashboard/scores/query", api_properties.ScoresOverTime.as_view()),
-    path("v1/property/<str:property_key>/search", api_properties.PropertyValues.as_view()),
-    path("v1/property/<str:property_key>/top-costs/query", api_properties.TopCosts.as_view()),
-    path("v1/property/<str:property_key>/top-requests/query", api_properties.TopRequests.as_view()),
+    path("v1/property/<path:property_key>/search", api_properties.PropertyValues.as_view()),
+    path("v1/property/<path:property_key>/top-costs/query", api_properties.TopCosts.as_view()),
+    path("v1/property/<path:property_key>/top-requests/query", api_properties.TopRequests.as_view()),
 ]  # fmt: skip

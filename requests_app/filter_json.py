@@ -2,6 +2,11 @@
 
     node := "all" | {} | {table: {column: {operator: value}}} | {"left": node, "operator": "and" | "or", "right": node}
 
+What Helicone's own pages save is a second grammar of the same, which `parse` takes too:
+
+    expr := {"type": "all"} | {"type": "and" | "or", "expressions": [expr…]}
+          | {"type": "condition", "field": {"table", "column", "subtype"?, "key"?}, "operator": "eq" | …, "value": …}
+
 All tables, columns and operators of one leaf are ANDed. Unknown ones raise FilterError with the path to them. Names
 of an older time (`request`, `response`, `request_response_versioned`) mean the same columns.
 """
@@ -9,7 +14,7 @@ of an older time (`request`, `response`, `request_response_versioned`) mean the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llm.providers import by_helicone_name
@@ -17,12 +22,14 @@ from requests_app.filters import (
     DEEPEST,
     EQUAL,
     EVERYTHING,
+    FEEDBACK,
     UNEQUAL,
     And,
     Entry,
     FilterError,
     Leaf,
     Node,
+    catalogue,
     entry_of,
     join,
     leaf,
@@ -32,6 +39,8 @@ OPERATORS = {
     "equals": "=", "not-equals": "!=", "gte": ">=", "lte": "<=", "gt": ">", "lt": "<",
     "like": "like", "ilike": "ilike", "contains": "~", "not-contains": "!~",
 }  # fmt: skip
+EXPRESSED = {"eq": "equals", "is": "equals", "neq": "not-equals"}
+"""Operators of the second grammar that are called otherwise there."""
 NAMES = {ours: theirs for theirs, ours in OPERATORS.items()}
 NO_CACHE_HIT = "00000000-0000-0000-0000-000000000000"
 
@@ -60,6 +69,8 @@ COLUMNS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Helicone's tables and columns, and the entry each means. Rooms above add theirs with `contribute`."""
 
+OWN_TABLE = "request_response_rmt"
+"""Takes our own keys as columns too: `tool`, `finish_reason`, `failed` and all others of the filter bar."""
 MAPS = {"properties": "property", "search_properties": "property", "scores": "score"}
 SESSION_PROPERTIES = {
     "helicone-session-id": "session", "helicone-session-name": "session_name",
@@ -96,6 +107,8 @@ def _parse(node: Any, path: str, depth: int) -> Node:
         raise FilterError('A filter is "all" or an object.', path=path, value=node)
     if depth > DEEPEST:
         raise FilterError(f"A filter nests at most {DEEPEST} levels.", path=path)
+    if "type" in node:
+        return _expression(node, path, depth)
     if "left" in node or "right" in node:
         return _branch(node, path, depth)
     return join("and", (part for table, columns in node.items() for part in _table(table, columns, path)))
@@ -110,6 +123,39 @@ def _branch(node: Mapping[str, Any], path: str, depth: int) -> Node:
             raise FilterError("A branch has a left and a right side.", path=f"{path}.{side}")
     sides = [_parse(node[side], f"{path}.{side}", depth + 1) for side in ("left", "right")]
     return join(operator, sides)
+
+
+def _expression(node: Mapping[str, Any], path: str, depth: int) -> Node:
+    kind = node["type"]
+    if kind == "all":
+        return EVERYTHING
+    if kind == "condition":
+        return _parse(_as_leaf(node, path), path, depth)
+    if kind not in ("and", "or"):
+        raise FilterError('An expression is of the type "all", "and", "or" or "condition".', path=f"{path}.type",
+                          value=kind)  # fmt: skip
+    parts, path = node.get("expressions"), f"{path}.expressions"
+    if not isinstance(parts, list):
+        raise FilterError("A list of expressions is expected.", path=path)
+    found = [_parse(part, f"{path}.{place}", depth + 1) for place, part in enumerate(parts)]
+    return join(kind, found) if found else EVERYTHING
+
+
+def _as_leaf(node: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """A condition of the second grammar as a leaf of the first. A column with a "-" is the name of a property."""
+    field = _mapping(node.get("field"), f"{path}.field")
+    said = (field.get("table", OWN_TABLE), field.get("column"), field.get("key") or field.get("column"),
+            node.get("operator"))  # fmt: skip
+    if not all(isinstance(text, str) for text in said):
+        raise FilterError("A condition has a field with a table and a column, an operator and a value.", path=path)
+    table, column, name, operator = map(str, said)
+    condition = {EXPRESSED.get(operator, operator): node.get("value")}
+    if field.get("subtype") == "score":
+        return {OWN_TABLE: {"scores": {name: condition}}}
+    if field.get("subtype") == "property" or ("-" in column and column != FEEDBACK):
+        is_key = field.get("valueMode") == "key"
+        return {OWN_TABLE: {"property_key": condition} if is_key else {"properties": {name: condition}}}
+    return {table: {column: condition}}
 
 
 def _table(table: str, columns: Any, path: str) -> Iterator[Node]:
@@ -146,7 +192,7 @@ def _condition(table: str, column: str, at: _At) -> Node:
     if column in BODIES:
         raise at.error("Whole bodies cannot be filtered: they are stored compressed. Filter by other columns.")
     if column == "helicone-score-feedback":
-        return leaf("score", at.operator, int(at.value in (True, "true", 1)), name=column)
+        return _leaf("score", replace(at, value=_thumb(at)), name=column)
     if column == "property_key":
         return _leaf("property_key", at)
     if column == "scores_column":
@@ -154,10 +200,17 @@ def _condition(table: str, column: str, at: _At) -> Node:
     if column == "cache_reference_id" and at.operator in (EQUAL, UNEQUAL):
         is_hit = at.operator == UNEQUAL
         return leaf("cached", EQUAL, is_hit) if at.value == NO_CACHE_HIT else _leaf("cached_from", at)
-    if column not in COLUMNS[table]:
+    key = COLUMNS[table].get(column) or _own(table, column)
+    if not key:
         known = ", ".join(sorted({*COLUMNS[table], *MAPS}))
         raise at.error(f"{table} has no column {column!r} to filter by. It has: {known}.")
-    return _leaf(COLUMNS[table][column], at)
+    return _leaf(key, at)
+
+
+def _own(table: str, column: str) -> str:
+    """The entry we call so, which Helicone has no column for; empty for none. Its columns keep its own meaning."""
+    entry = catalogue().get(column)
+    return entry.key if entry and not entry.is_map and table == OWN_TABLE else ""
 
 
 def _leaf(key: str, at: _At, *, name: str = "") -> Leaf:
@@ -172,6 +225,15 @@ def _leaf(key: str, at: _At, *, name: str = "") -> Leaf:
         return leaf(key, at.operator, value, name=name)
     except FilterError as error:
         raise at.error(error.message) from None
+
+
+def _thumb(at: _At) -> int | str:
+    """A thumb up or down as the score it is kept as; "null" asks for none."""
+    words: dict[str, int | str] = {"true": 1, "1": 1, "false": 0, "0": 0, "null": "null"}
+    said = str(at.value).lower()
+    if said not in words:
+        raise at.error("Feedback is compared with true or false.")
+    return words[said]
 
 
 def _provider(value: str, operator: str) -> str:
@@ -201,7 +263,7 @@ def _mapping(value: Any, path: str) -> Mapping[str, Any]:
 
 
 def dump(node: Node) -> Any:
-    """The JSON that `parse` reads as this tree. Raises FilterError for a leaf Helicone has no column for."""
+    """The JSON that `parse` reads as this tree; what Helicone has no column for stands under our own key."""
     if isinstance(node, Leaf):
         return _dump_leaf(node)
     if not node.parts:
@@ -241,4 +303,4 @@ def _place(entry: Entry) -> tuple[str, str]:
     for name, key in SESSION_PROPERTIES.items():
         if key == entry.key:
             return "properties", name
-    raise FilterError(f"Helicone's filters have no column for {entry.words}.", path=entry.key)
+    return OWN_TABLE, entry.key

@@ -23,7 +23,7 @@ from uuid import UUID
 
 import orjson
 
-from requests_app import spellings
+from requests_app import long_names, spellings
 
 EQUAL, UNEQUAL = "=", "!="
 ORDERED = (EQUAL, UNEQUAL, ">", ">=", "<", "<=")
@@ -94,14 +94,18 @@ class Entry:
         return self.kind in {"property", "score"}
 
 
+def undated(model: str) -> str:
+    """SQL of the same for `gpt-4o`, which a call asks for, and `gpt-4o-2024-08-06`, which answers it."""
+    return rf"regexp_replace({model}, '[-@]20\d\d(-[01]\d-[0-3]\d|[01]\d[0-3]\d)$', '')"
+
+
+UNDATED_MODEL = undated("r.model")
 UNCACHED_INPUT = "(r.input_tokens - coalesce(r.cache_read_tokens, 0) - coalesce(r.cache_write_tokens, 0))"
 UNREASONED_OUTPUT = "(r.output_tokens - coalesce(r.reasoning_tokens, 0))"
 TOTAL_TOKENS = "(coalesce(r.input_tokens, 0) + coalesce(r.output_tokens, 0))"
 REQUEST_MODEL = "(CASE r.request_model WHEN '' THEN r.model ELSE r.request_model END)"
 RESPONSE_MODEL = "(CASE r.response_model WHEN '' THEN r.model ELSE r.response_model END)"
 """An empty one is the same as `model`: so a row keeps a name once (`spellings.SAME`)."""
-UNDATED_MODEL = r"regexp_replace(r.model, '[-@]20\d\d(-[01]\d-[0-3]\d|[01]\d[0-3]\d)$', '')"
-"""The same for `gpt-4o`, which a call asks for, and `gpt-4o-2024-08-06`, which answers it."""
 TARGET_URL = spellings.in_sql("r.target_url", "target_url")
 QUARTER = "date_bin('15 minutes', {}, '2000-01-01+00')"
 """The quarter of an hour a moment falls into: by it the rows of one model or user are in order in their index."""
@@ -200,10 +204,14 @@ def leaf(key: str, operator: str, raw: object, *, name: str = "") -> Leaf:
         raise FilterError(message, path=key, value=raw)
     if entry.is_map and not name:
         raise FilterError(f"{entry.words} needs a name, as in {key}.env", path=key, value=raw)
-    kept_name = name.lower() if entry.kind == "property" else name
     if "\x00" in name:
         raise FilterError("A name holds no NUL.", path=key)
-    return Leaf(key, operator, None if raw is None else value_of(entry, raw), kept_name)
+    value = None if raw is None else value_of(entry, raw)
+    if key == "property_key" and isinstance(value, str):
+        value = value.lower()
+    if operator in ("like", "ilike") and isinstance(value, str) and (len(value) - len(value.rstrip("\\"))) % 2:
+        raise FilterError("A pattern may not end with a single backslash.", path=key, value=raw)
+    return Leaf(key, operator, value, name.lower() if entry.kind == "property" else name)
 
 
 def join(operator: Literal["and", "or"], parts: Iterable[Node]) -> Node:
@@ -334,8 +342,6 @@ def _compare_text(sql: str, operator: str, value: str | None, *, names: tuple[st
     if operator in {"~", "!~"}:
         negation = "NOT " if operator == "!~" else ""
         return Clause(f"{known} {negation}ILIKE %s", (*names, f"%{escaped(value)}%"))
-    if (len(value) - len(value.rstrip("\\"))) % 2:
-        raise FilterError("A pattern may not end with a single backslash.", value=value)
     return Clause(f"{known} {operator.upper()} %s", (*names, value))
 
 
@@ -351,7 +357,15 @@ def _plain(entry: Entry, node: Leaf) -> Clause:
 def _worded(entry: Entry, node: Leaf) -> Clause:
     if entry.key == "id" and node.operator == EQUAL and node.value:
         return _identified(str(node.value))
+    if node.operator == EQUAL and long_names.is_shortened(str(node.value)):
+        return _shortened(entry.sql, str(node.value))
     return _compare_text(entry.sql, node.operator, None if node.value is None else str(node.value))
+
+
+def _shortened(sql: str, value: str, *, name: str = "") -> Clause:
+    """A name as counts tell it, for the longer ones it may stand for and for itself."""
+    asked = long_names.in_sql(sql)
+    return Clause(f"{asked} = %s", (*[name] * asked.count("%s"), value))
 
 
 def _identified(value: str) -> Clause:
@@ -374,6 +388,8 @@ def _priced(entry: Entry, node: Leaf) -> Clause:
 
 
 def _property(entry: Entry, node: Leaf) -> Clause:
+    if node.operator == EQUAL and long_names.is_shortened(str(node.value)):
+        return _shortened(f"({entry.sql} ->> %s)", str(node.value), name=node.name)
     if node.value and node.operator == EQUAL:
         return Clause(f"{entry.sql} @> %s::jsonb", (orjson.dumps({node.name: node.value}).decode(),))
     value = None if node.value is None else str(node.value)
@@ -385,18 +401,19 @@ def _score(entry: Entry, node: Leaf) -> Clause:
 
 
 def _named(entry: Entry, node: Leaf) -> Clause:
-    """A name in a list, or a key of a map."""
+    """A name in a list, or a key of a map; None: with none at all."""
+    if node.value is None:
+        empty = f"coalesce({entry.sql}, '{{}}') {'<>' if node.operator == UNEQUAL else '='} '{{}}'"
+        return Clause(empty)
     if entry.key == "problem":
         return _troubled(entry, node)
     is_map = entry.key == "property_key"
     has = f"jsonb_exists({entry.sql}, %s)" if is_map else f"coalesce(%s = ANY({entry.sql}), FALSE)"
-    return Clause(has if node.operator == EQUAL else f"NOT {has}", (str(node.value or ""),))
+    return Clause(has if node.operator == EQUAL else f"NOT {has}", (str(node.value),))
 
 
 def _troubled(entry: Entry, node: Leaf) -> Clause:
-    """With a problem of that code, kept as `code` or `code: detail`; None: with none at all."""
-    if node.value is None:
-        return Clause(f"coalesce({entry.sql}, '{{}}') {'<>' if node.operator == UNEQUAL else '='} '{{}}'")
+    """With a problem of that code, kept as `code` or `code: detail`."""
     code = str(node.value)
     has = f"coalesce({entry.sql} <> '{{}}' AND (%s = ANY({entry.sql}) OR has_problem({entry.sql}, %s)), FALSE)"
     return Clause(has if node.operator == EQUAL else f"NOT {has}", (code, f"{code}: "))

@@ -125,7 +125,10 @@ def helicone_tree(saved: SavedFilter) -> Any:
     """The filter in Helicone's JSON: as it was given, or made of the page's own; "all" where it says none."""
     if saved.tree is not None:
         return saved.tree
+    said = QueryDict(mutable=True)
+    for key, value in _conditions(saved):
+        said.appendlist(key, value)
     try:
-        return filter_json.dump(filter_url.parse(QueryDict(saved.query), reserved=asking.PAGE_KEYS))
+        return filter_json.dump(filter_url.parse(said))
     except FilterError:
         return "all"

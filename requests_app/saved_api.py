@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.db.models import QuerySet
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,21 +38,21 @@ def _shared(request: Request) -> QuerySet[SavedFilter]:
 def _one(request: Request, filter_id: str) -> SavedFilter:
     found = _shared(request).filter(pk=int(filter_id)).first() if filter_id.isdecimal() else None
     if found is None:
-        raise NotFound({"data": None, "error": "There is no filter with this id."})
+        raise NotFound("There is no filter with this id.")
     return found
 
 
 def _name(data: Any) -> str:
     name = data.get("name") if isinstance(data, dict) else None
     if not isinstance(name, str) or not name.strip() or len(name) > saved.LONGEST_NAME or "\x00" in name:
-        raise ValidationError({"data": None, "error": f"name: a text of at most {saved.LONGEST_NAME} characters"})
+        raise ParseError(f"name: a text of at most {saved.LONGEST_NAME} characters")
     return name.strip()
 
 
 def _tree(data: Any) -> Any:
     tree = data.get("filter") if isinstance(data, dict) else None
     if (tree != "all" and not isinstance(tree, dict)) or "\\u0000" in json.dumps(tree):
-        raise ValidationError({"data": None, "error": 'filter: a filter as JSON, or "all"'})
+        raise ParseError('filter: a filter as JSON, or "all"')
     return tree
 
 
@@ -86,6 +86,8 @@ class OneSavedFilter(_Filters):
 
     def patch(self, request: Request, filter_id: str) -> Response:
         found = _one(request, filter_id)
+        if not isinstance(request.data, dict):
+            raise ParseError("an object with a name, a filter or both is expected")
         if "name" in request.data:
             found.name = _name(request.data)
         if "filter" in request.data:

@@ -172,6 +172,9 @@ class SessionEndpoint(APIView):
             return Response({"data": self.answer(caller.organization_id, body), "error": None})
         except Invalid as error:
             return Response({"message": "Validation Failed", "details": error.details}, status=422)
+        except FilterError as error:  # one that is too large is found out where it is compiled
+            details = {f"requestBody.{error.path or 'filter'}": {"message": error.message}}
+            return Response({"message": "Validation Failed", "details": details}, status=422)
         except ParseError as error:
             return Response({"data": None, "error": str(error)}, status=400)
         except Refused as error:

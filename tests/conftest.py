@@ -27,7 +27,7 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 UNTIMED = laws(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # however busy the machine is
 laws.register_profile("settled", UNTIMED, derandomize=True)  # the same code is judged by the same examples
-laws.register_profile("search", UNTIMED)
+laws.register_profile("search", UNTIMED, max_examples=1_000)
 laws.load_profile("settled")
 settings.WHITENOISE_AUTOREFRESH = True
 """Nothing is collected in tests, and a client made per test must not look through every static file."""

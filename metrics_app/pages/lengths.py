@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from metrics_app import queries
+from metrics_app import queries, queries_kept
 from metrics_app.catalog import Value
 from metrics_app.pages import source
 from metrics_app.pages.reading import View
@@ -51,7 +51,7 @@ def _name(value: Value) -> Value:
 
 
 def _missing(view: View, found: Found) -> tuple[str, bool]:
-    since, kept = view.asked.period.since, queries.kept_from(view.organization_id)
+    since, kept = view.asked.period.since, queries_kept.kept_from(view.organization_id)
     if found.is_partial and found.since and not (kept and found.since < kept):
         start, why = found.since, "there are too many to read all"
     elif kept and (since is None or since < kept):

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from lib.clock import now
-from metrics_app import calendar, queries
+from metrics_app import calendar, queries, queries_kept
 from metrics_app.catalog import TIME
 from metrics_app.pages.reading import View, local
 from metrics_app.question import Answer, Grain, Question, Row, kinds_of
@@ -52,10 +52,10 @@ def ask(
     return _found(queries.answer(replace(asked, has_rest=has_rest, without=without)))
 
 
-def ask_before(view: View, metrics: Sequence[str], *, over_time: bool = False) -> Found:
-    """The same of the stretch of equal length before. Raises TooSlow, BadQuestion."""
-    asked = question(view, metrics, by=(TIME,) if over_time else (), order="", limit=MOST)
-    return _found(queries.answer(asked.previous(now())))
+def ask_before(view: View, metrics: Sequence[str], *, grain: Grain | None = None) -> Found:
+    """The same of the stretch of equal length before, in steps of that grain. Raises TooSlow, BadQuestion."""
+    asked = question(view, metrics, by=(TIME,) if grain else (), order="", limit=MOST)
+    return _found(queries.answer(replace(asked.previous(now()), grain=grain)))
 
 
 def question(view: View, metrics: Sequence[str], *, by: tuple[str, ...], order: str, limit: int) -> Question:
@@ -69,6 +69,8 @@ def question(view: View, metrics: Sequence[str], *, by: tuple[str, ...], order: 
         return asked
     length = (period.until or now()) - period.since
     grain = next((step for longest, step in STEPS if length <= longest), None)
+    if grain == "minute" and (kept := queries_kept.kept_from(view.organization_id)) and period.since < kept:
+        grain = "hour"  # so long ago no minutes are counted
     if grain not in queries.WHOLE_DAY and queries.is_kept_by_day(asked):
         grain = None  # the counts know which steps they can tell
     return replace(asked, grain=grain)

@@ -96,8 +96,9 @@ def figures(view: View, of: str = "calls") -> tuple[list[Figure], Found]:
     """The figures and where they come from. Raises TooSlow."""
     kinds, metrics = STRIPS[of]
     found = source.ask(view, metrics)
-    before = source.ask_before(view, metrics).total if view.has_previous else {}
-    return [_figure(kind, found.total, before) for kind in kinds], found
+    before = source.ask_before(view, metrics) if view.has_previous else None
+    known = before.total if before and not before.is_partial else {}
+    return [_figure(kind, found.total, known) for kind in kinds], found
 
 
 def _figure(kind: _Kind, row: Row, before: Row) -> Figure:

@@ -187,6 +187,14 @@ def test_beyond_ten_values_the_rest_is_other(cast, post):
     assert found[-1]["count"] == 1 + 2 + 3 + 4 + 5
 
 
+def test_a_property_may_have_a_slash_in_its_name(cast, post):
+    count([make_row(cast.acme.pk, DAY + timedelta(hours=1), properties={"team/area": "a"})])
+    for name in ("team/area", "team%2Farea"):
+        assert post(f"/v1/property/{name}/search", {"searchTerm": ""}) == ["a"]
+        top = post(f"/v1/property/{name}/top-requests/query", {"timeFilter": TIMES})
+        assert top == [{"value": "a", "count": 1}]
+
+
 def test_any_question_in_our_own_words(post, rows):
     body = {"metrics": ["requests", "cost", "duration_p50"], "by": ["model"], "from": TIMES["start"],
             "to": TIMES["end"],
@@ -195,8 +203,40 @@ def test_any_question_in_our_own_words(post, rows):
     assert found["total"] == {"requests": 2, "cost": 1.00602, "duration_p50": pytest.approx(1820, rel=0.01)}
     assert {row["model"]: row["requests"] for row in found["rows"]} == {"gpt-4o": 1, "claude": 1}
     assert found["source"] == ["usage_day"]
+    named = post("/v1/metrics/query", {"by": ["property.Env"], "from": TIMES["start"], "to": TIMES["end"]})
+    assert {row["property.Env"]: row["requests"] for row in named["rows"]} == {"prod": 1, "dev": 1, None: 1}
+    assert "time zone" in post("/v1/metrics/query", {"by": ["time"], "zone": "localtime"}, status=400)["error"]
+    assert "whole" in post("/v1/metrics/query", {"limit": 2.5}, status=400)["error"]
     assert "metric" in post("/v1/metrics/query", {"metrics": ["love"]}, status=400)["error"]
     assert "422" not in post("/v1/metrics/query", {"filter": "moon:1"}, status=422)["message"]
+
+
+def test_all_money_is_told_in_usd(cast, post):
+    hit = {"cached": True, "usage_parts": {"saved_nano_usd": 2_500_000, "saved_ms": 40}, "cost_nano_usd": 1_000_000}
+    count([make_row(cast.acme.pk, DAY + timedelta(hours=1), **hit)])
+    body = {"metrics": ["saved_cost", "cost", "cost_per_request", "saved_ms"],
+            "from": TIMES["start"], "to": TIMES["end"]}  # fmt: skip
+    assert post("/v1/metrics/query", body)["total"] == {
+        "saved_cost": 0.0025, "cost": 0.001, "cost_per_request": 0.001, "saved_ms": 40,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("condition", "held"),
+    [
+        ({"like": "a%"}, ["ann"]), ({"like": "A%"}, []), ({"ilike": "_NN"}, ["ann"]), ({"contains": "B"}, ["bob"]),
+        ({"not-equals": "ann"}, ["", "bob"]), ({"equals": ""}, [""]),
+    ],
+)  # fmt: skip
+def test_users_are_asked_for_by_name_with_every_operator_of_text(post, rows, condition, held):
+    body = {"filter": {"users_view": {"user_user_id": condition}}, "offset": 0, "limit": 10, "sort": {"id": "asc"}}
+    assert [user["user_id"] for user in post("/v1/user/metrics/query", body)["users"]] == held
+
+
+@pytest.mark.parametrize("condition", [{"gt": "a"}, {"equals": 5}, {"is": "ann"}])
+def test_a_name_is_not_compared_with_numbers_or_by_size(post, rows, condition):
+    body = {"filter": {"users_view": {"user_user_id": condition}}, "offset": 0, "limit": 10}
+    assert "requestBody.filter" in post("/v1/user/metrics/query", body, status=422)["details"]
 
 
 @pytest.mark.parametrize(
@@ -332,3 +372,16 @@ def test_without_a_key_there_is_no_answer(client, db):
 def test_now_is_within_the_last_day(cast, post):
     count([make_row(cast.acme.pk, clock.now() - timedelta(seconds=5))])
     assert post("/v1/metrics/query", {"range": "24h"})["total"] == {"requests": 1}
+
+
+@pytest.mark.parametrize("path", ["/v1/metrics/totalRequests", "/v1/metrics/query"])
+def test_an_error_nobody_expected_is_told_in_json_too(cast, client, monkeypatch, path):
+    def fails(*_):
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr("metrics_app.api.answer", fails)
+    client.raise_request_exception = False
+    headers = bearer(api_key(cast.acme))
+    answer = client.post(path, RANGE if "total" in path else {}, "application/json", headers=headers)
+    assert (answer.status_code, answer.json()["data"]) == (500, None)
+    assert "its log says which" in answer.json()["error"]

@@ -336,3 +336,43 @@ def test_a_p95_of_the_newest_requests_only_is_called_so_and_is_in_no_file(cast):
     assert {value for _, value in told} == {""}
     assert {value for _, value in columns_of(csv_of(cast, "/properties/app?range=24h&format=csv"), "app",
                                              "duration_p95_ms")} > {""}  # fmt: skip
+
+
+def test_a_period_before_without_anything_measured_has_no_length(cast, counted_rows):
+    """A median of nothing is unknown, not 0."""
+    now = clock.now()
+    counted.count([make_row(cast.acme.pk, now - timedelta(hours=30), time_to_first_token_ms=None)])
+    seen = people.browser(cast.alice).get("/dashboard/chart/ttft?range=24h&compare=1").content.decode()
+    legend = seen.partition("<ul")[2].partition("</ul>")[0]
+    assert "period before" in legend and "0 ms" not in legend
+
+
+def test_of_requests_that_retention_has_removed_hours_are_drawn_and_no_change_is_told(cast):
+    now = clock.now()
+    counted.count([make_row(cast.acme.pk, now - timedelta(days=n, minutes=m)) for n in (3, 7) for m in (20, 30, 40)])
+    counted.fold_all(cast.acme.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO counting_state VALUES (%s, %s)", [cast.acme.pk, now - timedelta(days=5)])
+        cursor.execute("DELETE FROM llm_request WHERE requested_at < %s", [now - timedelta(days=5)])
+    alice = people.browser(cast.alice)
+    since, until = (f"{now - timedelta(days=7, hours=hours):%Y-%m-%dT%H:%MZ}" for hours in (2, -1))
+    told = alice.get(f"/dashboard/chart/requests.csv?from={since}&to={until}").content.decode()
+    assert sum(int(line.split(",")[1]) for line in told.splitlines()[1:]) == 3
+    span = f"from={now - timedelta(days=4):%Y-%m-%dT%H:%MZ}&to={now - timedelta(days=1):%Y-%m-%dT%H:%MZ}"
+    assert "against the period before" not in alice.get(f"/dashboard/figures?{span}&duration=>0").content.decode()
+    seen = alice.get(f"/dashboard/chart/requests?{span}&duration=>0&compare=1").content.decode()
+    assert "period before (part)" in seen
+
+
+def test_the_period_before_has_the_steps_of_the_chart_it_is_laid_over(cast):
+    """Split by model beside a filter by user only single requests answer, in hours; the sum alone is counted by day."""
+    now = clock.now()
+    counted.count([make_row(cast.acme.pk, now - timedelta(hours=8 * n), end_user_id="mara") for n in range(60)])
+    counted.fold_all(cast.acme.pk)
+    for by in ("", "&by=model"):
+        path = f"/dashboard/chart/cost.csv?range=7d&user=mara&compare=1{by}"
+        rows = list(csv.reader(io.StringIO(people.browser(cast.alice).get(path).content.decode())))
+        before = [row[-1] for row in rows[1:]]
+        assert rows[0][-1].startswith("period before")
+        assert sum(value == "" for value in before) <= 1, by
+        assert sum(float(value) > 0 for value in before[len(before) // 2:]) >= 3

@@ -6,6 +6,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
@@ -104,6 +105,34 @@ def test_enter_opens_the_requests_of_the_step_the_arrows_found(look):
     assert urlsplit(tab.url).path == "/requests"
     assert asked["model"] == ["gpt-4o"]
     assert {"from", "to"} <= asked.keys()
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def clocks_went_back():
+    """When they last did in New York, UTC."""
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
+    while not (hour - timedelta(hours=1)).astimezone(NEW_YORK).utcoffset() > hour.astimezone(NEW_YORK).utcoffset():
+        hour -= timedelta(hours=1)
+    return hour
+
+
+def test_an_hour_that_comes_twice_when_clocks_go_back_has_a_width_and_a_name(look, cast):
+    again = clocks_went_back()
+    counted.count([make_row(cast.acme.pk, again + timedelta(minutes=30))])
+    range_ = f"from={again - timedelta(hours=4):%Y-%m-%dT%H:%MZ}&to={again + timedelta(hours=5):%Y-%m-%dT%H:%MZ}"
+    tab = look(f"/dashboard?{range_}", timezone_id=NEW_YORK.key)
+    tab.reload()  # only now is the browser's zone known
+    drawn(tab, 1)
+    widths = "document.querySelector('.plot').data[0].width"
+    assert len(set(tab.evaluate(widths))) == 1 and len(tab.evaluate(widths)) == 9
+    tab.locator(".plot").first.focus()
+    said = []
+    for _ in range(6):
+        tab.keyboard.press("ArrowRight")
+        said.append(tab.locator(".chart-tip strong").first.inner_text()[-5:])
+    assert said == ["22:00", "23:00", "00:00", "01:00", "01:00", "02:00"]
 
 
 def test_a_click_on_a_layer_opens_its_requests(look):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
 
 from llm.exchange import MODEL_KINDS
-from metrics_app import calendar, fold, queries, queries_list, rollup
+from metrics_app import calendar, fold, queries, queries_list, rollup, sql
 from metrics_app.catalog import DIMENSIONS, METRICS, OTHER, TIME
 from metrics_app.question import BadQuestion, Question
-from requests_app import queries_sums
+from requests_app import long_names, queries_sums
 from requests_app.asking import CALLS
 from requests_app.filters import EVERYTHING, Leaf, join, leaf
+from requests_app.models import RetentionRun
 from requests_app.queries import Question as RequestsQuestion
 from requests_app.rows import Change
 from tests.metrics_app.counted import count, fold_all, random_row, raw, sown, tally
@@ -179,8 +181,10 @@ def test_rows_are_counted_without_reading_them_and_as_many(cast, rows, tree, sin
 
 
 @pytest.mark.parametrize(
-    "zone", [UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), timezone(timedelta(hours=-3))]
-)
+    "zone",
+    [UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), timezone(timedelta(hours=-3)),
+     ZoneInfo("Asia/Kolkata"), ZoneInfo("Asia/Kathmandu"), timezone(timedelta(minutes=-210)), ZoneInfo("CET")],
+)  # fmt: skip
 @pytest.mark.parametrize("grain", ["hour", "6 hours", "day", "week", "month"])
 def test_buckets_are_the_readers_own(cast, rows, zone, grain):
     answer = ask(cast, by=(TIME,), since=NOW - timedelta(days=5, minutes=3), grain=grain, zone=zone)
@@ -197,6 +201,33 @@ def test_days_of_a_zone_off_the_hour_are_rounded_and_it_is_told(cast, rows):
     answer = ask(cast, by=(TIME,), grain="day", zone=zone)
     assert sum(row["requests"] for row in answer.rows) == len(calls(rows))
     assert any("hour" in note for note in answer.notes)
+    for begun, ended in pairwise((*answer.times, NOW)):
+        [found] = [row["requests"] for row in answer.rows if row.at == begun] or [0]
+        assert found == len(calls(rows, begun, ended)), "a step and the requests behind it"
+
+
+CLOCK_CHANGES = {
+    "Europe/Berlin": datetime(2026, 10, 25, 1, tzinfo=UTC), "CET": datetime(2026, 3, 29, 1, tzinfo=UTC),
+    "America/Havana": datetime(2026, 11, 1, 5, tzinfo=UTC), "Atlantic/Azores": datetime(2026, 10, 25, 1, tzinfo=UTC),
+    "Australia/Lord_Howe": datetime(2026, 10, 3, 15, 30, tzinfo=UTC),
+    "Africa/Cairo": datetime(2026, 4, 23, 22, tzinfo=UTC),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", CLOCK_CHANGES)
+@pytest.mark.parametrize("grain", ["6 hours", "day", "week", "month"])
+def test_steps_begin_alike_in_python_and_in_postgres_when_clocks_change(zone, grain):
+    place = ZoneInfo(zone)
+    moments = [CLOCK_CHANGES[zone] + timedelta(minutes=30 * half) for half in range(-70, 71)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {sql.bucket('at', grain, place)} FROM unnest(%s::timestamptz[]) AS at", [moments]
+        )
+        begun = [found for (found,) in cursor.fetchall()]
+    assert begun == [calendar.start(moment, grain, place) for moment in moments]
+    starts = calendar.starts(moments[0], moments[-1] + timedelta(hours=1), grain, place)
+    assert [calendar.start(moment, grain, place) for moment in starts] == starts
+    assert set(begun) <= set(starts)
 
 
 FILTERS = [
@@ -251,6 +282,43 @@ def test_days_that_came_to_nothing_are_no_active_days(cast, is_folded):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("by", [(), ("user",), ("property.env",), ("country",)])
+@pytest.mark.parametrize(("since", "until"), RANGES)
+@pytest.mark.parametrize("tree", [EVERYTHING, join("or", [leaf("user", "=", "ann"), leaf("user", "=", "bob")])])
+def test_a_day_of_several_values_is_one_day_of_all(cast, rows, by, since, until, tree):
+    answer = ask(cast, "active_days", "requests", by=by, since=since, until=until, filter=tree)
+    meant = [row for row in calls(rows, since, until) if tree is EVERYTHING or row.end_user_id in ("ann", "bob")]
+    assert answer.total["active_days"] == len({row.requested_at.date() for row in meant})
+    for row in answer.rows:
+        assert row["active_days"] <= answer.total["active_days"]
+
+
+LONG = ("ü" * 250, "ü" * 250 + "!", "y" * 201, "y" * 200, "z" * 2_000)
+
+
+def test_a_name_too_long_to_be_counted_whole_is_one_name_whichever_table_answers(cast):
+    """Of a range that begins and ends within days: these are read from single requests, those between from counts."""
+    long_ago = [
+        factories.make_row(cast.acme.pk, NOW - timedelta(hours=9 * n), end_user_id=LONG[n % 5],
+                           session_name=LONG[n % 5],
+                           model=LONG[n % 5], properties={"env": LONG[n % 5]}) for n in range(20)
+    ]  # fmt: skip
+    count(long_ago)
+    fold_all(cast.acme.pk)
+    since = NOW - timedelta(days=6, hours=3)
+    meant = tally(long_names.counted_name(row.end_user_id) for row in calls(long_ago, since))
+    for by in ("user", "session_name", "property.env", "model"):
+        answer = ask(cast, "requests", "users", by=(by,), since=since)
+        assert {row.values[0]: row["requests"] for row in answer.rows} == meant, by
+        assert answer.total["users"] == 5
+    assert ask(cast, "users", since=since).total["users"] == 5
+    for name, held in meant.items():
+        for tree in (leaf("user", "=", name), leaf("model", "=", name), leaf("property", "=", name, name="env")):
+            of_requests = join("and", [tree, leaf("at", ">=", since)])
+            assert queries_sums.count_all(RequestsQuestion(cast.acme.pk, of_requests)) == held
+            assert ask(cast, filter=tree, since=since).total["requests"] == held
+
+
 def test_a_list_has_pages_and_its_total_is_of_all(cast, rows):
     every = ask(cast, "requests", "cost", by=("user",), order="-requests")
     pages = [ask(cast, "requests", "cost", by=("user",), order="-requests", limit=2, offset=o) for o in (0, 2)]
@@ -264,6 +332,9 @@ def test_the_rest_stands_for_what_a_limit_leaves_out(cast, rows):
     assert len(answer.rows) == 3
     assert answer.rows[-1].values == (OTHER,) or OTHER in {row.values[0] for row in answer.rows}
     assert sum(row["requests"] for row in answer.rows) == len(calls(rows))
+    slow = ask(cast, "duration_p95", "requests", by=("status",), limit=2, has_rest=True)
+    assert [OTHER in row.values for row in slow.rows] == [False, False, True]
+    assert sum(row["requests"] for row in slow.rows) == len(calls(rows))
     series = ask(cast, by=(TIME, "model"), limit=1, grain="day")
     assert {row.values[0] for row in series.rows} <= {
         OTHER,
@@ -311,6 +382,33 @@ def test_where_the_ground_is_gone_the_range_is_rounded_and_it_is_told(cast, rows
     assert any("rounded" in note for note in answer.notes)
 
 
+def test_what_counts_cannot_answer_is_partial_where_retention_has_removed_requests(cast, rows):
+    kept = NOW - timedelta(days=1)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO counting_state VALUES (%s, %s)", [cast.acme.pk, kept])
+        cursor.execute("DELETE FROM llm_request WHERE requested_at < %s", [kept])
+    for tree in (leaf("duration", ">=", 0), join("and", [leaf("user", "=", "bob"), leaf("duration", ">=", 0)])):
+        for since in (None, NOW - timedelta(days=5)):
+            answer = ask(cast, since=since, filter=tree)
+            assert answer.is_partial and any("retention" in note for note in answer.notes)
+        answer = ask(cast, since=kept, filter=tree)
+        assert not answer.is_partial and answer.notes == ()
+    two_hours = {"since": NOW - timedelta(days=5, hours=2), "until": NOW - timedelta(days=5)}
+    assert ask(cast, by=(TIME,), grain="minute", **two_hours).is_partial
+    assert not ask(cast, by=(TIME,), grain="hour", **two_hours).is_partial
+
+
+def test_where_retention_has_removed_counts_it_is_told(cast, rows):
+    before = (NOW - timedelta(days=3)).replace(hour=0, minute=0, second=0, microsecond=0)
+    RetentionRun.objects.create(organization_id=cast.acme.pk, what="counts", before_at=before, removed=7)
+    for by in ((), ("user",)):
+        told = [note for note in ask(cast, "requests", "users", by=by).notes if "removed the counts" in note]
+        assert len(told) == 1 and f"{before:%Y-%m-%d}" in told[0]
+        assert ask(cast, "requests", "users", by=by, since=before).notes == ()
+    other = queries.answer(Question(cast.umbrella.pk, ("requests",)), at=NOW)
+    assert other.notes == ()
+
+
 def test_the_period_before_is_as_long_and_ends_where_this_one_begins(cast, rows):
     since = NOW - timedelta(days=2)
     now, before = queries.compared(Question(cast.acme.pk, ("requests",), since=since), at=NOW)
@@ -322,8 +420,29 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(cast):
     for more in ({"metrics": ("love",)}, {"metrics": ()}, {"dimensions": ("moon",)}, {"order": "cost"}, {"limit": 0}):
         with pytest.raises(BadQuestion, match=r"\."):
             Question(cast.acme.pk, **{"metrics": ("requests",), **more})
+    with pytest.raises(BadQuestion, match="dimension"):
+        Question(cast.acme.pk, ("requests",), ("property.\x00",))
     with pytest.raises(BadQuestion, match="points"):
         ask(cast, by=(TIME,), since=NOW - timedelta(days=100), grain="minute")
+
+
+LONG_AGO, FAR_AHEAD = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("by", [(), (TIME,), ("user",)])
+@pytest.mark.parametrize("zone", [ZoneInfo("Asia/Kolkata"), timezone(timedelta(hours=-23))])
+def test_a_range_may_reach_from_the_first_to_the_last_of_all_times(cast, rows, by, zone):
+    grain = "year" if by == (TIME,) else None
+    every = ask(cast, "requests", "users", by=by, since=LONG_AGO, until=FAR_AHEAD, grain=grain, zone=zone)
+    assert every.total["requests"] == len(calls(rows))
+    tree = join("and", [leaf("at", ">=", LONG_AGO), leaf("at", "<=", FAR_AHEAD)])
+    assert ask(cast, filter=tree, by=by, grain=grain, zone=zone).total["requests"] == len(calls(rows))
+    assert ask(cast, since=FAR_AHEAD, by=by, grain=grain, zone=zone).total["requests"] == 0
+    first, before = queries.compared(Question(cast.acme.pk, ("requests",), since=LONG_AGO), at=NOW)
+    assert (first.total["requests"], before.total["requests"]) == (len(calls(rows)), 0)
+    for ahead in (FAR_AHEAD, NOW + timedelta(days=3)):
+        both = queries.compared(Question(cast.acme.pk, ("requests",), since=ahead), at=NOW)
+        assert [one.total["requests"] for one in both] == [0, 0]
 
 
 def test_a_filter_by_name_takes_the_facets_where_they_know_all_names(cast, rows):

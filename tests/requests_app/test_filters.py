@@ -46,6 +46,8 @@ LEAVES = st.one_of(
     leaves_of("cost", filters.ORDERED, st.sampled_from([Decimal("0"), Decimal("0.000001"), Decimal("1.5")])),
     leaves_of("score", filters.ORDERED, NUMBERS, name="tone"),
     leaves_of("problem", ("=", "!="), st.sampled_from(("fell_back", "fell", "redacted"))),
+    leaves_of("property_key", ("=", "!="), st.sampled_from(("env", "plan"))),
+    leaves_of("tool", ("=", "!="), st.sampled_from(("search", "read"))),
     leaves_of("uncached_input_tokens", filters.ORDERED, NUMBERS),
     leaves_of("at", filters.ORDERED, st.integers(0, 5).map(lambda hours: START + timedelta(hours=hours))),
 )
@@ -132,6 +134,9 @@ def holds(node, row) -> bool:
     if node.key == "problem":
         codes = {text.partition(": ")[0] for text in row.problems}
         return bool((node.operator == "=") == (not codes if node.value is None else node.value in codes))
+    if node.key in ("tool", "property_key"):
+        names = set(row.tool_calls or () if node.key == "tool" else row.properties)
+        return bool((node.operator == "=") == (not names if node.value is None else node.value in names))
     usd = None if row.cost_nano_usd is None else Decimal(row.cost_nano_usd) / 10**9
     uncached = None if row.input_tokens is None else row.input_tokens - (row.cache_read_tokens or 0)
     known = {
@@ -155,6 +160,7 @@ ROWS = st.builds(
     cost_nano_usd=st.sampled_from([None, 0, 1000, 1_500_000_000]),
     input_tokens=st.none() | NUMBERS,
     cache_read_tokens=st.none() | st.sampled_from([0, 1]),
+    tool_calls=st.sampled_from([(), ("search",), ("search", "read")]),
     problems=st.sampled_from([(), ("fell_back",), ("fell_back: to b: or c", "redacted"), ("redacted: email 2",)]),
 )  # fmt: skip
 
@@ -164,6 +170,10 @@ ROWS = st.builds(
 @example(
     rows=[factories.make_row(1, START), factories.make_row(1, START, problems=("redacted",))],
     trees=[Leaf("problem", operator, value) for operator in ("=", "!=") for value in (None, "redacted")],
+)
+@example(
+    rows=[factories.make_row(1, START), factories.make_row(1, START, tool_calls=("search", "read"))],
+    trees=[Leaf("tool", operator, value) for operator in ("=", "!=") for value in (None, "read", "write")],
 )
 def test_sql_finds_the_rows_the_tree_is_true_for(db, rows, trees):
     with connection.cursor() as cursor:
@@ -261,6 +271,9 @@ def test_helicones_own_example_is_understood():
         ({"request_response_rmt": {"provider": {"equals": "OPENAI"}}}, Leaf("provider", "=", "openai")),
         ({"request_response_rmt": {"scores_column": {"equals": "{}"}}}, Leaf("has_scores", "=", False)),
         ({"feedback": {"rating": {"equals": True}}}, Leaf("score", "=", 1, "helicone-score-feedback")),
+        ({"feedback": {"rating": {"equals": "1"}}}, Leaf("score", "=", 1, "helicone-score-feedback")),
+        ({"feedback": {"rating": {"equals": "null"}}}, Leaf("score", "=", None, "helicone-score-feedback")),
+        ({"request_response_rmt": {"property_key": {"equals": "Env"}}}, Leaf("property_key", "=", "env")),
         (
             {"request_response_rmt": {"status": {"gte": 400, "lt": 500}, "model": {"equals": "m"}}},
             And((Leaf("status", ">=", 400), Leaf("status", "<", 500), Leaf("model", "=", "m"))),
@@ -280,6 +293,8 @@ def test_what_helicones_clients_send_is_understood(said, meant):
         ({"request_response_rmt": {"response_body": {"contains": "x"}}},
          "filter.request_response_rmt.response_body.contains"),
         ({"nowhere": {"x": {"equals": "y"}}}, "filter.nowhere"),
+        ({"feedback": {"rating": {"equals": "x"}}}, "filter.feedback.helicone-score-feedback.equals"),
+        ({"properties": {"a": {"like": "x\\"}}}, "filter.properties.a.like"),
         ({"left": {}, "operator": "xor", "right": {}}, "filter.operator"),
         ({"left": {}, "operator": "and"}, "filter.right"),
         ({"left": {}, "operator": "and", "right": {"request": 5}}, "filter.right.request"),
@@ -287,6 +302,55 @@ def test_what_helicones_clients_send_is_understood(said, meant):
     ],
 )  # fmt: skip
 def test_what_helicones_json_cannot_ask_names_the_place(said, path):
+    with pytest.raises(FilterError) as caught:
+        filter_json.parse(said)
+    assert caught.value.path == path
+
+
+def condition(column, operator, value, **field):
+    return {"type": "condition", "field": {"table": "request_response_rmt", "column": column, **field},
+            "operator": operator, "value": value}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"type": "all"}, EVERYTHING),
+        ({"type": "and", "expressions": []}, EVERYTHING),
+        ({"type": "or", "expressions": []}, EVERYTHING),
+        (condition("status", "gte", 400), Leaf("status", ">=", 400)),
+        (condition("model", "neq", "m"), Leaf("model", "!=", "m")),
+        (condition("Env", "is", "Prod", subtype="property"), Leaf("property", "=", "Prod", "env")),
+        (condition("my-key", "contains", "x"), Leaf("property", "~", "x", "my-key")),
+        (condition("properties", "eq", "Env", subtype="property", valueMode="key"), Leaf("property_key", "=", "env")),
+        (condition("tone", "gt", 3, subtype="score"), Leaf("score", ">", 3, "tone")),
+        (condition("helicone-score-feedback", "eq", True), Leaf("score", "=", 1, "helicone-score-feedback")),
+        (
+            {"type": "or", "expressions": [
+                condition("status", "lt", 0),
+                {"type": "and", "expressions": [condition("model", "eq", "m"), condition("user_id", "eq", "u")]},
+            ]},
+            Or((Leaf("status", "<", 0), And((Leaf("model", "=", "m"), Leaf("user", "=", "u"))))),
+        ),
+    ],
+)  # fmt: skip
+def test_what_helicones_pages_save_is_understood(said, meant):
+    assert filter_json.parse(said) == meant
+
+
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [
+        ({"type": "xor"}, "filter.type"),
+        ({"type": "and"}, "filter.expressions"),
+        ({"type": "or", "expressions": [7]}, "filter.expressions.0"),
+        ({"type": "condition"}, "filter.field"),
+        ({"type": "condition", "field": {"column": "model"}}, "filter"),
+        (condition("model", "in", "a"), "filter.request_response_rmt.model.in"),
+        (condition("colour", "eq", "a"), "filter.request_response_rmt.colour.equals"),
+    ],
+)  # fmt: skip
+def test_what_helicones_pages_cannot_have_saved_names_the_place(said, path):
     with pytest.raises(FilterError) as caught:
         filter_json.parse(said)
     assert caught.value.path == path

@@ -5,10 +5,12 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 import pytest
+from django.http import QueryDict
 from django.urls import reverse
 
 from accounts_app.models import Role
-from requests_app import saved
+from requests_app import filter_json, filter_url, saved
+from requests_app.filters import leaves
 from requests_app.models import SavedFilter
 from tests import factories
 from tests.factories import api_key, bearer, browser
@@ -91,10 +93,29 @@ def test_the_api_tells_a_pages_view_as_the_filter_it_means(cast, client):
     assert told["filter"] == TREE
 
 
+def test_a_view_of_any_page_is_told_with_all_its_conditions(cast, client):
+    """What is the page's own, as what it compares or sorts, is no condition; what Helicone has no column for is."""
+    query = "model=gpt-4o&finish_reason=length&tool=*&compare=1&sort=cost&by=user&range=7d"
+    browser(cast.alice).post(reverse("save-view"), {"name": "D", "page": "dashboard", "query": query, "shared": "1"})
+    [told] = client.get("/v1/filter", headers=bearer(api_key(cast.acme))).json()["data"]
+    meant = filter_url.parse(QueryDict("model=gpt-4o&finish_reason=length&tool=*"))
+    assert set(leaves(filter_json.parse(told["filter"]))) == set(leaves(meant))
+
+
 @pytest.mark.parametrize("body", [{}, {"name": "f"}, {"name": 3, "filter": {}}, {"name": "f", "filter": 3}, []])
 def test_the_api_refuses_what_is_no_filter(cast, client, body):
     answer = client.post("/v1/filter", body, "application/json", headers=bearer(api_key(cast.acme)))
     assert answer.status_code == 400 and not SavedFilter.objects.exists()
+    assert answer.json()["data"] is None and isinstance(answer.json()["error"], str)
+
+
+def test_a_filter_that_is_not_there_and_a_change_that_is_none_are_told_in_helicones_shape(cast, client):
+    key = bearer(api_key(cast.acme))
+    answer = client.get("/v1/filter/7", headers=key)
+    assert (answer.status_code, answer.json()["data"]) == (404, None)
+    made = client.post("/v1/filter", {"name": "f", "filter": TREE}, "application/json", headers=key).json()["data"]
+    answer = client.patch(f"/v1/filter/{made['id']}", "null", "application/json", headers=key)
+    assert (answer.status_code, answer.json()["data"]) == (400, None)
 
 
 def test_a_key_that_reads_does_not_save(cast, client):

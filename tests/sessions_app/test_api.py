@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 
 import pytest
 
@@ -210,6 +211,9 @@ def test_metrics_are_ten_bins_up_to_a_percentile_and_averages_of_all(ask, acme):
     ({"filter": rmt(nonsense={"equals": "1"})}, "requestBody.filter.request_response_rmt.nonsense", "no column"),
     ({"filter": session(session_total_cost={"gt": "much"})},
      "requestBody.filter.sessions_request_response_rmt.session_total_cost.gt", "amount in USD"),
+    ({"filter": rmt(model={"like": "x\\"})}, "requestBody.filter.request_response_rmt.model.like", "backslash"),
+    ({"filter": reduce(lambda tree, _: {"left": tree, "operator": "or", "right": tree}, range(10),
+                       rmt(model={"equals": "m"}))}, "requestBody.filter", "at most 1000"),
 ])  # fmt: skip
 def test_a_body_that_is_not_right_is_refused_by_place(ask, acme, change, place, message):
     status, body = ask("query", PLAIN | change)

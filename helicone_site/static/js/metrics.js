@@ -85,11 +85,18 @@
   // Plotly's time axis knows no zones: it is given the reader's wall clock, and only steps are ever read back.
   const wall = (iso) => iso.slice(0, 19);
   const wallMs = (iso) => Date.parse(`${wall(iso)}Z`);
+  const onWall = (ms) => new Date(ms).toISOString().slice(0, 19);
+  // An hour that comes twice when clocks go back has a width of its own: then all steps lie on the first one's clock.
+  function edgesOf(times) {
+    const edges = times.map(wallMs);
+    if (edges.every((edge, i) => !i || edge > edges[i - 1])) return edges;
+    return times.map((iso) => Date.parse(iso) + edges[0] - Date.parse(times[0]));
+  }
 
   class Chart {
     constructor(element, data) {
       Object.assign(this, { element, data, index: -1 });
-      this.edges = data.times.map(wallMs);
+      this.edges = edgesOf(data.times);
       this.line = element.appendChild(Object.assign(document.createElement("div"), { className: "hover-line", hidden: true }));
       this.tip = element.appendChild(Object.assign(document.createElement("div"), { className: "chart-tip", hidden: true }));
       this.tip.setAttribute("role", "status");
@@ -100,7 +107,7 @@
 
     get count() { return this.edges.length - 1; }
 
-    middles() { return this.edges.slice(0, -1).map((edge, i) => new Date((edge + this.edges[i + 1]) / 2).toISOString().slice(0, 19)); }
+    middles() { return this.edges.slice(0, -1).map((edge, i) => onWall((edge + this.edges[i + 1]) / 2)); }
 
     traces(colours) {
       const x = this.middles();
@@ -146,7 +153,7 @@
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: isCoarse ? false : "zoom",
         font: { family: style.fontFamily, size: 11, color: colours.text },
         xaxis: {
-          type: "date", range: [wall(this.data.times[0]), wall(this.data.times.at(-1))], fixedrange: isCoarse, showgrid: false,
+          type: "date", range: [onWall(this.edges[0]), onWall(this.edges.at(-1))], fixedrange: isCoarse, showgrid: false,
           zeroline: false, linecolor: colours.line, ticks: "", nticks: Math.max(3, Math.floor(this.element.clientWidth / 90)),
           tickformatstops: [{ dtickrange: [null, 43200000], value: "%H:%M\n%-d %b" }, { dtickrange: [43200000, null], value: "%-d %b" }],
         },
@@ -276,7 +283,7 @@
     }
 
     stepText(step) {
-      const at = new Date(this.edges[step]);
+      const at = new Date(wallMs(this.data.times[step]));
       const text = (options) => at.toLocaleString("en-GB", { timeZone: "UTC", ...options });
       const day = text({ weekday: "short", day: "numeric", month: "short" });
       return this.data.grain === "day" ? day : `${day} ${text({ hour: "2-digit", minute: "2-digit" })}`;
