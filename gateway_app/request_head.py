@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from gateway_app.errors import Shape
 from gateway_app.headers import Framing
 from gateway_app.routes import Route
 from gateway_app.targets import without_credentials
 from ingest_app.directives import Directives
+
+_GOOGLES: Final = ("google", "google-vertex")
+_OF_GEMINI: Final = re.compile(r":(?:stream)?generatecontent$|:(?:counttokens|(?:batch)?embedcontents?)$")
+_OF_OPENAI: Final = re.compile(r"/openai/|/chat/completions$|/embeddings$")
+"""Google's doors of OpenAI's shape."""
+_OF_BEDROCK: Final = re.compile(r"^(?:/v1/[a-z]{2,4}(?:-[a-z]+)+-\d)?/model/[^/]+/(?:converse|invoke)(?:-[a-z-]+)?$")
 
 
 def framing(found: Mapping[str, str]) -> tuple[Framing, bool]:
@@ -22,13 +30,15 @@ def framing(found: Mapping[str, str]) -> tuple[Framing, bool]:
 
 
 def shape(route: Route, found: Mapping[str, str]) -> Shape:
-    """Anthropic's for who speaks to Anthropic, AWS's for its SDKs, OpenAI's for everybody else."""
-    provider = route.provider
-    if provider is not None and provider.aws_service:
+    """Whose error its client reads: Anthropic's, Google's, AWS's for who speaks to them, OpenAI's for all others."""
+    provider, path = route.provider, route.path.lower()
+    if (provider is not None and provider.aws_service) or _OF_BEDROCK.search(path):
         return "aws"
-    is_anthropic = "anthropic-version" in found or route.path.endswith("/v1/messages")
-    is_anthropic = is_anthropic or (provider is not None and provider.slug == "anthropic")
-    return "anthropic" if is_anthropic else "openai"
+    is_anthropic = "anthropic-version" in found or path.endswith("/v1/messages") or "/publishers/anthropic/" in path
+    if is_anthropic or (provider is not None and provider.slug == "anthropic"):
+        return "anthropic"
+    is_google = provider is not None and provider.slug in _GOOGLES and not _OF_OPENAI.search(path)
+    return "google" if is_google or _OF_GEMINI.search(path) else "openai"
 
 
 def country(found: Mapping[str, str]) -> str | None:

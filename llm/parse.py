@@ -53,6 +53,29 @@ def parse(exchange: Exchange) -> Reading:
         return Reading(problems=(Problem("unreadable", f"{type(error).__name__}: {error}"[:200]),))
 
 
+def is_answer(exchange: Exchange) -> bool:
+    """Whether a reply under a good status is one, and whole: a document that can be read, a stream to its own end, and
+    no error in either. What nobody can read is taken for one."""
+    try:
+        return _is_answer(exchange)
+    except Exception:  # as above
+        return True
+
+
+def _is_answer(exchange: Exchange) -> bool:
+    came, sent = frames.unwrap(exchange.response), exchange.request
+    if came.shape == "empty":
+        return exchange.method != "POST"
+    if not came.events:
+        is_cut = any(problem.code == "response_not_json" and problem.detail for problem in came.problems)
+        return not (is_cut and "json" in exchange.response.content_type) and not errors.is_error(came.value)
+    asked = {} if came.is_done else multipart.unwrap(sent).value
+    call = Call(path=_path(exchange.url), request=asked if isinstance(asked, dict) else {}, events=came.events)
+    chosen = dialects.choose(call)
+    call.response = _folded(chosen, came.events)
+    return _is_whole(chosen, call, came) and not errors.is_error(call.response)
+
+
 def without(reading: Reading, *, request: bool, response: bool) -> Reading:
     """`reading` with nothing left of the text of the sides named; counts, models and ids stay."""
     if request:
