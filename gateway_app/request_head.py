@@ -30,7 +30,7 @@ def framing(found: Mapping[str, str]) -> tuple[Framing, bool]:
 
 
 def shape(route: Route, found: Mapping[str, str]) -> Shape:
-    """Whose error its client reads: Anthropic's, Google's, AWS's for who speaks to them, OpenAI's for all others."""
+    """Whose error its client reads: that of Anthropic, Google or AWS for who speaks to them, else of OpenAI."""
     provider, path = route.provider, route.path.lower()
     if (provider is not None and provider.aws_service) or _OF_BEDROCK.search(path):
         return "aws"
