@@ -57,7 +57,8 @@ BUDGETS_AWAY = "Budgets cannot be looked at just now. Try again in a moment."
 Shape = Literal["openai", "anthropic", "google", "aws"]
 GOOGLE_STATUS: Final = {
     400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
-    413: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 501: "UNIMPLEMENTED", 502: "UNAVAILABLE", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
+    413: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
 }  # fmt: skip
 AWS_TYPE: Final = {
     400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException",
