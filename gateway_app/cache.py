@@ -18,6 +18,7 @@ from uuid import UUID
 import orjson
 
 from gateway_app.connection import Headers
+from lib import loose_json
 from lib.clock import EPOCH
 from lib.frozen import dataclass
 from lib.zstd import PLAIN
@@ -79,14 +80,17 @@ def _lasting(credential: str) -> str:
 
 
 def _plain(body: bytes, ignored: frozenset[str], told: Mapping[str, Any] | None) -> bytes:
-    """JSON without its white space and the ignored keys; anything else as it is."""
+    """JSON without its white space and the ignored keys; anything else as it is, and what is nested too deeply."""
     try:
         value = orjson.loads(body) if told is None else told
     except orjson.JSONDecodeError:
         return body
     if ignored and isinstance(value, dict):
         value = {key: held for key, held in value.items() if key not in ignored}
-    return orjson.dumps(value)
+    try:
+        return loose_json.dumps(value)
+    except ValueError:
+        return body
 
 
 @dataclass(frozen=True, slots=True)
