@@ -7,9 +7,10 @@ import json
 import pytest
 
 from gateway_app import gateway, sessions
+from gateway_app.token_limit import fitted
 from tests.gateway_app.stage import AUTH, answering, json_answer, recording, run, staged
 from tests.gateway_app.test_policies import CACHED, guarded
-from tests.gateway_app.test_token_limit import OPENAI, SNAPSHOT, fitted
+from tests.gateway_app.test_token_limit import OPENAI, SNAPSHOT
 
 DEPTHS = [250, 300, 1000, 3000]
 CALL = {"role": "assistant", "content": [{"type": "tool_use", "name": "f", "id": "1", "input": "HERE"}]}
