@@ -171,7 +171,9 @@ def _is_spoken_to(incoming: Incoming, known: Known) -> bool:
     """Whether a key is stored for the provider whose API the request speaks, and its model names nobody else."""
     spoken, model = incoming.route.provider, model_lists.model_of(incoming.first)
     searches = model_lists.is_online(model) or ai_words.read(incoming.first).web is not None
-    is_asked_for = model_lists.is_list(model) or searches
+    named, is_certain = model_lists.named_in(model.removesuffix(online.SUFFIX))
+    is_named = named is not None and (is_certain or incoming.lender.has(named.slug))
+    is_asked_for = model_lists.is_list(model) or searches or is_named
     if spoken is None or not incoming.lender.has(spoken.slug) or is_asked_for:
         return False
     return not models_known.offering(known.snapshot, model, tuple(incoming.lender.keys))
