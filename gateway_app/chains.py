@@ -225,8 +225,8 @@ def answered_by(chain: Chain, ready: Prepared, incoming: Incoming) -> Headers:
     is_ai_gateway = incoming.route.is_ai_gateway and ready.loan is not None
     model = ready.candidate.model or (model_lists.model_of(incoming.first) if is_ai_gateway else "")
     if model:
-        told.append((b"helicone-model", model.encode("ascii", "replace")))
-        told.append((b"helicone-provider", ready.provider.encode("ascii", "replace")))
+        told.append((b"helicone-model", headers.printable(model).encode()))
+        told.append((b"helicone-provider", headers.printable(ready.provider).encode()))
     return [*told, (b"helicone-gateway-mode", b"BYOK")] if is_ai_gateway else told
 
 

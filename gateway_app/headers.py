@@ -86,6 +86,11 @@ def recorded(headers: Mapping[str, str]) -> dict[str, str]:
     }  # fmt: skip
 
 
+def printable(text: str, *, most: int = 500) -> str:
+    """A text of a stranger's as it may stand in a header of ours: what is no printable ASCII as `?`, `most` letters."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text[:most])
+
+
 class Framing(NamedTuple):
     """How long a request's body is: known in bytes, or told chunk by chunk, or there is none."""
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.gateway_app.stage import KEY, run, staged
+from tests.gateway_app.stage import AUTH, KEY, run, staged
 from tests.gateway_app.test_fallbacks import JSON_TYPE, answering_by, keys
 
 
@@ -44,5 +44,17 @@ def test_a_provider_that_is_named_and_has_no_key_is_not_replaced_by_another(tmp_
             headers = {"authorization": f"Bearer {KEY}", **JSON_TYPE}
             status, _, body = await stage.ask(body=b'{"model":"claude-x/anthropic"}', headers=headers)
         assert (status, "no key of Anthropic" in json.loads(body)["error"]["message"]) == (400, True)
+
+    run(work())
+
+
+def test_a_models_name_ends_no_header_of_ours(tmp_path):
+    async def work():
+        async with staged(tmp_path, answering_by({}, [])) as stage:
+            body = json.dumps({"model": "é\r\nx-more: 1\r\n\r\n, b"}).encode()
+            headers = {**AUTH, **JSON_TYPE, "helicone-retry-enabled": "true"}
+            status, told, _ = await stage.ask(body=body, headers=headers)
+        assert (status, told["helicone-model"]) == (200, "???x-more: 1")
+        assert "x-more" not in told
 
     run(work())
