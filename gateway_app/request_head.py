@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from gateway_app.errors import Shape
 from gateway_app.headers import Framing
@@ -54,6 +55,15 @@ def meant(route: Route, told: Directives, query: str) -> tuple[str, str]:
     host = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
     provider = route.provider
     base = f"{scheme}://{host}" if host else provider.url_in(route.region) if provider is not None else ""
+    base = base if _is_url(base) else ""
     kept = without_credentials(query)
     slug = provider.slug if provider is not None else host or route.unknown_slug
     return slug[:200], f"{base[:500].rstrip('/')}{route.path}" + (f"?{kept}" if kept else "")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return True

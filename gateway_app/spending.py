@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
 
@@ -25,6 +25,7 @@ from gateway_app.headers import printable
 from gateway_app.limits import user_of
 from lib.clock import EPOCH
 from lib.frozen import dataclass
+from llm import loose
 from llm.exchange import Attribution, Hold
 from llm.parse import PATH_MODEL
 from llm.pricing import BadPrice, PriceBook, PriceRow, compiled
@@ -82,7 +83,7 @@ def read(url: str, body: bytes, attribution: Attribution, *, unread: int = 0) ->
 
 
 def _path_model(url: str) -> str | None:
-    found = PATH_MODEL.search(urlsplit(url).path)
+    found = PATH_MODEL.search(loose.path(url))
     return unquote(found[1]) if found else None
 
 

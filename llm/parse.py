@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
 
@@ -120,7 +120,7 @@ def _span(exchange: Exchange) -> Reading | None:
 
 
 def _path(url: str) -> str:
-    return urlsplit(url).path.lower() if url else ""
+    return loose.path(url).lower() if url else ""
 
 
 def _folded(chosen: tuple[str, Dialect] | None, events: Sequence[Any]) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def _path_model(exchange: Exchange) -> str | None:
     """The model an address names, where something is asked of it: `/models/x` is also where models are looked up."""
     if exchange.method != "POST":
         return None
-    path = urlsplit(exchange.url).path
+    path = loose.path(exchange.url)
     found = (exchange.provider == "huggingface" and _HUB_MODEL.search(path)) or PATH_MODEL.search(path)
     return unquote(found[1]) if found else None
 
