@@ -158,3 +158,16 @@ def test_what_every_target_said_is_as_private_as_their_answers(tmp_path, is_reda
         assert "bob@" not in str(row)
 
     run(work())
+
+
+def test_a_header_that_a_library_and_a_proxy_both_set_is_one(tmp_path):
+    twice = {"Helicone-Omit-Request": "true", "helicone-omit-request": "true", "Helicone-Auth": AUTH["helicone-auth"]}
+
+    async def work():
+        async with staged(tmp_path, answering(json_answer())) as stage:
+            status, _, _ = await stage.ask(body=asked(0), headers={**AUTH, **twice, **CHAT})
+            (exchange,) = await stage.exchanges()
+        assert (status, exchange.request.state) == (200, "omitted")
+        assert ASKED not in on_disk(tmp_path)
+
+    run(work())
