@@ -18,8 +18,12 @@ from uuid import UUID
 import orjson
 
 from gateway_app.connection import Headers
+from lib import loose_json
+from lib.clock import EPOCH
 from lib.frozen import dataclass
 from lib.zstd import PLAIN
+from llm import parse
+from llm.exchange import Body, Exchange
 
 CREDENTIALS: Final = (
     "authorization", "x-api-key", "api-key", "x-goog-api-key", "aws-access-key", "aws-secret-key",
@@ -42,6 +46,7 @@ _BROKEN_WORDS: Final = (b"error", b"response.failed", b":exception-type")
 STREAM_TYPES: Final = (
     "text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream", "application/jsonl",
 )  # fmt: skip
+_DONE: Final = b"data: [DONE]"
 PIECE_BYTES: Final = 64 * 1024
 
 
@@ -75,14 +80,17 @@ def _lasting(credential: str) -> str:
 
 
 def _plain(body: bytes, ignored: frozenset[str], told: Mapping[str, Any] | None) -> bytes:
-    """JSON without its white space and the ignored keys; anything else as it is."""
+    """JSON without its white space and the ignored keys; anything else as it is, and what is nested too deeply."""
     try:
         value = orjson.loads(body) if told is None else told
     except orjson.JSONDecodeError:
         return body
     if ignored and isinstance(value, dict):
         value = {key: held for key, held in value.items() if key not in ignored}
-    return orjson.dumps(value)
+    try:
+        return loose_json.dumps(value)
+    except ValueError:
+        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +133,24 @@ def replayable(headers: Headers) -> Headers:
 
 
 def type_of(headers: Headers) -> str:
-    return next((value for name, value in headers if name.lower() == b"content-type"), b"").decode("latin-1")
+    return _one_of(headers, b"content-type")
 
 
-def is_whole_answer(content_type: str, body: bytes) -> bool:
-    """Not a stream that broke off with an error in it; one of the words is soon looked for, the expression is not."""
-    if not content_type.startswith(STREAM_TYPES) or not any(word in body for word in _BROKEN_WORDS):
-        return True
-    return not _BROKE_OFF.search(body)
+def _one_of(headers: Headers, wanted: bytes) -> str:
+    return next((value for name, value in headers if name.lower() == wanted), b"").decode("latin-1")
+
+
+def is_whole_answer(question: Question, headers: Headers, body: bytes) -> bool:
+    """Not a stream that broke off or has an error in it, nor an error or a piece of a document under status 200."""
+    kind = type_of(headers)
+    is_stream = kind.startswith(STREAM_TYPES)
+    if is_stream and any(word in body for word in _BROKEN_WORDS) and _BROKE_OFF.search(body):
+        return False
+    if is_stream and b"error" not in body and body.rstrip().endswith(_DONE):
+        return True  # as nearly always
+    sent = question.headers.get("content-type", ""), question.headers.get("content-encoding", "")
+    came = kind, _one_of(headers, b"content-encoding")
+    return parse.is_answer(Exchange(
+        UUID(int=0), question.organization_id, EPOCH, "gateway", "", 200, question.method, question.url,
+        request=Body(question.body, *sent), response=Body(body, *came),
+    ))  # fmt: skip

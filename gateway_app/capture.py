@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from gateway_app.errors import RateLimited
+from gateway_app.errors import AllFailed, RateLimited
 from gateway_app.shelf import Shelf
 from gateway_app.tee import MEMORY_BYTES, Pieces, Tee
 from ingest_app import omission, records, redaction, traceparent
@@ -199,7 +199,8 @@ class Capture:
             redacted = redaction.redacted(replace(seen, reading=reading), self._redactor)
             return omission.without_sides(redacted, request=omits.omit_request, response=omits.omit_response)
         reading = parse.without(reading, request=omits.omit_request, response=omits.omit_response)
-        return replace(exchange, reading=reading)
+        problems = _unquoted(exchange.problems) if omits.omit_response else exchange.problems
+        return replace(exchange, reading=reading, problems=problems)
 
     def _put_end(self, exchange: Exchange) -> None:
         self._shelf.lay(self._end_record(exchange), self._count)
@@ -255,6 +256,11 @@ def _with_refusal(said: Attribution, problem: Problem | None) -> Attribution:
     if problem is None or problem.code != RateLimited.code:
         return said
     return replace(said, properties={**said.properties, "helicone-rate-limit-status": "bucket_rate_limited"})
+
+
+def _unquoted(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Without what a provider said, where its answers are omitted."""
+    return tuple(Problem(one.code) if one.code == AllFailed.code else one for one in problems)
 
 
 def _trace(facts: Facts) -> tuple[str | None, str | None, str | None]:

@@ -171,7 +171,9 @@ def _is_spoken_to(incoming: Incoming, known: Known) -> bool:
     """Whether a key is stored for the provider whose API the request speaks, and its model names nobody else."""
     spoken, model = incoming.route.provider, model_lists.model_of(incoming.first)
     searches = model_lists.is_online(model) or ai_words.read(incoming.first).web is not None
-    is_asked_for = model_lists.is_list(model) or searches
+    named, is_certain = model_lists.named_in(model.removesuffix(online.SUFFIX))
+    is_named = named is not None and (is_certain or incoming.lender.has(named.slug))
+    is_asked_for = model_lists.is_list(model) or searches or is_named
     if spoken is None or not incoming.lender.has(spoken.slug) or is_asked_for:
         return False
     return not models_known.offering(known.snapshot, model, tuple(incoming.lender.keys))
@@ -223,8 +225,8 @@ def answered_by(chain: Chain, ready: Prepared, incoming: Incoming) -> Headers:
     is_ai_gateway = incoming.route.is_ai_gateway and ready.loan is not None
     model = ready.candidate.model or (model_lists.model_of(incoming.first) if is_ai_gateway else "")
     if model:
-        told.append((b"helicone-model", model.encode("ascii", "replace")))
-        told.append((b"helicone-provider", ready.provider.encode("ascii", "replace")))
+        told.append((b"helicone-model", headers.printable(model).encode()))
+        told.append((b"helicone-provider", headers.printable(ready.provider).encode()))
     return [*told, (b"helicone-gateway-mode", b"BYOK")] if is_ai_gateway else told
 
 

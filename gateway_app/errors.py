@@ -39,7 +39,7 @@ ClientGone                    not an error to answer: the client went away; row 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import orjson
 
@@ -54,7 +54,20 @@ LIMITS_AWAY = "Rate limits cannot be looked at just now. Try again in a moment."
 BUDGETS_AWAY = "Budgets cannot be looked at just now. Try again in a moment."
 """Rows of calls that were made all the same have the code without these words."""
 
-Shape = Literal["openai", "anthropic", "aws"]
+Shape = Literal["openai", "anthropic", "google", "aws"]
+GOOGLE_STATUS: Final = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
+}  # fmt: skip
+AWS_TYPE: Final = {
+    400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException",
+    404: "ResourceNotFoundException", 413: "ValidationException", 429: "ThrottlingException",
+    503: "ServiceUnavailableException", 504: "ModelTimeoutException",
+}  # fmt: skip
+"""By HTTP status: the names Bedrock's clients have exceptions for."""
+AWS_QUOTA: Final = "ServiceQuotaExceededException"
+"""Of what will not pass when it is sent again: AWS's SDKs repeat what is throttled, and not this."""
 
 
 class ClientGone(Exception):
@@ -271,20 +284,50 @@ def body(error: GatewayError, shape: Shape) -> bytes:
     if isinstance(error, Blocked):
         return _blocked(error, shape)
     more: dict[str, Any] = {"message": error.message} if isinstance(error, RateLimited) else {}
-    told: dict[str, Any] = {"message": error.message} | ({} if shape == "aws" else {"type": error.kind})
+    told: dict[str, Any] = {"message": error.message, "type": error.kind}
     if isinstance(error, RateLimited) and error.details:
         told["details"] = error.details
     if isinstance(error, Detailed):
         more, told = {**more, "success": False}, {**told, "details": list(error.details)}
     if shape == "anthropic":
         return orjson.dumps({"type": "error", "error": told, **more})
+    if shape == "google":
+        return orjson.dumps({"error": _google(error, told.get("details")), **more})
     if shape == "aws":
-        return orjson.dumps({**told, "__type": error.code})
+        del told["type"]
+        return orjson.dumps({**told, **more, **_aws(error)})
     return orjson.dumps({"error": {**told, "param": None, "code": error.code}, **more})
+
+
+def _google(error: GatewayError, details: Any = None) -> dict[str, Any]:
+    """Google's Status: its `details` are a list of objects that say what they are."""
+    kind = "type.googleapis.com/google.rpc.ErrorInfo"
+    info: dict[str, Any] = {"@type": kind, "reason": error.code, "domain": "helicone"}
+    if isinstance(details, Mapping):
+        info["metadata"] = {name: _text(value) for name, value in details.items()}
+    listed = details if isinstance(details, list) else []
+    status = GOOGLE_STATUS.get(error.status, "UNKNOWN" if error.status < 500 else "INTERNAL")
+    return {"code": error.status, "message": error.message, "status": status, "details": [info, *listed]}
+
+
+def _text(value: Any) -> str:
+    """ErrorInfo's metadata are texts."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _aws(error: GatewayError) -> dict[str, str]:
+    """The exception's name, and what we call it."""
+    is_final = isinstance(error, BudgetExceeded | SessionStopped)
+    name = AWS_QUOTA if is_final else AWS_TYPE.get(error.status, "InternalServerException")
+    return {"__type": name, "reason": error.code}
 
 
 def _blocked(error: Blocked, shape: Shape) -> bytes:
     """Helicone's own body, with what the client's SDK looks for beside it."""
-    told = {"code": error.code, "message": error.message, "details": error.details, "type": error.kind}
-    more = {"anthropic": {"type": "error"}, "aws": {"message": error.message, "__type": error.code}, "openai": {}}
-    return orjson.dumps({"success": False, "error": told, **more[shape]})
+    told: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details, "type": error.kind}
+    more: dict[str, Any] = {"type": "error"} if shape == "anthropic" else {}
+    if shape == "aws":
+        more = {"message": error.message, **_aws(error)}
+    if shape == "google":
+        told = {**_google(error, {"code": error.code, "details": error.details}), "type": error.kind}
+    return orjson.dumps({"success": False, "error": told, **more})

@@ -7,6 +7,7 @@ durable. Where the spool takes nothing, calls still pass, and what could not be 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 
@@ -69,6 +70,10 @@ WHAT_TO_SEND = (
 )
 
 
+FAILED_HERE = "The gateway failed at this request; its log says why. The provider may have been called all the same."
+log = logging.getLogger("gateway_app")
+
+
 class Gateway(House):
     """Door 1."""
 
@@ -124,17 +129,24 @@ class Passage:
                 raise
             self._status = STATUS_CANCELLED
         except GatewayError as error:
-            problem = error.problem()
-            self._status = error.row_status()
-            if self._turn is not None:
-                self._turn.leave(error.status)
-            self._keep_refused()
-            if not self._has_answered:
-                await self._tell(error)
+            problem = await self._refuse(error)
+        except Exception:  # a fault of ours: said in the log, and told like any other failure
+            log.exception("gateway_failed request=%s", self._id)
+            problem = await self._refuse(GatewayError(FAILED_HERE))
         finally:
             if self._turn is not None:
                 self._turn.leave()
             self._end(problem)
+
+    async def _refuse(self, error: GatewayError) -> Problem | None:
+        """Tells the client, where nothing was answered yet; what its row says of it."""
+        self._status = error.row_status()
+        if self._turn is not None:
+            self._turn.leave(error.status)
+        self._keep_refused()
+        if not self._has_answered:
+            await self._tell(error)
+        return error.problem()
 
     def _keep_refused(self) -> None:
         """A row also of what was refused before anybody was chosen to call, with as much of its body as had come."""

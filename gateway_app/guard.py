@@ -163,6 +163,8 @@ class Turn:
         self._unpriced = ""
         """The model no price is known for."""
         self._estimate = 0
+        self._question: Question | None = None
+        """Where its answer may be kept."""
         self._kept: list[bytes] | None = None
         self._kept_bytes = 0
         self.headers: Headers = []
@@ -181,6 +183,7 @@ class Turn:
         self.holds = tuple([one.hold for one in (*self._draws, self._bounded) if one is not None])
         if (rules := self._policies.cache) is not None:
             told = asking.body if asking is not None and asking.is_whole else None
+            self._question = question
             self._name = cache.name_of(question, seed=rules.seed, ignored=rules.ignored, told=told)
 
     async def enter(self) -> Entry | None:
@@ -425,7 +428,7 @@ class Turn:
         if self._kept is None:
             return None
         body = b"".join(self._kept)
-        if not cache.is_whole_answer(cache.type_of(headers), body):
+        if self._question is None or not cache.is_whole_answer(self._question, headers, body):
             return None
         return Entry(self._id, latency_ms, cache.replayable(headers), body)
 

@@ -62,12 +62,14 @@ def _ends_at_us(name: bytes) -> bool:
 
 
 def read(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Lower-case names and their values; UTF-8 where it is that. Of a repeated one, joined by commas."""
+    """Lower-case names and their values; UTF-8 where it is that. Of a repeated one, joined by commas; but what comes
+    twice the same, as where a library and a proxy both set it, is one."""
     found: dict[str, str] = {}
     for raw, value in headers:
         name = name_of(raw)
         text = _text(value)
-        found[name] = f"{found[name]}, {text}" if name in found else text
+        before = found.get(name, text)
+        found[name] = text if before == text else f"{before}, {text}"
     return found
 
 
@@ -84,6 +86,11 @@ def recorded(headers: Mapping[str, str]) -> dict[str, str]:
         name: value for name, value in headers.items()
         if not is_secret(name) and not directives.tells_credentials(name, value)
     }  # fmt: skip
+
+
+def printable(text: str, *, most: int = 500) -> str:
+    """A text of a stranger's as it may stand in a header of ours: what is no printable ASCII as `?`, `most` letters."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text[:most])
 
 
 class Framing(NamedTuple):

@@ -90,6 +90,13 @@ def is_online(model: str) -> bool:
     return model.endswith(SUFFIX) or f"{SUFFIX}/" in model
 
 
+def named_in(model: str) -> tuple[Provider | None, bool]:
+    """Whom one entry names, and whether it can mean nothing else: of `mistralai/x` all may be the model's own id."""
+    parts = model.split("/")
+    _, provider, _ = _parts(parts, None)
+    return provider, any(provider_of(part) is not None for part in (*parts[1:2], *parts[2:][-1:]))
+
+
 def read(text: str, *, own: Provider | None, has_aliases: bool = False) -> ModelList:
     """`own`: whom the request goes to anyway; None at the AI gateway, where `has_aliases`. Raises FallbacksInvalid."""
     wanted: list[Wanted] = []

@@ -46,5 +46,6 @@ CODES: Final = {
     "fallbacks_invalid": "The fallbacks or the list of models cannot be read; the client got 400.",
     "route_unknown": "The route named is not stored; the client got 400.",
     "no_candidate": "None of the models asked for can be called; the client got 400.",
+    "gateway_error": "A fault of this server: its log says which; the client got 500.",
     "capture_incomplete": "The spool could not keep a part of a body as it passed.",
 }

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
 
 from gateway_app.errors import Shape
 from gateway_app.headers import Framing
 from gateway_app.routes import Route
 from gateway_app.targets import without_credentials
 from ingest_app.directives import Directives
+
+_GOOGLES: Final = ("google", "google-vertex")
+_OF_GEMINI: Final = re.compile(r":(?:stream)?generatecontent$|:(?:counttokens|(?:batch)?embedcontents?)$")
+_OF_OPENAI: Final = re.compile(r"/openai/|/chat/completions$|/embeddings$")
+"""Google's doors of OpenAI's shape."""
+_OF_BEDROCK: Final = re.compile(r"^(?:/v1/[a-z]{2,4}(?:-[a-z]+)+-\d)?/model/[^/]+/(?:converse|invoke)(?:-[a-z-]+)?$")
 
 
 def framing(found: Mapping[str, str]) -> tuple[Framing, bool]:
@@ -22,13 +31,15 @@ def framing(found: Mapping[str, str]) -> tuple[Framing, bool]:
 
 
 def shape(route: Route, found: Mapping[str, str]) -> Shape:
-    """Anthropic's for who speaks to Anthropic, AWS's for its SDKs, OpenAI's for everybody else."""
-    provider = route.provider
-    if provider is not None and provider.aws_service:
+    """Whose error its client reads: that of Anthropic, Google or AWS for who speaks to them, else of OpenAI."""
+    provider, path = route.provider, route.path.lower()
+    if (provider is not None and provider.aws_service) or _OF_BEDROCK.search(path):
         return "aws"
-    is_anthropic = "anthropic-version" in found or route.path.endswith("/v1/messages")
-    is_anthropic = is_anthropic or (provider is not None and provider.slug == "anthropic")
-    return "anthropic" if is_anthropic else "openai"
+    is_anthropic = "anthropic-version" in found or path.endswith("/v1/messages") or "/publishers/anthropic/" in path
+    if is_anthropic or (provider is not None and provider.slug == "anthropic"):
+        return "anthropic"
+    is_google = provider is not None and provider.slug in _GOOGLES and not _OF_OPENAI.search(path)
+    return "google" if is_google or _OF_GEMINI.search(path) else "openai"
 
 
 def country(found: Mapping[str, str]) -> str | None:
@@ -44,6 +55,15 @@ def meant(route: Route, told: Directives, query: str) -> tuple[str, str]:
     host = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
     provider = route.provider
     base = f"{scheme}://{host}" if host else provider.url_in(route.region) if provider is not None else ""
+    base = base if _is_url(base) else ""
     kept = without_credentials(query)
     slug = provider.slug if provider is not None else host or route.unknown_slug
     return slug[:200], f"{base[:500].rstrip('/')}{route.path}" + (f"?{kept}" if kept else "")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return True

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 import orjson
 
@@ -165,6 +167,18 @@ def _tool(call: tuple[Any, Any, Any], place: int) -> ToolCall:
     if isinstance(arguments, str):
         with contextlib.suppress(orjson.JSONDecodeError):
             arguments = orjson.loads(arguments)
-    what = hashlib.sha256(orjson.dumps([name, arguments], option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
+    what = hashlib.sha256(_written([name, arguments])).hexdigest()[:16]
     own = hashlib.sha256(f"{told if isinstance(told, str) and told else place}".encode("utf-8", "replace"))
     return ToolCall(what, own.hexdigest()[:16], str(name)[:100])
+
+
+def _written(value: Any) -> bytes:
+    """The same for the same, in whatever order its keys stand; nested too deeply to be written, it is like no other."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str)
+    except TypeError:
+        pass
+    try:
+        return json.dumps(value, sort_keys=True, default=str).encode("utf-8", "replace")
+    except RecursionError:
+        return uuid4().bytes

@@ -13,6 +13,7 @@ import orjson
 from gateway_app import aws
 from gateway_app.signing import Keys, Request, Scope
 from gateway_app.targets import Target
+from lib import loose_json
 from lib.clock import now
 from lib.frozen import dataclass
 from llm.providers import Provider
@@ -102,4 +103,7 @@ def with_usage(body: bytes, *, insists: bool) -> bytes:
         return body
     if "include_usage" in options and not insists:
         return body
-    return orjson.dumps({**value, "stream_options": {**options, "include_usage": True}})
+    try:
+        return loose_json.dumps({**value, "stream_options": {**options, "include_usage": True}})
+    except ValueError:  # nested too deeply to be written anew
+        return body

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
 
@@ -21,9 +21,11 @@ from alerts_app.budgets import Budget, Edges, usd
 from alerts_app.segments import Facts
 from gateway_app.connection import Headers
 from gateway_app.errors import BudgetExceeded
+from gateway_app.headers import printable
 from gateway_app.limits import user_of
 from lib.clock import EPOCH
 from lib.frozen import dataclass
+from llm import loose
 from llm.exchange import Attribution, Hold
 from llm.parse import PATH_MODEL
 from llm.pricing import BadPrice, PriceBook, PriceRow, compiled
@@ -81,7 +83,7 @@ def read(url: str, body: bytes, attribution: Attribution, *, unread: int = 0) ->
 
 
 def _path_model(url: str) -> str | None:
-    found = PATH_MODEL.search(urlsplit(url).path)
+    found = PATH_MODEL.search(loose.path(url))
     return unquote(found[1]) if found else None
 
 
@@ -250,21 +252,17 @@ def are_quiet(draws: Sequence[Draw], told: Sequence[str]) -> bool:
 def warnings(draws: Sequence[Draw], found: Sequence[Count], *, is_unpriced: str) -> Headers:
     """A line for each budget beyond its lowest threshold, this call included; and for a model of unknown price."""
     said = [
-        f"{_ascii(draw.budget.name)}: {share:.0%} of {usd(draw.budget.limit_nano_usd)} used"
+        f"{printable(draw.budget.name, most=200)}: {share:.0%} of {usd(draw.budget.limit_nano_usd)} used"
         for draw, count in zip(draws, found, strict=True)
         if draw.budget.warn_percents and (share := _share(draw, count)) * 100 >= draw.budget.warn_percents[0]
     ]
     if is_unpriced:
-        said.append(f"no price is known for {_ascii(is_unpriced)}, so nothing is held for this call")
+        said.append(f"no price is known for {printable(is_unpriced, most=200)}, so nothing is held for this call")
     return [(WARNING_HEADER, line.encode()) for line in said]
 
 
 def _share(draw: Draw, count: Count) -> float:
     return (count.spent + count.reserved + draw.estimate) / max(1, draw.budget.limit_nano_usd)
-
-
-def _ascii(text: str) -> str:
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:200]
 
 
 def refusal(draw: Draw, count: Count) -> BudgetExceeded:

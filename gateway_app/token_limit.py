@@ -19,6 +19,7 @@ import orjson
 
 from accounts_app.snapshot import Snapshot
 from gateway_app import model_lists, models_known
+from lib import loose_json
 from llm.exchange import Problem
 from llm.providers import Provider
 
@@ -54,7 +55,14 @@ class Fitted(NamedTuple):
 
 
 def fitted(body: bytes, rule: str, *, own: Provider | None, snapshot: Snapshot | None) -> Fitted:
-    """The body as it may be sent. What is no JSON object with a model passes as it is."""
+    """The body as it may be sent. What is no JSON object with a model, or nested too deeply, passes as it is."""
+    try:
+        return _fitted(body, rule, own, snapshot)
+    except ValueError:
+        return Fitted(body, "unknown", (Problem("token_limit_unknown", "the body is nested too deeply"),))
+
+
+def _fitted(body: bytes, rule: str, own: Provider | None, snapshot: Snapshot | None) -> Fitted:
     try:
         told = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -65,18 +73,18 @@ def fitted(body: bytes, rule: str, *, own: Provider | None, snapshot: Snapshot |
     window = _window(snapshot, wanted[0] if wanted else "", own)
     if window is None:
         return Fitted(body, "unknown", (Problem("token_limit_unknown", told["model"][:200]),))
-    slots, beside = list(_slots(told)), len(orjson.dumps(told["tools"])) if told.get("tools") else 0
+    slots, beside = list(_slots(told)), len(loose_json.dumps(told["tools"])) if told.get("tools") else 0
     limit = window - _output(told, window)
     needed = estimate(slots, beside)
     if rule == "fallback":
         place = 1 if needed > limit and len(wanted) > 1 else 0
-        sent = body if len(wanted) < 2 else orjson.dumps({**told, "model": wanted[place]})
+        sent = body if len(wanted) < 2 else loose_json.dumps({**told, "model": wanted[place]})
         return Fitted(sent, "fallback" if place else "within")
     if needed <= limit:
         return Fitted(body, "within")
     shorten(slots, math.floor(limit / TOKENS_A_CHARACTER) - beside, rule)
     note = Problem("prompt_shortened", f"from about {needed} to {estimate(slots, beside)} tokens, {rule}")
-    return Fitted(orjson.dumps(told), "shortened", (note,))
+    return Fitted(loose_json.dumps(told), "shortened", (note,))
 
 
 def too_long(body: bytes) -> Fitted:

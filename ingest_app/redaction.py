@@ -8,6 +8,7 @@ cannot be read well enough to be sure is not kept at all.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -34,7 +35,7 @@ def redacted(exchange: Exchange, redactor: Redactor) -> Exchange:
     counts: Counter[str] = Counter()
     if exchange.request.content_type == SPAN_TYPE:
         document = _side(exchange.request, redactor, counts)
-        problems = _problems(exchange, counts, (document,))
+        problems = _problems(exchange, redactor, counts, (document,))
         return replace(exchange, request=document.body, url=_url(exchange.url, redactor, counts), problems=problems)
     reading = exchange.reading or parse(exchange)
     request = _side(exchange.request, redactor, counts)
@@ -46,8 +47,9 @@ def redacted(exchange: Exchange, redactor: Redactor) -> Exchange:
         told = redactor.value([prompt.template, dict(prompt.inputs), list(prompt.auto_inputs)], Counter())
         left = replace(left, prompt=Prompt(told[0], told[1], tuple(told[2])))
     return replace(
-        left, reading=_text_of(left, reading, redactor), problems=_problems(exchange, counts, (request, response))
-    )
+        left, reading=_text_of(left, reading, redactor),
+        problems=_problems(exchange, redactor, counts, (request, response)),
+    )  # fmt: skip
 
 
 def redacted_sides(request: bytes, response: bytes, redactor: Redactor) -> tuple[bytes, bytes]:
@@ -61,13 +63,21 @@ def redacted_sides(request: bytes, response: bytes, redactor: Redactor) -> tuple
     return left.request.data, left.response.data
 
 
-def _problems(exchange: Exchange, counts: Counter[str], sides: tuple[_Side, ...]) -> tuple[Problem, ...]:
-    found = list(exchange.problems)
+def _problems(
+    exchange: Exchange, redactor: Redactor, counts: Counter[str], sides: tuple[_Side, ...]
+) -> tuple[Problem, ...]:
+    """Those named at the door may quote a body: a user, a tool, what a provider said."""
+    found = _without(exchange.problems, redactor)
     if counts:
         found.append(Problem("redacted", ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))))
     if not all(side.is_sure for side in sides):
         found.append(Problem(UNSURE))
     return tuple(found)
+
+
+def _without(problems: Sequence[Problem], redactor: Redactor) -> list[Problem]:
+    ignored = Counter[str]()
+    return [Problem(one.code, redactor.redact(one.detail, ignored)) if one.detail else one for one in problems]
 
 
 def _url(url: str, redactor: Redactor, counts: Counter[str]) -> str:
@@ -78,13 +88,13 @@ def _url(url: str, redactor: Redactor, counts: Counter[str]) -> str:
 
 def _text_of(left: Exchange, reading: Reading, redactor: Redactor) -> Reading:
     """The reading of what passed, with the texts of what is left of it."""
-    again, ignored = parse(left), Counter[str]()
-    user = redactor.redact(reading.end_user_id, ignored) if reading.end_user_id else None
+    again = parse(left)
+    user = redactor.redact(reading.end_user_id, Counter()) if reading.end_user_id else None
     return replace(
         reading, request_preview=again.request_preview, response_preview=again.response_preview,
         tool_calls=again.tool_calls, error_type=again.error_type if reading.error_type else None,
         error_message=again.error_message if reading.error_message else None, end_user_id=user, folded_response=None,
-        problems=tuple(Problem(one.code, redactor.redact(one.detail, ignored)) for one in reading.problems),
+        problems=tuple(_without(reading.problems, redactor)),
     )  # fmt: skip
 
 

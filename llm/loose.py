@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -36,6 +37,15 @@ def text(value: Any) -> str:
 def name(value: Any) -> str | None:
     """A non-empty string, else None."""
     return value if isinstance(value, str) and value else None
+
+
+def path(url: str) -> str:
+    """The path of a URL, also of one that is none (`http://[/v1/chat`): clients name such targets too."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        behind = url.partition("//")[2].partition("?")[0].partition("#")[0]
+        return "/" + behind.partition("/")[2]
 
 
 def count(value: Any) -> int | None:

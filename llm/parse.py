@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
 
@@ -51,6 +51,29 @@ def parse(exchange: Exchange) -> Reading:
         return reading if reading.span else estimate.beside(exchange, reading)
     except Exception as error:  # the bytes are a stranger's: whatever they trip over, the exchange is kept
         return Reading(problems=(Problem("unreadable", f"{type(error).__name__}: {error}"[:200]),))
+
+
+def is_answer(exchange: Exchange) -> bool:
+    """Whether a reply under a good status is one, and whole: a document that can be read, a stream to its own end, and
+    no error in either. What nobody can read is taken for one."""
+    try:
+        return _is_answer(exchange)
+    except Exception:  # as above
+        return True
+
+
+def _is_answer(exchange: Exchange) -> bool:
+    came, sent = frames.unwrap(exchange.response), exchange.request
+    if came.shape == "empty":
+        return exchange.method != "POST"
+    if not came.events:
+        is_cut = any(problem.code == "response_not_json" and problem.detail for problem in came.problems)
+        return not (is_cut and "json" in exchange.response.content_type) and not errors.is_error(came.value)
+    asked = {} if came.is_done else multipart.unwrap(sent).value
+    call = Call(path=_path(exchange.url), request=asked if isinstance(asked, dict) else {}, events=came.events)
+    chosen = dialects.choose(call)
+    call.response = _folded(chosen, came.events)
+    return _is_whole(chosen, call, came) and not errors.is_error(call.response)
 
 
 def without(reading: Reading, *, request: bool, response: bool) -> Reading:
@@ -97,7 +120,7 @@ def _span(exchange: Exchange) -> Reading | None:
 
 
 def _path(url: str) -> str:
-    return urlsplit(url).path.lower() if url else ""
+    return loose.path(url).lower() if url else ""
 
 
 def _folded(chosen: tuple[str, Dialect] | None, events: Sequence[Any]) -> dict[str, Any]:
@@ -226,7 +249,7 @@ def _path_model(exchange: Exchange) -> str | None:
     """The model an address names, where something is asked of it: `/models/x` is also where models are looked up."""
     if exchange.method != "POST":
         return None
-    path = urlsplit(exchange.url).path
+    path = loose.path(exchange.url)
     found = (exchange.provider == "huggingface" and _HUB_MODEL.search(path)) or PATH_MODEL.search(path)
     return unquote(found[1]) if found else None
 

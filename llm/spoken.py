@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from llm import dialects, frames, loose, multipart
 from llm.call import Call
@@ -36,7 +35,7 @@ def asked(body: bytes, *, url: str, content_type: str = "", content_encoding: st
     try:
         sent = multipart.unwrap(Body(body, content_type, content_encoding, len(body)))
         request = sent.value if isinstance(sent.value, dict) else {}
-        chosen = dialects.choose(Call(path=urlsplit(url).path.lower(), request=request))
+        chosen = dialects.choose(Call(path=loose.path(url).lower(), request=request))
         messages = chosen[1].converse(request, {}).messages if chosen and request else ()
     except Exception:  # a stranger's bytes: what cannot be read says nothing
         return Words()
@@ -55,7 +54,7 @@ def replied(
         sent = loose.loads(request) if request else {}
         asked_for = sent if isinstance(sent, dict) else {}
         call = Call(
-            path=urlsplit(url).path.lower(), status=status, request=asked_for, response=came.value, events=came.events
+            path=loose.path(url).lower(), status=status, request=asked_for, response=came.value, events=came.events
         )
         chosen = dialects.choose(call)
         if chosen is None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.core import signing
@@ -24,6 +23,7 @@ from rest_framework.views import APIView
 from accounts_app.permissions import ApiKeyAuthentication, Caller, MayRead
 from lib.clock import now
 from lib.json_parser import AnyJSON
+from llm import loose
 from llm.providers import by_slug
 from requests_app import bodies, filter_json, queries, queries_sums
 from requests_app.filters import EQUAL, FilterError, join, leaf
@@ -238,7 +238,7 @@ def _helicone_request(row: RequestRow, request_id: str) -> dict[str, Any]:
         "response_model": row.response_model,
         "request_id": request_id,
         "request_created_at": _iso(row.requested_at),
-        "request_path": urlsplit(row.target_url).path,
+        "request_path": loose.path(row.target_url),
         "request_user_id": row.end_user_id,
         "request_properties": properties,
         "request_model": row.request_model,

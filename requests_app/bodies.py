@@ -100,7 +100,10 @@ def pretty(data: bytes | None) -> str:
     found = json_of(data)
     if found is None:
         return data.decode("utf-8", "replace")
-    return orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
+    try:
+        return orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:  # nested too deeply to be written anew
+        return data.decode("utf-8", "replace")
 
 
 def conversation(dialect: str, bodies: Bodies) -> Conversation:

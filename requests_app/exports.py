@@ -10,7 +10,9 @@ from typing import Any
 
 import orjson
 
+from lib import loose_json
 from requests_app import bodies, queries
+from requests_app.bodies import Bodies
 from requests_app.queries import Question
 from requests_app.rows import RequestRow
 
@@ -72,21 +74,32 @@ def _facts(row: RequestRow) -> dict[str, Any]:
 
 def as_jsonl(question: Question, *, has_bodies: bool) -> Iterator[bytes]:
     for batch in queries.batches(question, size=BATCH_WITH_BODIES if has_bodies else BATCH):
-        yield b"".join(orjson.dumps(facts) + b"\n" for facts in _lines(batch, has_bodies=has_bodies))
+        yield b"".join(_line(*told) for told in _lines(batch, has_bodies=has_bodies))
 
 
-def _lines(batch: Sequence[RequestRow], *, has_bodies: bool) -> Iterator[dict[str, Any]]:
+def _line(facts: dict[str, Any], found: Bodies) -> bytes:
+    """Bodies nested too deeply to be written are told as texts."""
+    try:
+        return loose_json.dumps(facts) + b"\n"
+    except ValueError:
+        sides = {"request": found.request, "response": found.response}
+        texts = {side: None if data is None else data.decode("utf-8", "replace") for side, data in sides.items()}
+        return orjson.dumps({**facts, **texts}) + b"\n"
+
+
+def _lines(batch: Sequence[RequestRow], *, has_bodies: bool) -> Iterator[tuple[dict[str, Any], Bodies]]:
     stored = queries.bodies(batch) if has_bodies else {}
     for row in batch:
         facts = _facts(row)
         facts["cost_usd"] = None if row.cost_nano_usd is None else row.cost_nano_usd / 1e9
         if row.estimated_cost_nano_usd is not None:
             facts["estimated_cost_usd"] = row.estimated_cost_nano_usd / 1e9
+        found = bodies.read(stored.get(row.id)) if has_bodies else Bodies()
         if has_bodies:
-            facts |= _sides(row, bodies.read(stored.get(row.id)))
-        yield facts
+            facts |= _sides(row, found)
+        yield facts, found
 
 
-def _sides(row: RequestRow, found: bodies.Bodies) -> dict[str, Any]:
+def _sides(row: RequestRow, found: Bodies) -> dict[str, Any]:
     request, response = bodies.values(row.dialect, found)
     return {"request": request, "response": response}

@@ -10,10 +10,14 @@ from django import template
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from lib import loose_json
+
 register = template.Library()
 
 MOST_NODES = 3_000
 LONGEST_STRING = 4_000
+DEEPEST = 100
+"""Levels that are drawn: each takes several calls, and Python allows a thousand."""
 OPEN_DEPTH = 3
 OPEN_ITEMS = 40
 
@@ -66,7 +70,7 @@ def _fold(
 
 def _drawn(items: Iterable[tuple[SafeString, Any]], depth: int, budget: _Budget) -> Iterator[tuple[SafeString]]:
     for key, item in items:
-        if not budget.take():
+        if depth >= DEEPEST or not budget.take():
             yield (format_html('<span class="muted">{}</span>', "… more: download it to see all"),)
             return
         yield (_node(key, item, depth + 1, budget),)
@@ -79,7 +83,7 @@ def _leaf(value: Any) -> SafeString:
         more = format_html(' <span class="muted">… {} more characters</span>', cut) if cut > 0 else ""
         return format_html('<span class="json-string">{}</span>{}', text, more)
     kind = "json-number" if isinstance(value, int | float) and not isinstance(value, bool) else "json-word"
-    return format_html('<span class="{}">{}</span>', kind, orjson.dumps(value).decode())
+    return format_html('<span class="{}">{}</span>', kind, loose_json.dumps(value).decode())
 
 
 def _quoted(text: str) -> str:

@@ -96,7 +96,8 @@ def test_a_bedrock_api_key_is_sent_on_and_nothing_signed(tmp_path):
 def test_missing_credentials_are_said_in_the_sdks_words(tmp_path, headers, said):
     (status, _, body), seen, _ = ask_bedrock(tmp_path, {"aws-region": "us-east-1", **headers})
     told = json.loads(body)
-    assert (status, told["__type"], seen) == (401, "aws_credentials_missing", [])
+    assert (status, told["__type"], told["reason"]) == (401, "UnrecognizedClientException", "aws_credentials_missing")
+    assert seen == []
     assert said in told["message"]
     assert "aws-secret-key" in told["message"]
 

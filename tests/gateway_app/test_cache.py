@@ -45,22 +45,63 @@ def test_the_order_of_keys_makes_another_question_and_white_space_does_not():
     assert name(b'{"a":1,"b":{"a":2}}', ignored=["a"]) != name(b'{"a":1,"b":{"a":3}}', ignored=["a"])
 
 
+CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+LAST = CHUNK.replace(b'"delta":{"content":"Hi"}', b'"delta":{},"finish_reason":"stop"')
+DONE = b"data: [DONE]\n\n"
+BROKEN = LAST.replace(b'"id":"c"', b'"id":"c","error":{"code":"server_error","message":"Provider disconnected"}')
+BEGUN = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message","content":[]}}\n\n'
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "is_whole"),
     [
         ("text/event-stream", b'data: {"n":1}\n\ndata: [DONE]\n\n', True),
-        ("text/event-stream", b'data: {"choices":[{"delta":{"content":"event: error\\n{\\"error\\":{"}}]}\n\n', True),
-        ("text/event-stream", b'data: {"error":null,"n":1}\n\n', True),
+        ("text/event-stream", CHUNK.replace(b"Hi", b'event: error\\n{\\"error\\":{') + DONE, True),
+        ("text/event-stream", b'data: {"error":null,"n":1}\n\n' + DONE, True),
         ("text/event-stream; charset=utf-8", b'data: {"n":1}\n\nevent: error\ndata: {"type":"error"}\n\n', False),
         ("text/event-stream", b'data: {"n":1}\n\ndata: {"error":{"message":"overloaded"}}\n\n', False),
         ("text/event-stream", b'event: response.failed\ndata: {"type":"response.failed"}\n\n', False),
+        ("text/event-stream", CHUNK + LAST, True),
+        ("text/event-stream", CHUNK + LAST + DONE, True),
+        ("text/event-stream", CHUNK, False),
+        ("text/event-stream", CHUNK + BROKEN + DONE, False),
+        ("text/event-stream", BEGUN, False),
+        ("text/event-stream", BEGUN + b'event: message_stop\ndata: {"type":"message_stop"}\n\n', True),
         ("application/x-ndjson", b'{"message":{}}\n{"error":"out of memory"}\n', False),
         ("application/vnd.amazon.eventstream", b"\x00\x0f:exception-type\x07\x00throttlingException{}", False),
-        ("application/json", b'{"error":{"message":"it is an answer of 200 all the same"}}', True),
+        ("application/json", b'{"error":{"message":"Provider returned error","code":502}}', False),
+        ("application/json", b'{"id":"resp_1","object":"response","error":null,"status":"completed"}', True),
+        ("application/json", b'{"base_resp":{"status_code":1002,"status_msg":"rate limit"}}', False),
+        ("application/json", b'{"id":"chatcmpl-1","object":"chat.com', False),
+        ("application/json", b"\x1b\x05\x80nobody reads this", True),
+        ("application/json", b"", False),
+        ("text/plain", b"[music] and then {", True),
+        ("audio/mpeg", b"\xff\xfb\x90", True),
     ],
 )
-def test_a_stream_that_broke_off_is_no_whole_answer(kind, body, is_whole):
-    assert cache.is_whole_answer(kind, body) is is_whole
+def test_what_broke_off_or_is_an_error_is_no_whole_answer(kind, body, is_whole):
+    asked = Question(1, "POST", "https://api.example.com/v1/chat/completions", {}, b'{"model":"m","messages":[]}')
+    assert cache.is_whole_answer(asked, [(b"Content-Type", kind.encode())], body) is is_whole
+
+
+def test_an_answer_of_nothing_is_one_to_what_does_not_ask_a_model():
+    assert cache.is_whole_answer(Question(1, "DELETE", "https://x/v1/files/f", {}, b""), [], b"")
+
+
+def test_an_error_under_200_is_not_given_again(tmp_path):
+    answers = [json_answer(b'{"error":{"message":"Provider returned error","code":502}}'), json_answer()]
+
+    async def play(reader, writer):
+        await read_request(reader)
+        writer.write(answers.pop(0))
+
+    async def work():
+        async with guarded(tmp_path, play) as stage:
+            found = [await stage.ask(headers=CACHED) for _ in range(2)]
+        assert [headers["helicone-cache"] for _, headers, _ in found] == ["MISS", "MISS"]
+        assert b"error" not in found[1][2]
+
+    run(work())
 
 
 def test_a_client_that_does_not_take_its_answer_holds_nobody_up(tmp_path, monkeypatch):

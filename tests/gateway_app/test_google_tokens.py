@@ -139,7 +139,8 @@ def test_a_refusal_is_told_clearly_once_asked_for_and_nobody_is_called(tmp_path)
     answers, seen, kept = called(tmp_path, google, times=3)
     for status, _, body in answers:
         error = json.loads(body)["error"]
-        assert (status, error["code"]) == (502, "provider_token_refused")
+        assert (status, error["status"]) == (502, "UNAVAILABLE")
+        assert error["details"][0]["reason"] == "provider_token_refused"
         assert "robot@p.iam.gserviceaccount.com" in error["message"]
         assert "invalid_grant Invalid JWT Signature." in error["message"]
     assert (seen, len(google.asked)) == ([], 1)
@@ -151,7 +152,8 @@ def test_a_refusal_is_told_clearly_once_asked_for_and_nobody_is_called(tmp_path)
 ])  # fmt: skip
 def test_an_answer_that_gives_no_token_is_a_refusal(tmp_path, answer):
     [(status, _, body)], seen, _ = called(tmp_path, Google(answer))
-    assert (status, json.loads(body)["error"]["code"], seen) == (502, "provider_token_refused", [])
+    reason = json.loads(body)["error"]["details"][0]["reason"]
+    assert (status, reason, seen) == (502, "provider_token_refused", [])
 
 
 def test_the_address_tokens_are_asked_at_is_guarded(tmp_path):

@@ -138,3 +138,36 @@ def test_the_cache_answers_whole_where_the_record_is_redacted(tmp_path):
         assert all(b"[EMAIL]" in one.response.data for one in exchanges)
 
     run(work())
+
+
+@pytest.mark.parametrize("is_redacted", [True, False])
+def test_what_every_target_said_is_as_private_as_their_answers(tmp_path, is_redacted):
+    said = b'{"error":{"message":"We refuse bob@example.com"}}'
+
+    async def work():
+        async with staged(tmp_path, answering(json_answer(said, "400 Bad Request"))) as stage:
+            more = {} if is_redacted else {"helicone-omit-response": "true"}
+            if is_redacted:
+                stage.keys.current = redacting(["email"])
+            status, _, body = await stage.ask(body=b'{"model":"a, b","messages":[]}', headers={**AUTH, **more})
+            exchanges = await stage.exchanges(3)
+        assert (status, b"bob@example.com" in body) == (400, True)
+        assert b"bob@" not in on_disk(tmp_path)
+        (row,) = [one for one in exchanges if one.reading is None or one.reading.kind != "attempt"]
+        assert "all_attempts_failed" in [problem.code for problem in row.problems]
+        assert "bob@" not in str(row)
+
+    run(work())
+
+
+def test_a_header_that_a_library_and_a_proxy_both_set_is_one(tmp_path):
+    twice = {"Helicone-Omit-Request": "true", "helicone-omit-request": "true", "Helicone-Auth": AUTH["helicone-auth"]}
+
+    async def work():
+        async with staged(tmp_path, answering(json_answer())) as stage:
+            status, _, _ = await stage.ask(body=asked(0), headers={**AUTH, **twice, **CHAT})
+            (exchange,) = await stage.exchanges()
+        assert (status, exchange.request.state) == (200, "omitted")
+        assert ASKED not in on_disk(tmp_path)
+
+    run(work())

@@ -23,6 +23,7 @@ TEXT = {"content-type": "application/json", "helicone-user-id": "ada"}
     (CHAT, {"helicone-route": "nobody's"}, 400, "route_unknown", "openai"),
     (CHAT, {"helicone-target-url": "http://user:secret@10.0.0.1/x?key=secret"}, 403, "target_refused", "10.0.0.1"),
     (CHAT, {"helicone-target-url": "nonsense"}, 400, "target_invalid", ""),
+    (CHAT, {"helicone-target-url": "http://["}, 400, "target_invalid", "["),
     (CHAT, {"helicone-cache-enabled": "true", "helicone-cache-bucket-max-size": "21"}, 400, "cache_bucket_too_large",
      "openai"),
     ("/v1/gateway/nobody/v1/chat", {}, 404, "provider_unknown", "nobody"),

@@ -17,7 +17,7 @@ from ingest_app import records, uploads
 from ingest_app.redaction import redacted, redacted_sides
 from lib.clock import now, uuid7
 from lib.redact import NAMES, BadPattern, Redactor, safe_pattern
-from llm.exchange import Body, Exchange
+from llm.exchange import Body, Exchange, Problem
 from llm.parse import parse
 from tests.ingest_app.postings import NOW, SECRET, Shelf, log, post
 from tests.ingest_app.test_otlp import as_json
@@ -186,6 +186,15 @@ def test_what_holds_nothing_is_kept_byte_for_byte():
     one = exchange("Hello", "Good day")
     left = redacted(one, ALL)
     assert (left.request, left.response, left.problems) == (one.request, one.response, ())
+
+
+def test_what_the_door_says_of_a_call_quotes_nothing_of_it():
+    """A limit names the user of a body, a fallback what a provider said."""
+    said = Problem("budget_exceeded", "The budget “Each” of user bob@example.com is used up.")
+    one = Exchange(uuid7(NOW), 1, NOW, "gateway", "openai", 429, problems=(said, Problem("request_not_read")))
+    left = redacted(one, ALL)
+    assert [problem.code for problem in left.problems[:2]] == ["budget_exceeded", "request_not_read"]
+    assert left.problems[0].detail == "The budget “Each” of user [EMAIL] is used up."
 
 
 def test_users_named_in_a_body_and_numbers_are_redacted_too():

@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm import frames, render
+from llm import frames, loose, render
 from llm.exchange import PREVIEW_LENGTH, Body, Reading
 from llm.parse import parse, without
 from llm.problems import CODES
@@ -241,3 +241,17 @@ def test_every_field_that_is_not_told_is_empty():
     reading = parse(exchange(method="GET", url="https://api.example.com/"))
     told = {field.name for field in fields(reading) if getattr(reading, field.name)}
     assert told == {"kind", "usage"}
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://a.test/v1/chat?x=1#y", "/v1/chat"),
+        ("http://[/v1/chat?x=1", "/v1/chat"),
+        ("//[/v1", "/v1"),
+        ("http://[", "/"),
+        ("", ""),
+    ],
+)
+def test_the_path_of_an_address_is_told_even_where_it_is_none(url, path):
+    assert loose.path(url) == path

@@ -71,6 +71,14 @@ def test_a_request_has_helicones_fields_and_meanings(ask, acme):
     }  # fmt: skip
 
 
+def test_a_target_that_was_no_address_keeps_nobody_from_reading_the_list(ask, acme):
+    """Whoever may write can send one."""
+    factories.make_request(acme.id, START, target_url="http://[/v1/chat/completions", status=400)
+    answer = ask(LIST, {"filter": "all"})
+    assert answer.status_code == 201
+    assert [row["request_path"] for row in answer.json()["data"]] == ["/v1/chat/completions"]
+
+
 def test_what_is_not_known_is_null_never_zero(ask, acme):
     factories.make_request(
         acme.id, START, input_tokens=None, output_tokens=None, cost_nano_usd=None, cost_reason="no_price",
