@@ -181,6 +181,8 @@ class CacheTooDeep(GatewayError):
 
 class RateLimited(GatewayError):
     status, code, kind = 429, "rate_limited", "rate_limit_error"
+    is_final: bool = False
+    """It will not pass when it is sent again in a moment."""
 
     def __init__(
         self, message: str, *, retry_after_seconds: int | None = 1, details: Mapping[str, Any] | None = None
@@ -193,10 +195,12 @@ class RateLimited(GatewayError):
 
 class BudgetExceeded(RateLimited):
     code = "budget_exceeded"
+    is_final = True
 
 
 class SessionStopped(RateLimited):
     code = "session_stopped"
+    is_final = True
 
 
 class LimitsUnreachable(GatewayError):
@@ -317,7 +321,7 @@ def _text(value: Any) -> str:
 
 def _aws(error: GatewayError) -> dict[str, str]:
     """The exception's name, and what we call it."""
-    is_final = isinstance(error, BudgetExceeded | SessionStopped)
+    is_final = isinstance(error, RateLimited) and error.is_final
     name = AWS_QUOTA if is_final else AWS_TYPE.get(error.status, "InternalServerException")
     return {"__type": name, "reason": error.code}
 

@@ -14,7 +14,8 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,15 +28,13 @@ from gateway_app.connection import Headers
 from gateway_app.errors import (
     BUDGETS_AWAY,
     LIMITS_AWAY,
-    BudgetExceeded,
     BudgetsUnreachable,
     GatewayError,
     LimitsUnreachable,
     RateLimited,
-    SessionStopped,
 )
 from gateway_app.limits import Limit
-from gateway_app.policies import READ_BYTES, CacheRules, Policies
+from gateway_app.policies import READ_BYTES, SESSION_ERROR_HEADER, CacheRules, Policies
 from gateway_app.redis_pipe import Pipe, RedisAway, RedisError
 from gateway_app.scripts import Said
 from gateway_app.sessions import Bounded
@@ -51,7 +50,7 @@ LOOK_SECONDS: Final = (0.02, 0.05, 0.1, 0.2)
 """How often one looks whether another process has its answer."""
 NO_CACHE: Final = CacheRules(reads=False, saves=False)
 INLINE_BYTES: Final = 64 * 1024
-"""A larger reply is compressed beside the event loop."""
+"""A larger reply is read and compressed beside the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +229,29 @@ class Turn:
         if self._has_left:
             return
         self._has_left = True
-        entry = self._entry(headers or [], latency_ms) if status == 200 else None
+        kept, self._kept = self._kept, None
+        if status != 200 or kept is None:
+            self._close(None, status)
+            return
+        judge = partial(self._entry, b"".join(kept), headers or [], latency_ms)
+        if self._kept_bytes <= INLINE_BYTES:
+            self._close(judge(), status)
+        else:
+            self._guard.later(self._close_long(judge, status))
+
+    async def _close_long(self, judge: Callable[[], Entry | None], status: int) -> None:
+        """Megabytes are not read while others wait."""
+        entry = None
+        try:
+            entry = await asyncio.to_thread(judge)
+        finally:
+            self._close(entry, status)
+
+    def _close(self, entry: Entry | None, status: int) -> None:
+        """Who waits has it, and it is kept."""
         if self._flight is not None:
             self._flight.is_shareable = entry is not None or not status
         self._share(entry)
-        self._kept = None
         if entry is None:
             self._give_place_up()
             return
@@ -259,6 +276,8 @@ class Turn:
     def _draw_stored(self, question: Question, directives: Directives) -> Asking | None:
         """What the organization has set. Answers the request as it was read for that; None where nothing is set."""
         asks, told = self._policies, directives.attribution
+        if asks.session_complaint:
+            self.headers.append((SESSION_ERROR_HEADER, asks.session_complaint.encode("ascii", "replace")))
         if asks.lacks_session:
             self.notes.append(Problem("session_bounds_without_session"))
         if not (asks.rules or asks.budgets or asks.caps):
@@ -400,9 +419,8 @@ class Turn:
     def _told(self, error: RateLimited) -> RateLimited:
         """The client is told what it was in a header too, and not to try again by itself what will not pass."""
         self.headers.append((b"x-helicone-error", error.code.encode()))
-        if not isinstance(error, SessionStopped | BudgetExceeded):
-            return error
-        self.headers.append((b"x-should-retry", b"false"))
+        if error.is_final:
+            self.headers.append((b"x-should-retry", b"false"))
         return error
 
     def _without_redis(self) -> None:
@@ -423,11 +441,8 @@ class Turn:
 
     # --- after ------------------------------------------------------------------------------------------------------
 
-    def _entry(self, headers: Headers, latency_ms: int) -> Entry | None:
+    def _entry(self, body: bytes, headers: Headers, latency_ms: int) -> Entry | None:
         """The answer as it may be kept."""
-        if self._kept is None:
-            return None
-        body = b"".join(self._kept)
         if self._question is None or not cache.is_whole_answer(self._question, headers, body):
             return None
         return Entry(self._id, latency_ms, cache.replayable(headers), body)

@@ -24,6 +24,8 @@ from llm.pricing import PriceBook
 MOST_SLOTS: Final = 20
 READ_BYTES: Final = 8 * 2**20
 """Of a body that is only wanted; what is longer passes as it comes."""
+SESSION_ERROR_HEADER: Final = b"helicone-session-error"
+NO_SESSION: Final = "bounds of a session were sent without Helicone-Session-Id"
 CACHE_ERROR_HEADER: Final = b"helicone-cache-error"
 CACHE_TOO_LONG: Final = b"the body is longer than %d bytes, so the cache was not looked at" % LONGEST_BODY
 DEFAULT_TTL: Final = 7 * 86_400
@@ -57,9 +59,11 @@ class Policies:
     rules: tuple[StoredRule, ...] = ()
     budgets: tuple[Budget, ...] = ()
     caps: SessionCaps = NO_CAPS
+    prices: PriceBook = NO_PRICES
+    session_complaint: str = ""
+    """Why a bound sent for the session does not count."""
     lacks_session: bool = False
     """Bounds were sent for a session that has no name."""
-    prices: PriceBook = NO_PRICES
 
     @property
     def has_money(self) -> bool:
@@ -93,12 +97,14 @@ def read(
     is_post = method == "POST"
     budgets = stored.budgets if is_post else ()
     caps = sessions.caps_of(directives, stored.caps) if is_post else NO_CAPS
+    unbounded = names.complaint(directives, *names.SESSION_BOUNDS) if directives.problems and is_post else ""
     lacks_session = directives.attribution.session_id is None and bool(caps) and caps is not stored.caps
     if directives.attribution.session_id is None:
         caps = NO_CAPS
-    if not (cache or limits or complaint or stored.rules or budgets or caps or lacks_session):
+    unbounded = unbounded or (NO_SESSION if lacks_session else "")
+    if not (cache or limits or complaint or stored.rules or budgets or caps or unbounded):
         return None
-    return Policies(cache, limits, complaint, stored.rules, budgets, caps, lacks_session, stored.prices)
+    return Policies(cache, limits, complaint, stored.rules, budgets, caps, stored.prices, unbounded, lacks_session)
 
 
 def _cache(told: Directives, headers: Mapping[str, str]) -> CacheRules | None:

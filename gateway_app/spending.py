@@ -31,6 +31,8 @@ from llm.parse import PATH_MODEL
 from llm.pricing import BadPrice, PriceBook, PriceRow, compiled
 
 WARNING_HEADER: Final = b"helicone-budget-warning"
+HELD_SECONDS: Final = 5
+"""After these a call may find free what others held."""
 BYTES_PER_TOKEN: Final = 4.0
 WIDE_BYTES_PER_TOKEN: Final = 2.5
 """Of text beyond ASCII."""
@@ -266,14 +268,18 @@ def _share(draw: Draw, count: Count) -> float:
 
 
 def refusal(draw: Draw, count: Count) -> BudgetExceeded:
+    """Where only what calls under way hold stands in the way, the client is asked to come again soon."""
     budget = draw.budget
-    wait = max(1, count.frees_at - int(time.time()))
+    is_held = count.spent + draw.estimate <= budget.limit_nano_usd
+    wait = HELD_SECONDS if is_held else max(1, count.frees_at - int(time.time()))
     resets = datetime.fromtimestamp(count.frees_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     of = "" if budget.segment.by == "organization" else f" of {budget.segment.by} {_shown(draw)}"
-    return BudgetExceeded(
-        f"The budget “{budget.name}”{of} is used up: limit {usd(budget.limit_nano_usd)} {budget.period.words}, "
+    what = "is taken up by calls under way" if is_held else "is used up"
+    error = BudgetExceeded(
+        f"The budget “{budget.name}”{of} {what}: limit {usd(budget.limit_nano_usd)} {budget.period.words}, "
         f"spent {usd(count.spent)}, reserved by calls under way {usd(count.reserved)}, "
-        f"this call may cost {usd(draw.estimate)}. It resets at {resets}.",
+        f"this call may cost {usd(draw.estimate)}. "
+        + ("What they hold and do not cost is free again when they end." if is_held else f"It resets at {resets}."),
         retry_after_seconds=wait,
         details={
             "budget": budget.name,
@@ -282,6 +288,8 @@ def refusal(draw: Draw, count: Count) -> BudgetExceeded:
             "reserved_usd": _exact(count.reserved), "estimate_usd": _exact(draw.estimate), "resets_at": resets,
         },
     )  # fmt: skip
+    error.is_final = not is_held
+    return error
 
 
 def _shown(draw: Draw) -> str:

@@ -234,6 +234,7 @@ class Entry:
 
 NO_DIRECTIVES = Directives()
 RATE_LIMIT_HEADER = "Helicone-RateLimit-Policy"
+SESSION_BOUNDS = tuple(f"Helicone-Session-Max-{what}" for what in ("Cost-Usd", "Calls", "Depth", "Repeats"))
 ENTRIES = (
     Entry("Helicone-Request-Id", "client_request_id", _uuid),
     Entry("Helicone-User-Id", "end_user_id", str),
@@ -268,10 +269,8 @@ ENTRIES = (
     Entry("Helicone-Cache-Control", "cache_control", str),
     Entry("Helicone-Cache-Ignore-Keys", "cache_ignored", _names, MAX_PATH),
     Entry(RATE_LIMIT_HEADER, "rate_limit", rate_policy.read),
-    Entry("Helicone-Session-Max-Cost-Usd", "session_max_cost_nano_usd", _nano_usd),
-    Entry("Helicone-Session-Max-Calls", "session_max_calls", _count, 9),
-    Entry("Helicone-Session-Max-Depth", "session_max_depth", _count, 9),
-    Entry("Helicone-Session-Max-Repeats", "session_max_repeats", _count, 9),
+    Entry(SESSION_BOUNDS[0], "session_max_cost_nano_usd", _nano_usd),
+    *(Entry(header, f"session_max_{header.rpartition('-')[2].lower()}", _count, 9) for header in SESSION_BOUNDS[1:]),
     Entry("Helicone-Posthog-Key", "posthog_key", str),
     Entry("Helicone-Posthog-Host", "posthog_host", _url, MAX_URL + 1),
     Entry("Helicone-Prompt-Mode", "prompt_mode", _prompt_mode),
@@ -334,10 +333,11 @@ def read(headers: Mapping[str, str]) -> Directives:
     return _directives(found, properties, problems)
 
 
-def complaint(directives: Directives, header: str) -> str:
-    """Why that header could not be read; empty where it could, or was not sent."""
+def complaint(directives: Directives, *headers: str) -> str:
+    """Why the first of those headers that could not be read could not; empty where all could, or were not sent."""
     said = (problem.detail for problem in directives.problems if problem.code == "directive_unreadable")
-    return next((detail for detail in said if detail.startswith(f"{header}: ")), "")
+    starts = tuple(f"{header}: " for header in headers)
+    return next((detail for detail in said if detail.startswith(starts)), "")
 
 
 def without_credentials(headers: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from alerts_app.rules import SessionCaps
 from alerts_app.segments import Segment
 from gateway_app import scripts
 from gateway_app.guard import Options
+from lib.clock import now
 from tests.gateway_app.limited import a_budget, a_rule, an_organization, known_to, limited, numbers
 from tests.gateway_app.stage import AUTH, answering, json_answer, recording, run
 
@@ -138,6 +140,20 @@ def test_what_a_call_may_cost_is_held_until_its_cost_is_known(tmp_path):
     run(work())
 
 
+def test_a_call_that_will_not_pass_before_the_period_ends_is_not_to_be_sent_again(tmp_path):
+    async def work():
+        mine = an_organization()
+        budget = a_budget(mine, about(body()) - 1, name="Team", segment=EACH_USER)
+        async with limited(tmp_path, json_answer(), mine, budgets=[budget]) as stage:
+            refused = await stage.ask(body=body(), headers={**AUTH, "helicone-user-id": "ann"})
+        error = orjson.loads(refused[2])["error"]
+        assert "“Team” of user ann is used up" in error["message"]
+        assert error["details"]["resets_at"] in error["message"]
+        assert 0 < int(refused[1]["retry-after"]) <= 31 * 86_400 and refused[1]["x-should-retry"] == "false"
+
+    run(work())
+
+
 def test_a_refused_call_is_told_what_of_the_budget_is_left(tmp_path):
     seen = []
 
@@ -158,14 +174,15 @@ def test_a_refused_call_is_told_what_of_the_budget_is_left(tmp_path):
         told, estimate = orjson.loads(refused[2])["error"], about(body()) / 1e6
         assert (told["type"], told["code"]) == ("rate_limit_error", "budget_exceeded")
         details = told["details"]
-        assert details.pop("resets_at") in told["message"]
+        assert datetime.fromisoformat(details.pop("resets_at")) > now()
         assert details == {
             "budget": "Team", "segment": {"by": "user", "name": "", "value": "ann"}, "limit_usd": 0.0002,
             "spent_usd": 0.0, "reserved_usd": estimate, "estimate_usd": estimate,
         }  # fmt: skip
-        assert "“Team” of user ann is used up: limit $0.0002 a month, spent $0.00" in told["message"]
-        assert (refused[1]["x-helicone-error"], refused[1]["x-should-retry"]) == ("budget_exceeded", "false")
-        assert 0 < int(refused[1]["retry-after"]) <= 31 * 86_400
+        said = "“Team” of user ann is taken up by calls under way: limit $0.0002 a month, spent $0.00"
+        assert said in told["message"]
+        assert refused[1]["x-helicone-error"] == "budget_exceeded"
+        assert refused[1]["retry-after"] == "5" and "x-should-retry" not in refused[1]
         assert held == (0, about(body()))
         assert len(seen) == 3
         assert (claude[0], orjson.loads(claude[2])["error"]["type"]) == (429, "rate_limit_error")
@@ -391,7 +408,12 @@ def test_bounds_of_no_session_are_named_among_the_problems(tmp_path):
             headers = {**AUTH, "helicone-session-max-calls": "1", "helicone-session-max-depth": "none"}
             found = [await stage.ask(body=body(), headers=headers) for _ in range(2)]
             exchange = (await stage.exchanges(2))[0]
+            named = await stage.ask(body=body(), headers={**in_session(), "helicone-session-max-cost-usd": "0"})
+            nameless = await stage.ask(body=body(), headers={**AUTH, "helicone-session-max-calls": "1"})
         assert statuses(found) == [200, 200]
+        assert found[0][1]["helicone-session-error"].startswith("Helicone-Session-Max-Depth: must be")
+        assert named[1]["helicone-session-error"].startswith("Helicone-Session-Max-Cost-Usd: must be")
+        assert "Helicone-Session-Id" in nameless[1]["helicone-session-error"]
         assert {one.code for one in exchange.problems} == {"directive_unreadable", "session_bounds_without_session"}
 
     run(work())
