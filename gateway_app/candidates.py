@@ -69,6 +69,8 @@ class Incoming(NamedTuple):
     is_empty: bool
     first: bytes
     is_complete: bool
+    has_money: bool = False
+    """What it costs counts for a budget."""
 
 
 class Prepared(NamedTuple):
@@ -143,5 +145,6 @@ def prepared(candidate: Candidate, incoming: Incoming) -> Prepared:
     plan = shaping.plan(
         asked, providers.by_slug(candidate.provider), target, is_client_target=named,
         told=incoming.directives.stream_usage, default=incoming.asks_stream_usage,
+        has_money=incoming.has_money,
     )  # fmt: skip
     return Prepared(candidate, target, asked, plan, loan)

@@ -20,6 +20,7 @@ from gateway_app import (
     cors,
     errors,
     headers,
+    hidden_usage,
     lending,
     policies,
     regions,
@@ -45,6 +46,7 @@ from gateway_app.errors import (
     ThreatDetected,
 )
 from gateway_app.guard import Turn
+from gateway_app.hidden_usage import HiddenUsage
 from gateway_app.house import House, Visit
 from gateway_app.lending import Lender
 from gateway_app.policies import NOTHING_STORED, Policies
@@ -171,6 +173,9 @@ class Passage:
             lender if lender.only_for else lending.own(snapshot, speaker),
         )  # fmt: skip
         incoming = await self._incoming(speaker, presented, lender)
+        asks = None if speaker is None else self._asks(speaker)
+        if asks is not None and asks.has_money:
+            incoming = incoming._replace(has_money=True)
         if self._visit.directives.has_prompt:
             incoming = await self._more(incoming, most=shaping.LONGEST_BODY, is_needed=True)
             first, self._prompt = prompt_tags.strip(incoming.first)
@@ -180,7 +185,7 @@ class Passage:
         else:
             incoming = self._fitted(await self._more(incoming, most=chains.LONGEST_BODY), known)
             chain = chains.chain(incoming, known)
-        await self._forward(speaker, incoming, chain)
+        await self._forward(speaker, incoming, chain, asks)
 
     async def _who(self, presented: Presented) -> Speaker | None:
         """Whom to log for; None only where keys are not required."""
@@ -239,16 +244,17 @@ class Passage:
         self._notes += found.notes
         return incoming._replace(first=found.body)
 
-    async def _forward(self, speaker: Speaker | None, incoming: Incoming, chain: Chain) -> None:
-        asks = None if speaker is None else self._asks(speaker)
+    async def _forward(
+        self, speaker: Speaker | None, incoming: Incoming, chain: Chain, asks: Policies | None
+    ) -> None:
         ready, is_screened = chain.ready[0], speaker is not None and screens.wanted(self._visit.directives)
-        if ready.plan is not None or is_screened or (asks is not None and asks.needs_body(self._visit.directives)):
-            incoming = await self._more(incoming, most=shaping.LONGEST_BODY, is_needed=True)
-        elif asks is not None and asks.cache is not None:
-            incoming = await self._more(incoming, most=shaping.LONGEST_BODY)
-            asks = asks if incoming.is_complete else self._uncached(asks)
-        elif asks is not None and asks.wants_body and (incoming.framing.length or 0) <= policies.READ_BYTES:
-            incoming = await self._more(incoming, most=policies.READ_BYTES)
+        most, is_needed = policies.awaited(
+            asks, self._visit.directives, incoming.framing.length or 0, wants=ready.plan is not None,
+            needs=is_screened or (ready.plan is not None and ready.plan.needs_body),
+        )  # fmt: skip
+        incoming = await self._more(incoming, most=most, is_needed=is_needed) if most else incoming
+        if asks is not None and asks.cache is not None and not incoming.is_complete:
+            asks = self._uncached(asks)
         sent = ready.body(incoming.first) if incoming.is_complete else incoming.first
         if chain.complaint:
             self._told.append((chains.ERROR_HEADER, chain.complaint.encode("ascii", "replace")))
@@ -260,7 +266,7 @@ class Passage:
             first = sent if ready.candidate.model else incoming.first
             self._begin(speaker, ready.provider, ready.recorded_url, first)
             if self._turn is not None and (entry := await self._turn.enter()) is not None:
-                await self._replay(entry)
+                await self._replay(entry, hidden_usage.of(ready.plan, incoming, 200, entry.headers))
                 return
             if is_screened:
                 self._screening = self._screening_of(speaker, incoming.lender, ready)
@@ -330,13 +336,14 @@ class Passage:
             raise
         return held
 
-    async def _replay(self, entry: Entry) -> None:
+    async def _replay(self, entry: Entry, hiding: HiddenUsage | None) -> None:
         if self._capture is not None:
             await self._capture.begun()
         await self._send_head(Head(200, entry.head()))
-        for piece in entry.pieces():
+        for piece, shown in hidden_usage.pairs(entry.pieces(), hiding):
             self.came(piece)
-            await self._visit.send({"type": "http.response.body", "body": piece, "more_body": True})
+            if shown:
+                await self._visit.send({"type": "http.response.body", "body": shown, "more_body": True})
             await self.settle()
         await self._visit.send({"type": "http.response.body", "body": b""})
         self._status = 200
@@ -362,7 +369,8 @@ class Passage:
             source = await self._held(call, head) if is_held else call
             await self._send_head(head)
             least, tap = LEAST_CHUNK * self._visit.directives.force_format, Down(self.came, self.settle)
-            await answer(source, self._visit.send, tap, least=least)
+            hiding = hidden_usage.of(ready.plan, incoming, head.status, head.headers)
+            await answer(source, self._visit.send, tap, least=least, hiding=hiding)
             self._status = head.status
             if self._turn is not None:
                 self._turn.leave(head.status, head.headers, latency_ms=self._elapsed_ms())

@@ -12,9 +12,8 @@ from typing import Final
 from alerts_app.budgets import Budget
 from alerts_app.rules import NO_CAPS, SessionCaps, StoredRule
 from alerts_app.snapshot import NO_PRICES, Stored
-from gateway_app import sessions
+from gateway_app import sessions, shaping
 from gateway_app.errors import CacheTooDeep
-from gateway_app.shaping import LONGEST_BODY
 from ingest_app import directives as names
 from ingest_app.directives import Directives
 from ingest_app.rate_policy import USER, RatePolicy
@@ -27,7 +26,7 @@ READ_BYTES: Final = 8 * 2**20
 SESSION_ERROR_HEADER: Final = b"helicone-session-error"
 NO_SESSION: Final = "bounds of a session were sent without Helicone-Session-Id"
 CACHE_ERROR_HEADER: Final = b"helicone-cache-error"
-CACHE_TOO_LONG: Final = b"the body is longer than %d bytes, so the cache was not looked at" % LONGEST_BODY
+CACHE_TOO_LONG: Final = b"the body is longer than %d bytes, so the cache was not looked at" % shaping.LONGEST_BODY
 DEFAULT_TTL: Final = 7 * 86_400
 LONGEST_TTL: Final = 365 * 86_400
 _AGES: Final = (re.compile(r"(?i)s-maxage=(\d{1,12})"), re.compile(r"(?i)(?<!s-)max-age=(\d{1,12})"))
@@ -105,6 +104,20 @@ def read(
     if not (cache or limits or complaint or stored.rules or budgets or caps or unbounded):
         return None
     return Policies(cache, limits, complaint, stored.rules, budgets, caps, stored.prices, unbounded, lacks_session)
+
+
+def awaited(
+    asks: Policies | None, directives: Directives, length: int, *, wants: bool, needs: bool
+) -> tuple[int, bool]:
+    """Bytes of the body that are waited for before the call, 0 for none, and whether it must be there whole.
+
+    `length` as the client tells it; `wants`, `needs`: what else is done with the body.
+    """
+    if needs or (asks is not None and asks.needs_body(directives)):
+        return shaping.LONGEST_BODY, True
+    if wants or (asks is not None and asks.cache is not None):
+        return shaping.LONGEST_BODY, False
+    return (READ_BYTES if asks is not None and asks.wants_body and length <= READ_BYTES else 0), False
 
 
 def _cache(told: Directives, headers: Mapping[str, str]) -> CacheRules | None:

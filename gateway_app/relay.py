@@ -261,10 +261,16 @@ async def rest_of_body(receive: Receive, first: bytes, *, most: int) -> bytes:
     return b"".join(chunks)
 
 
-async def answer(call: Call | Held, send: Send, tap: Tap = NO_TAP, *, least: int = 0) -> None:
+class Hiding(Protocol):
+    def pass_on(self, chunk: bytes, *, is_last: bool) -> bytes: ...
+
+
+async def answer(
+    call: Call | Held, send: Send, tap: Tap = NO_TAP, *, least: int = 0, hiding: Hiding | None = None
+) -> None:
     """Sends the body down as it comes; a head must have been sent. Raises as `Call.read`.
 
-    `least`: a shorter chunk waits for the next one.
+    `least`: a shorter chunk waits for the next one. `hiding` says what of it the client gets; the tap sees all.
     """
     held = b""
     while True:
@@ -277,7 +283,10 @@ async def answer(call: Call | Held, send: Send, tap: Tap = NO_TAP, *, least: int
         tap.take(chunk)
         if is_last:
             call.finish()
-        await send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
+        if hiding is not None:
+            chunk = hiding.pass_on(chunk, is_last=is_last)
+        if chunk or is_last:
+            await send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
         if is_last:
             return
         await tap.settle()

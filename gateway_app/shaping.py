@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -21,6 +22,10 @@ from llm.providers import Provider
 LONGEST_BODY: Final = 32 * 2**20
 """Bytes of a body that is read whole before it is sent on. AWS takes 25 MB."""
 _ASKED: Final = b',"stream_options":{"include_usage":true}}'
+_SURE: Final = frozenset({"openai", "azure", "groq", "deepseek", "openrouter"})
+"""Who take the question for certain, so that it may be asked unbidden, for a budget."""
+_AZURE_SINCE: Final = "2024-09"
+"""`api-version`s before it know no `stream_options`; the API without one does."""
 _STREAMING: Final = ("/chat/completions", "/completions")
 
 
@@ -42,7 +47,16 @@ class Shaping:
     scope: Scope | None = None
     asks_usage: bool = False
     insists: bool = False
-    """Ask even where the body says no."""
+    """Ask even where the body says no: its client wants to see them."""
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the body must be there whole; else one too long for that goes on as it came."""
+        return self.keys is not None or self.insists
+
+    def hides_usage(self, body: bytes) -> bool:
+        """Whether token counts are asked for of which the client said nothing; `body` is whole."""
+        return self.asks_usage and not self.insists and with_usage(body, insists=False) is not body
 
     def body(self, body: bytes) -> bytes:
         return with_usage(body, insists=self.insists) if self.asks_usage else body
@@ -58,9 +72,11 @@ class Shaping:
 
 
 def plan(
-    asked: Asked, provider: Provider | None, target: Target, *, is_client_target: bool, told: bool | None, default: bool
-) -> Shaping | None:
-    """None where the request goes on as it came. `told`: what the client says of usage; `default`: its organization.
+    asked: Asked, provider: Provider | None, target: Target, *, is_client_target: bool, told: bool | None,
+    default: bool, has_money: bool = False,
+) -> Shaping | None:  # fmt: skip
+    """None where the request goes on as it came. `told`: what the client says of usage; `default`: its organization;
+    `has_money`: what the call costs counts for a budget.
 
     Raises AwsKeysMissing, RegionMissing.
     """
@@ -70,6 +86,7 @@ def plan(
         if keys is not None:
             region = aws.region_of(asked.headers, route_region=asked.region, host=target.origin.host)
             scope = Scope(region, provider.aws_service)
+    default = default or (has_money and _is_sure(asked, provider))
     asks = (default if told is None else told) and _may_ask(asked, provider)
     return Shaping(keys, scope, asks, told is True) if keys is not None or asks else None
 
@@ -84,6 +101,13 @@ def _may_ask(asked: Asked, provider: Provider | None) -> bool:
         and "json" in kind
         and asked.headers.get("content-encoding", "identity") == "identity"
     )
+
+
+def _is_sure(asked: Asked, provider: Provider | None) -> bool:
+    if provider is None or provider.slug not in _SURE:
+        return False
+    version = dict(parse_qsl(asked.query)).get("api-version", "") if provider.slug == "azure" else ""
+    return not version or version >= _AZURE_SINCE  # `preview` and `latest` too
 
 
 def with_usage(body: bytes, *, insists: bool) -> bytes:
