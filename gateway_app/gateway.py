@@ -266,7 +266,7 @@ class Passage:
             first = sent if ready.candidate.model else incoming.first
             self._begin(speaker, ready.provider, ready.recorded_url, first)
             if self._turn is not None and (entry := await self._turn.enter()) is not None:
-                await self._replay(entry, hidden_usage.of(ready.plan, incoming, 200, entry.headers))
+                await self._replay(entry, hidden_usage.of(ready.plan, 200, entry.headers))
                 return
             if is_screened:
                 self._screening = self._screening_of(speaker, incoming.lender, ready)
@@ -369,7 +369,7 @@ class Passage:
             source = await self._held(call, head) if is_held else call
             await self._send_head(head)
             least, tap = LEAST_CHUNK * self._visit.directives.force_format, Down(self.came, self.settle)
-            hiding = hidden_usage.of(ready.plan, incoming, head.status, head.headers)
+            hiding = hidden_usage.of(ready.plan, head.status, head.headers)
             await answer(source, self._visit.send, tap, least=least, hiding=hiding)
             self._status = head.status
             if self._turn is not None:

@@ -13,19 +13,17 @@ from typing import Final
 
 import orjson
 
-from gateway_app.candidates import Incoming
 from gateway_app.connection import Headers
 from gateway_app.headers import read
 from gateway_app.shaping import Shaping
 
 _LINE: Final = re.compile(rb'^data:([^\r\n]*"usage"\s*:\s*\{[^\r\n]*)(?:(?:\r\n|\n){1,2}|\Z)', re.MULTILINE)
-_NAME: Final = b'"usage"'
+_EMPTY: Final = b"[]"
 
 
-def of(plan: Shaping | None, incoming: Incoming, status: int, headers: Headers) -> HiddenUsage | None:
+def of(plan: Shaping | None, status: int, headers: Headers) -> HiddenUsage | None:
     """Of an answer with that head; None where all of it is the client's."""
-    is_asked = plan is not None and incoming.is_complete and plan.hides_usage(incoming.first)
-    return HiddenUsage() if is_asked and _can_hide(status, headers) else None
+    return HiddenUsage() if plan is not None and plan.hides_usage and _can_hide(status, headers) else None
 
 
 def pairs(pieces: Iterable[bytes], hiding: HiddenUsage | None) -> Iterator[tuple[bytes, bytes]]:
@@ -54,11 +52,13 @@ class HiddenUsage:
 
     def pass_on(self, chunk: bytes, *, is_last: bool) -> bytes:
         """What of it, and of what was held back, the client gets."""
+        if not self._begun and chunk.endswith(b"\n") and _EMPTY not in chunk:
+            return chunk  # as nearly always
         came = self._begun + chunk
         end = len(came) if is_last else came.rfind(b"\n") + 1
         self._begun = came[end:]
         lines = came[:end]
-        return _LINE.sub(_shown, lines) if _NAME in lines else lines
+        return _LINE.sub(_shown, lines) if _EMPTY in lines else lines
 
 
 def _shown(line: re.Match[bytes]) -> bytes:

@@ -6,6 +6,7 @@ Other requests are not looked into: their bodies pass unread, as they come.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -16,7 +17,6 @@ from gateway_app.signing import Keys, Request, Scope
 from gateway_app.targets import Target
 from lib import loose_json
 from lib.clock import now
-from lib.frozen import dataclass
 from llm.providers import Provider
 
 LONGEST_BODY: Final = 32 * 2**20
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     region: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shaping:
     """What will be done to one request once its body is there."""
 
@@ -48,18 +48,25 @@ class Shaping:
     asks_usage: bool = False
     insists: bool = False
     """Ask even where the body says no: its client wants to see them."""
+    has_asked: bool = False
+    """The body that went out asks, and did not as it came."""
 
     @property
     def needs_body(self) -> bool:
         """Whether the body must be there whole; else one too long for that goes on as it came."""
         return self.keys is not None or self.insists
 
-    def hides_usage(self, body: bytes) -> bool:
-        """Whether token counts are asked for of which the client said nothing; `body` is whole."""
-        return self.asks_usage and not self.insists and with_usage(body, insists=False) is not body
+    @property
+    def hides_usage(self) -> bool:
+        """Whether token counts were asked for of which the client said nothing."""
+        return self.has_asked and not self.insists
 
     def body(self, body: bytes) -> bytes:
-        return with_usage(body, insists=self.insists) if self.asks_usage else body
+        if not self.asks_usage:
+            return body
+        asking = with_usage(body, insists=self.insists)
+        self.has_asked = asking is not body
+        return asking
 
     def credentials(
         self, asked: Asked, host: str, sent: bytes, presented: Mapping[str, str | None] | None

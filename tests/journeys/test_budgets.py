@@ -111,3 +111,14 @@ def test_anthropics_client_is_told_of_a_sessions_bounds(stack, claude, journey, 
         for _ in range(2):
             claude.messages.create(**options)
     assert told.value.body["error"]["details"]["reason"] == reason
+
+
+def test_a_stream_under_a_bound_tells_its_cost_and_not_to_a_client_who_did_not_ask(stack, chat, journey):
+    bounded = {"Helicone-Session-Id": journey, "Helicone-Session-Max-Cost-Usd": "1"}
+    stream = chat.chat.completions.create(
+        model="gpt-4o-mini", messages=ASKED, max_tokens=200, stream=True, extra_headers=said(journey, **bounded)
+    )
+    chunks = list(stream)
+    assert all(chunk.choices and chunk.usage is None for chunk in chunks)
+    row = stack.row(journey)
+    assert row["prompt_tokens"] > 0 and row["completion_tokens"] > 0 and row["cost"] > 0
