@@ -8,7 +8,8 @@ Logging is on: every exchange goes durably into a spool. Nothing leaves this mac
 
     json    a 1.7 KB chat request, a 1.2 KB answer at once: the wait for the disk is all there is to see
     model   the same, answered after 100 ms, as a quick model might: what a caller has to wait for us
-    sse     50 events written one by one without a pause
+    sse     50 events written one by one without a pause, and one of token counts, which the client asks for
+    unasked the same for a client who does not ask: where a budget counts the call, edge asks, and keeps them from it
     paced   50 events, one every 5 ms, as a model would send them
 
 `edge` is without policies; `edge+limit` and so on ask for what POLICIES says. Beside its CPU stand the trips to Redis a
@@ -59,6 +60,11 @@ EVENT = b"data: " + json.dumps(
     {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "gpt-4o-mini-2024-07-18",
      "choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]}
 ).encode() + b"\n\n"  # fmt: skip
+USAGE = b"data: " + json.dumps(
+    {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "gpt-4o-mini-2024-07-18", "choices": [],
+     "usage": ANSWER["usage"]}
+).encode() + b"\n\n"  # fmt: skip
+DONE = b"data: [DONE]\n\n"
 LIMIT = {"helicone-ratelimit-policy": "1000000000;w=3600"}
 LOOK_UP = {"helicone-cache-read": "true", "helicone-cache-seed": "what nobody saves"}
 POLICIES: dict[str, dict[str, str]] = {
@@ -86,7 +92,7 @@ COST_NANO_USD = 180_000
 """Of ANSWER."""
 SETTLED = "bench:settled"
 """Where in Redis stands how many scripts have settled budgets."""
-PATHS = {kind: f"/v1/chat/completions?{kind}" for kind in ("json", "model", "sse", "paced")}
+PATHS = {kind: f"/v1/chat/completions?{kind}" for kind in ("json", "model", "sse", "unasked", "paced")}
 
 
 # --- the upstream -----------------------------------------------------------------------------------------------------
@@ -98,7 +104,7 @@ class Upstream(asyncio.Protocol):
     body = json.dumps(ANSWER).encode()
     json_answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
     sse_head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    chunk = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
+    chunk, usage, done = (b"%x\r\n%b\r\n" % (len(event), event) for event in (EVENT, USAGE, DONE))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport, self.seen = transport, b""
@@ -110,11 +116,12 @@ class Upstream(asyncio.Protocol):
         if not end or len(body) < int(length[1] if length else 0):
             return
         self.seen = b""
-        if b"?sse" in head:
+        self.end = (self.usage if b"include_usage" in body else b"") + self.done + b"0\r\n\r\n"
+        if b"?sse" in head or b"?unasked" in head:
             self.transport.write(self.sse_head)
             for _ in range(EVENTS):
                 self.transport.write(self.chunk)
-            self.transport.write(b"0\r\n\r\n")
+            self.transport.write(self.end)
         elif b"?paced" in head:
             self.transport.write(self.sse_head)
             self.step(EVENTS)
@@ -130,7 +137,7 @@ class Upstream(asyncio.Protocol):
     def step(self, left: int) -> None:
         if self.transport.is_closing():
             return
-        self.transport.write(self.chunk if left else b"0\r\n\r\n")
+        self.transport.write(self.chunk if left else self.end)
         if left:
             asyncio.get_running_loop().call_later(0.005, self.step, left - 1)
 
@@ -224,6 +231,8 @@ wrk.headers["helicone-auth"] = "Bearer %s"
 wrk.headers["helicone-user-id"] = "user-1"
 wrk.headers["helicone-session-id"] = "session-1"
 wrk.headers["helicone-property-app"] = "bench"
+if wrk.path:find("?sse", 1, true) or wrk.path:find("?paced", 1, true) then wrk.body = %s end
+if wrk.path:find("?unasked", 1, true) then wrk.body = %s end
 local n, run, policies = 0, os.time() .. "-", { %s }
 for name, value in pairs(policies) do
   wrk.headers[name] = value
@@ -299,7 +308,10 @@ def load_script(folder: Path, name: str, policies: dict[str, str]) -> Path:
     file = folder / f"load-{name}.lua"
     told = ", ".join(f"[{json.dumps(header)}] = {json.dumps(value)}" for header, value in policies.items())
     key = BUDGET_KEY if name in WITH_BUDGET else KEY
-    file.write_text(WRK % (json.dumps(json.dumps(REQUEST)), key, told))
+    streamed = {**REQUEST, "stream": True}
+    asking = {**streamed, "stream_options": {"include_usage": True}}
+    bodies = [json.dumps(json.dumps(body)) for body in (REQUEST, asking, streamed)]
+    file.write_text(WRK % (bodies[0], key, *bodies[1:], told))
     return file
 
 

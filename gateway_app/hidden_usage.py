@@ -7,7 +7,6 @@ The record and the cache have the stream as it came. All else passes as it is, a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -17,7 +16,7 @@ from gateway_app.connection import Headers
 from gateway_app.headers import read
 from gateway_app.shaping import Shaping
 
-_LINE: Final = re.compile(rb'^data:([^\r\n]*"usage"\s*:\s*\{[^\r\n]*)(?:(?:\r\n|\n){1,2}|\Z)', re.MULTILINE)
+_DATA: Final = b"data:"
 _EMPTY: Final = b"[]"
 
 
@@ -47,25 +46,33 @@ class HiddenUsage:
     """Of one stream. `pass_on` chunk by chunk, the last one told so."""
 
     def __init__(self) -> None:
-        self._begun = b""
+        self.begun = b""
         """A line whose end has not come."""
 
     def pass_on(self, chunk: bytes, *, is_last: bool) -> bytes:
         """What of it, and of what was held back, the client gets."""
-        if not self._begun and chunk.endswith(b"\n") and _EMPTY not in chunk:
-            return chunk  # as nearly always
-        came = self._begun + chunk
+        came = self.begun + chunk
         end = len(came) if is_last else came.rfind(b"\n") + 1
-        self._begun = came[end:]
-        lines = came[:end]
-        return _LINE.sub(_shown, lines) if _EMPTY in lines else lines
+        self.begun = came[end:]
+        return _without(came[:end])
 
 
-def _shown(line: re.Match[bytes]) -> bytes:
-    return b"" if _tells_only_usage(line[1]) else line[0]
+def _without(lines: bytes) -> bytes:
+    """An empty list is looked for, not each line read: it is rare, and usage stands in every chunk as null."""
+    kept, start, at = [], 0, lines.find(_EMPTY)
+    while at >= 0:
+        begin, end = lines.rfind(b"\n", 0, at) + 1, lines.find(b"\n", at) + 1 or len(lines)
+        if lines.startswith(_DATA, begin) and _tells_only_usage(lines[begin + len(_DATA) : end]):
+            kept.append(lines[start:begin])
+            end += next((len(blank) for blank in (b"\r\n", b"\n") if lines.startswith(blank, end)), 0)
+            start = end
+        at = lines.find(_EMPTY, end)
+    return b"".join((*kept, lines[start:])) if kept else lines
 
 
 def _tells_only_usage(data: bytes) -> bool:
+    if b'"usage"' not in data:
+        return False
     try:
         chunk = orjson.loads(data)
     except orjson.JSONDecodeError:

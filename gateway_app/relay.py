@@ -262,6 +262,10 @@ async def rest_of_body(receive: Receive, first: bytes, *, most: int) -> bytes:
 
 
 class Hiding(Protocol):
+    """A whole line without an empty list it never changes, and need not be shown."""
+
+    begun: bytes
+
     def pass_on(self, chunk: bytes, *, is_last: bool) -> bytes: ...
 
 
@@ -283,7 +287,7 @@ async def answer(
         tap.take(chunk)
         if is_last:
             call.finish()
-        if hiding is not None:
+        if hiding is not None and (hiding.begun or b"[]" in chunk or not chunk.endswith(b"\n")):
             chunk = hiding.pass_on(chunk, is_last=is_last)
         if chunk or is_last:
             await send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
