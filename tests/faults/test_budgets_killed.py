@@ -26,7 +26,7 @@ from tests.gateway_app.stage import KEY, chunk, listening, parse_answer, read_re
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
-BODY = b'{"model":"dear","max_tokens":100,"stream":true}'
+BODY = b'{"model":"dear","max_tokens":100,"stream":true,"stream_options":{"include_usage":true}}'
 ESTIMATE = (-(-len(BODY) // 4) + 100) * 1000
 """Nano-USD, at a micro-dollar a token."""
 MOST = 37

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.slow
 STREAMS, FIRST = 1_000, 200
 LARGEST_KB_PER_STREAM = 80
 """About twice what was measured. What is held: two sockets with their buffers, the parsers, the record."""
+LARGEST_KB_GONE_ON = 40
+"""About three times what was measured: 12 kB are what was captured meanwhile; a busy machine has more in buffers."""
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENT = b"data: " + b"x" * 200 + b"\n\n"
 CHUNK = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
@@ -95,7 +97,7 @@ def test_a_thousand_streams_take_little_memory_and_no_more_as_they_go_on(tmp_pat
     (first, all_open, gone_on), ends = asyncio.run(asyncio.wait_for(work(), 120))
     assert ends == {b"0\r\n\r\n"}
     assert (all_open - first) / (STREAMS - FIRST) < LARGEST_KB_PER_STREAM
-    assert (gone_on - all_open) / STREAMS < 20
+    assert (gone_on - all_open) / STREAMS < LARGEST_KB_GONE_ON
     rows = kept(tmp_path, STREAMS)
     assert {(exchange.status, exchange.response.data.count(b"data: ")) for exchange in rows} == {(200, 80)}
     assert len(rows) == STREAMS
