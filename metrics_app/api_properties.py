@@ -15,7 +15,7 @@ from metrics_app.api import Endpoint, iso, ranged, said, usd
 from metrics_app.api_bodies import INCREMENT, TIMES, ZONE, Invalid, Key, grain, is_anything, is_text, zone
 from metrics_app.catalog import OTHER, PROPERTY, TIME
 from metrics_app.question import Row
-from metrics_app.rollup import counted_name
+from requests_app.long_names import counted_name
 
 MOST_VALUES, MOST_KEYS, VALUES_AT_ONCE, TOP = 25, 1_000, 100, 10
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from metrics_app import queries_names
 from metrics_app.models import HiddenProperty
-from metrics_app.rollup import PROPERTIES, counted_name
+from metrics_app.rollup import PROPERTIES
+from requests_app.long_names import counted_name
 
 
 def hidden(organization_id: int) -> list[str]:

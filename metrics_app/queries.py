@@ -25,10 +25,10 @@ from metrics_app.catalog import NAMES, OTHER, TIER_HISTOGRAMS, TIME, Metric
 from metrics_app.queries_kept import first_day, forgotten, kept_from, lacking
 from metrics_app.queries_without import taken_away
 from metrics_app.question import FITTING, LENGTHS, MOST_POINTS, Answer, BadQuestion, Grain, Question, Row, without_times
-from metrics_app.rollup import counted_name
 from metrics_app.rollup_statements import DAY, HOUR, MINUTE, Tier
 from metrics_app.sql import GROUND, Layout, Piece
 from requests_app.filters import EQUAL, EVERYTHING, And, Clause, Leaf, Node, Or, leaves
+from requests_app.long_names import counted_name
 from requests_app.queries import TooSlow, reader
 
 MOST_GROUND_ROWS = 400_000

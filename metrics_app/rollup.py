@@ -35,7 +35,7 @@ from psycopg import Connection, sql
 from lib.frozen import dataclass
 from llm.exchange import ATTEMPT, MODEL_KINDS
 from metrics_app import histogram
-from requests_app.long_names import counted_name as counted_name
+from requests_app.long_names import counted_name
 from requests_app.rows import Change, is_error
 
 SAVED = ("saved_nano_usd", "saved_priced", "saved_ms", "saved_tokens")

@@ -13,7 +13,7 @@ from metrics_app.pages import source
 from metrics_app.pages.reading import View
 from metrics_app.pages.source import Found
 from metrics_app.question import MOST_GROUPS
-from metrics_app.rollup import counted_name
+from requests_app.long_names import counted_name
 from requests_app.queries import TooSlow
 
 P95 = "duration_p95"

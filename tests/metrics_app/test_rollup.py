@@ -137,9 +137,9 @@ def test_a_day_is_utcs_whatever_zone_a_row_was_read_in(db):
 
 @pytest.mark.parametrize("value", ["x" * 201, "ä" * 5_000, "a\x00b" + "c" * 300, "\ud800" + "d" * 250])
 def test_a_long_or_unfit_name_is_counted_by_its_beginning_and_a_digest(db, value):
-    name = rollup.counted_name(value)
+    name = long_names.counted_name(value)
     assert len(name) == long_names.LONGEST
-    assert rollup.counted_name(value + "!") != name or len(value) > 2_000
+    assert long_names.counted_name(value + "!") != name or len(value) > 2_000
     rollup.write(db, added([row(TODAY, properties={value: value}, end_user_id=value, model=value, provider=value)]))
     fold_all(db)
     assert db.execute("SELECT val FROM facet_day WHERE dim = 'user'").fetchall() == [(name,)]
